@@ -1,0 +1,71 @@
+"""Weigh words and character n-grams by TF-IDF, and fit logistic regression: no pretrained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.contracts import Baseline, Task
+from tunewright.core.linear import answer, fit_linear
+from tunewright.core.measures import encode_labels
+from tunewright.core.types import Example, Prediction
+
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+WORD = rf"(?u)[{HAN}]|[^\W{HAN}]+"  # Chinese is written without spaces: there, each character counts as a word
+PATH = (1.0, 3.0, 10.0, 30.0, 100.0)  # values of C, tried on validation
+MOST_WEIGHTS = 8_000_000  # features times labels: the fit holds about twenty such arrays, 640 MB
+
+
+@dataclass(frozen=True)
+class TfIdf(Baseline):
+    """Strong on long texts and on topics; chooses its penalty on validation. English and Chinese alike."""
+
+    words: int = 2  # longest run of words that is a feature; of characters, in Chinese
+    characters: int = 4  # longest character n-gram within a word; they catch endings, misspellings and Chinese words
+    features: int = 50_000  # at most so many of each kind, the most frequent; more took longer and was no better
+
+    def predict(
+        self,
+        task: Task,
+        train: Sequence[Example],
+        validation: Sequence[Example],
+        test: Sequence[Example],
+        labels: Sequence[str],
+        embed: Callable[[Sequence[Example]], np.ndarray],
+        seed: int,
+    ) -> list[Prediction]:
+        """See Baseline.predict."""
+        train = [example for example in train if example.label is not None]
+        validation = [example for example in validation if example.label is not None]
+        weigh = self._vectorizer(len(train), len(labels))
+        seen = weigh.fit_transform(_texts(train)).tocsr()
+        held_out, unseen = (_transform(weigh, examples, seen.shape[1]) for examples in (validation, test))
+        gold, held_out_gold = (
+            encode_labels([example.label for example in part], labels) for part in (train, validation)
+        )
+        fit = fit_linear(seen, gold, held_out, held_out_gold, labels=len(labels), path=PATH)
+        return answer(task, fit, unseen, labels, held_out, held_out_gold)
+
+    def _vectorizer(self, rows: int, labels: int) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.pipeline import FeatureUnion
+
+        most = max(1, min(self.features, MOST_WEIGHTS // (2 * max(labels, 1))))
+        once = 1 if rows < 1000 else 2  # what occurs in one row of many teaches nothing, and is most of all n-grams
+        shared = {"sublinear_tf": True, "max_features": most, "min_df": once, "dtype": np.float32}
+        words = TfidfVectorizer(token_pattern=WORD, ngram_range=(1, self.words), **shared)
+        characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, self.characters), **shared)
+        return FeatureUnion([("words", words), ("characters", characters)])
+
+
+def _transform(weigh: Any, examples: Sequence[Example], width: int) -> Any:
+    from scipy.sparse import csr_matrix
+
+    return weigh.transform(_texts(examples)).tocsr() if examples else csr_matrix((0, width), dtype=np.float32)
+
+
+def _texts(examples: Sequence[Example]) -> list[str]:
+    return [str(example.inputs["text"]) for example in examples]

@@ -1,0 +1,28 @@
+"""One answer per text: the mean of its tokens' hidden states, normalised, then a linear map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from tunewright.core.contracts import Head
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Pooled(Head):
+    """Mean pooling as sentence encoders are trained with (Reimers and Gurevych 2019), then layer normalisation.
+
+    The normalisation has no parameters; it makes the head's scale independent of the backbone, and lets a plain
+    `transformers` classifier express the same function (models/layout.py).
+    """
+
+    transformers_class: ClassVar[str] = "AutoModelForSequenceClassification"
+
+    def build(self, hidden_size: int, outputs: int) -> nn.Module:
+        """See Head.build; logits are (batch, outputs)."""
+        from tunewright.models.heads import PooledHead
+
+        return PooledHead(hidden_size, outputs)

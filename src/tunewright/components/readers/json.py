@@ -1,0 +1,45 @@
+"""A list of JSON objects, one object of equal columns, or either under a key such as "data"."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tunewright.core.contracts import Reader, Row
+from tunewright.data import encoding as files
+from tunewright.data import jsontext
+
+
+@dataclass(frozen=True)
+class Json(Reader):
+    """Rows of a JSON file: a list is read piece by piece, whatever its size; columns of lists are read whole."""
+
+    encoding: str = "auto"  # auto: UTF-8, UTF-16 or GB18030, by the bytes; or any name that Python knows
+
+    suffixes: ClassVar[tuple[str, ...]] = (".json",)
+
+    def recognises(self, source: str) -> bool:
+        """See Reader.recognises. A .json file of one object a line is left to the reader jsonl."""
+        if not os.path.isfile(source) or Path(source).suffix.lower() not in self.suffixes:
+            return False
+        return not jsontext.looks_jsonl(source)
+
+    def read(self, source: str) -> Iterator[Row]:
+        """See Reader.read."""
+        encoding = files.check_encoding(self.encoding, source)
+        for line, value in jsontext.items(source, encoding):
+            if isinstance(value, dict):
+                yield Row(line, value, "garbled: bytes that do not decode" if jsontext.marked(value) else "")
+            else:
+                yield Row(line, {}, "not a JSON object")
+
+    def describe(self, source: str) -> dict[str, Any]:
+        """See Reader.describe."""
+        columns: dict[str, None] = {}
+        for row in islice(self.read(source), 200):
+            columns.update(dict.fromkeys(row.values))
+        return {"encoding": files.check_encoding(self.encoding, source), "columns": list(columns)}

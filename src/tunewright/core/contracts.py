@@ -1,0 +1,223 @@
+"""The contracts of everything one can add: small abstract classes, no torch at import.
+
+A component is one file in `tunewright/components/<kind>/`; the file's name is its name in recipes; the one class in it
+is a frozen dataclass that fulfils its kind's contract here; its fields are its settings. See docs/components.md.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tunewright.core.types import Example, Label, Policy, Prediction, Window
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from tunewright.models.model import Model
+    from tunewright.models.processor import Processor
+
+
+@dataclass(frozen=True)
+class Component:
+    """What all components share: a frozen dataclass whose fields are its settings."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as a reader found it. `line` is the 1-based line it starts on (or row number where a file has no lines).
+
+    values: column → value; problem: why the row cannot be used ("" when it can), as the ledger will say it.
+    """
+
+    line: int
+    values: Mapping[str, Any]
+    problem: str = ""
+    file: str = ""  # the file it stands in, where a source has several (one folder per label); "" means the source
+
+
+class Reader(Component):
+    """Reads one form of data source, row by row, at constant memory."""
+
+    suffixes: ClassVar[tuple[str, ...]] = ()  # file endings this reader answers to, as ".csv"
+
+    @abstractmethod
+    def recognises(self, source: str) -> bool:
+        """Whether `source` (a path, or a hub id) looks like this form; looks at a few bytes at most."""
+
+    @abstractmethod
+    def read(self, source: str) -> Iterator[Row]:
+        """Give every row in order, broken ones with a `problem`. Raises DataError when nothing can be read at all."""
+
+    @abstractmethod
+    def describe(self, source: str) -> dict[str, Any]:
+        """What was guessed and is worth saying aloud: {"encoding": …, "delimiter": …, "columns": [...]}."""
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """What is known of a backbone without opening it."""
+
+    languages: tuple[str, ...]  # ISO 639-1 codes it was trained on; ("*",) for about a hundred, () for unknown
+    licence: str
+    source: str  # the package (with version) or address its weights come from
+    prefix: str = ""  # put before every text, as the e5 family expects
+    learning_rate: float | None = None  # our advice for full fine-tuning, when it differs from the width's rule
+
+
+class Backbone(Component):
+    """A packaged pretrained network: real weights inside an ordinary Python package."""
+
+    facts: ClassVar[BackboneFacts]
+
+    @abstractmethod
+    def folder(self) -> Path:
+        """A folder in the Hugging Face layout (config.json, model.safetensors, tokenizer.json); converted and checked
+        by sha256 once into a cache when the package holds another form. Raises MachineError if the package is missing
+        and ModelError if its files are not the ones that were checked."""
+
+
+class Head(Component):
+    """The small output network that a task adds on a backbone."""
+
+    transformers_class: ClassVar[str]  # the Auto class of `transformers` whose form the whole model is saved in
+
+    @abstractmethod
+    def build(self, hidden_size: int, outputs: int) -> nn.Module:
+        """A module with `forward(hidden (batch, tokens, hidden), attention_mask (batch, tokens)) -> logits`, a linear
+        map `output` that ends it, and `features(hidden, mask)`: what `output` is applied to."""
+
+
+class Task(Component):
+    """What is predicted: turns examples into arrays for the model and its outputs back into answers. numpy only."""
+
+    inputs: ClassVar[tuple[str, ...]]  # roles each example fills, as ("text",); names in recipe data.columns
+    target: ClassVar[str]  # role of the label column, and the answer's key in a prediction
+    head: ClassVar[str]  # name of the head it needs
+    objective: ClassVar[str]  # name of the objective it trains with unless the recipe names another
+    metric: ClassVar[str]  # the metric that decides unless the recipe names another; larger is better
+    classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
+    probe: ClassVar[bool] = False  # whether a linear probe on pooled features can start the head
+
+    @abstractmethod
+    def parse(self, value: Any) -> Label:
+        """The label in a cell of the label column. Raises LabelError with what is expected. None and "" mean unknown."""
+
+    @abstractmethod
+    def encode(
+        self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]
+    ) -> list[Window]:
+        """Windows of every example in order; features hold "labels" when the examples have them."""
+
+    @abstractmethod
+    def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
+        """One example's logits from the model's outputs for its windows."""
+
+    @abstractmethod
+    def decode(self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy) -> Prediction:
+        """One example's prediction from its joined (and calibrated) logits."""
+
+    @abstractmethod
+    def metrics(self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
+        """Measurements of predictions against gold labels: name → number, and nested tables ("per_class", "confusion")."""
+
+
+class Method(Component):
+    """Which parameters train, and what is inserted for it."""
+
+    mergeable: ClassVar[bool] = True  # whether merge gives a plain network with the same outputs
+    rate: ClassVar[float] = 1.0  # the learning rate that suits it, relative to full fine-tuning
+
+    @abstractmethod
+    def apply(self, model: Model) -> Model:
+        """Mark what trains (`requires_grad`), insert adapters if it has any; changes and returns `model`."""
+
+    def merge(self, model: Model) -> Model:
+        """Fold inserted adapters into the plain weights, so the model has the backbone's own shape; returns it."""
+        return model
+
+    def save_adapter(self, model: Model, folder: Path) -> bool:
+        """Save the adapter alone under `folder` in PEFT's format, before merging. False when there is none."""
+        return False
+
+
+class Objective(Component):
+    """What training makes small."""
+
+    @abstractmethod
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, class_weights: torch.Tensor | None) -> torch.Tensor:
+        """The loss of each example (batch,), not averaged: the loop divides by the examples of the whole step."""
+
+
+class Optimizer(Component):
+    """Turns gradients into steps."""
+
+    @abstractmethod
+    def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """A torch optimizer over parameter groups that carry "params", "lr" and "weight_decay"."""
+
+
+class Schedule(Component):
+    """How the learning rate goes over a run."""
+
+    @abstractmethod
+    def factor(self, step: int, steps: int) -> float:
+        """The factor on the learning rate at `step` (0-based) of `steps`."""
+
+
+class Calibrator(Component):
+    """Makes scores mean what they say. Calibration here is affine on logits, so it folds into the last linear map."""
+
+    @abstractmethod
+    def fit(self, logits: np.ndarray, gold: np.ndarray, multi_label: bool) -> tuple[np.ndarray, np.ndarray]:
+        """(scale, shift), each () or (labels,), such that `logits * scale + shift` is calibrated on these rows.
+
+        logits: (rows, labels); gold: (rows,) label index, or (rows, labels) zeros and ones when `multi_label`."""
+
+
+class Baseline(Component):
+    """What the tuned model has to beat."""
+
+    @abstractmethod
+    def predict(
+        self,
+        task: Task,
+        train: Sequence[Example],
+        validation: Sequence[Example],
+        test: Sequence[Example],
+        labels: Sequence[str],
+        embed: Callable[[Sequence[Example]], np.ndarray],
+        seed: int,
+    ) -> list[Prediction]:
+        """Fit on train (choose settings on validation) and predict test. `embed` gives the frozen backbone's pooled
+        features (examples, hidden), cached. The labels of `test` are absent (None)."""
+
+
+class Tracker(Component):
+    """Sends a run's metrics elsewhere, beside metrics.jsonl."""
+
+    @abstractmethod
+    def start(self, run: Path, settings: Mapping[str, Any]) -> None:
+        """Open; `run` is the run's folder, `settings` the resolved recipe as plain data, flat ("train.epochs")."""
+
+    @abstractmethod
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Record numbers at an optimizer step."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Close; everything logged is on disk afterwards."""
+
+
+class Runtime(Component):
+    """Runs a bundle's model."""
+
+    @abstractmethod
+    def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
+        """A function from windows' features to the model's outputs, one array a window, in order, without padding."""

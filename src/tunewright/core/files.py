@@ -1,0 +1,135 @@
+"""Write whole or not at all: temporary name, flush, rename. And the hashes that show a file was changed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.errors import MachineError
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` atomically (UTF-8, line feeds as given)."""
+    with writing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` to `path` as indented JSON, atomically. Not-a-number becomes null, as JSON has no other word."""
+    write_text(path, json.dumps(jsonable(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file that this program wrote."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` in JSON's own types: numpy scalars and arrays, paths, tuples and sets are converted."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    if isinstance(value, float):
+        return value if value == value and value not in (float("inf"), float("-inf")) else None
+    return value
+
+
+@contextlib.contextmanager
+def writing(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it is flushed to disk and takes `path`'s place."""
+    path = Path(path)
+    with machine_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            os.chmod(temporary, 0o666 & ~_umask())
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+            _flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_folder(path: Path | str) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on success it takes `path`'s place, replacing what stood there."""
+    path = Path(path)
+    with machine_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            if path.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+                os.replace(path, old / "old")
+                os.replace(temporary, path)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(temporary, path)
+            _flush(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def machine_errors(path: Path | str) -> Iterator[None]:
+    """Turn the operating system's refusals into a MachineError that names the path and what to do."""
+    try:
+        yield
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "The disk is full: free some space, or choose another folder with --out.",
+            errno.EDQUOT: "Your disk quota is used up: free some space, or choose another folder with --out.",
+            errno.EACCES: "No permission to write there: choose another folder with --out, or change its rights.",
+            errno.EPERM: "No permission to write there: choose another folder with --out, or change its rights.",
+            errno.EROFS: "That file system is read-only: choose another folder with --out.",
+            errno.ENOTDIR: "A part of that path is a file, not a folder: choose another path with --out.",
+            errno.EEXIST: "A file stands where a folder is needed: choose another path with --out.",
+            errno.ENAMETOOLONG: "The path is too long: choose a shorter one.",
+        }.get(error.errno)
+        if advice is None:
+            raise
+        raise MachineError(f"Cannot write {path}: {error.strerror}. {advice}") from error
+
+
+def sha256(path: Path | str) -> str:
+    """Return the file's SHA-256 as hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,122 @@
+"""Fit a decision policy on validation rows: per-label thresholds, and the score from which answers are accepted.
+
+The guarantees hold for rows the model was not fitted on, drawn like those it will meet. numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+STARTS = 4  # independent places from which acceptance is widened; each is tested at a quarter of the allowed risk
+STEPS = 20  # acceptance is tried at so many numbers of rows
+NEVER = 1.1  # an acceptance threshold no score reaches: abstain always
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """When to answer, and what that costs.
+
+    accept: least score at which to answer (for Policy.accept); coverage: share of rows that reach it; error: their
+    measured share of wrong answers; bound: what their true error stays below with the stated confidence;
+    reason: why nothing can be accepted, or "".
+    """
+
+    accept: float
+    coverage: float
+    error: float
+    bound: float
+    reason: str = ""
+
+
+def fit_thresholds(probabilities: np.ndarray, gold: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Label → the threshold of its probability with the best F1; 0.5 for a label that no row has.
+
+    probabilities: (rows, labels); gold: (rows, labels) zeros and ones. A threshold lies half-way between two scores.
+    """
+    probabilities, gold = np.asarray(probabilities, dtype=float), np.asarray(gold) > 0.5
+    return {label: _best_f1(probabilities[:, index], gold[:, index]) for index, label in enumerate(labels)}
+
+
+def fit_accept(scores: np.ndarray, correct: np.ndarray, max_error: float, confidence: float = 0.95) -> Acceptance:
+    """The lowest acceptance threshold whose answers are wrong at most `max_error` of the time, with this confidence.
+
+    scores: (rows,) score of each answer; correct: (rows,) whether it is right.
+    Thresholds are tested from strict to lax, by an exact binomial test each (Clopper and Pearson 1934), and widening
+    stops at the first that fails: fixed-sequence testing from several starts (Angelopoulos et al. 2021, Learn then
+    Test, section 3), so that choosing among thresholds costs none of the confidence.
+    """
+    scores, correct = np.asarray(scores, dtype=float), np.asarray(correct, dtype=bool)
+    order = np.argsort(-scores, kind="stable")
+    scores, errors = scores[order], np.cumsum(~correct[order])
+    risk = (1 - confidence) / STARTS
+    least = int(np.ceil(np.log(risk) / np.log1p(-max_error))) if 0 < max_error < 1 else 1
+    if max_error <= 0 or len(scores) < least:
+        return Acceptance(NEVER, 0.0, 0.0, 1.0, _too_few(len(scores), least, max_error))
+    rows = _widest(scores, errors, least, max_error, risk)
+    if rows == 0:
+        reason = f"Even the surest answers on {len(scores)} validation rows are not shown to err below {max_error:g}."
+        return Acceptance(NEVER, 0.0, 0.0, 1.0, reason)
+    accept = (scores[rows - 1] + scores[rows]) / 2 if rows < len(scores) else min(scores[-1], 0.0)
+    wrong = int(errors[rows - 1])
+    return Acceptance(float(accept), rows / len(scores), wrong / rows, upper_bound(wrong, rows, risk))
+
+
+def upper_bound(errors: int, rows: int, risk: float) -> float:
+    """The error rate that the true one exceeds with probability `risk` at most (Clopper and Pearson 1934)."""
+    low, high = errors / rows, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _binomial_cdf(errors, rows, middle) > risk else (low, middle)
+    return high
+
+
+def _widest(scores: np.ndarray, errors: np.ndarray, least: int, max_error: float, risk: float) -> int:
+    """The largest number of rows that is reached from any start without a failed test; 0 when none is."""
+    rows = np.unique(np.round(np.linspace(least, len(scores), STEPS)).astype(int))
+    rows = np.unique([np.searchsorted(-scores, -scores[number - 1], side="right") for number in rows])  # ties together
+    passed = [_binomial_cdf(int(errors[number - 1]), int(number), max_error) <= risk for number in rows]
+    best = 0
+    for start in range(0, len(rows), -(-len(rows) // STARTS)):
+        for number, fine in zip(rows[start:], passed[start:], strict=True):
+            if not fine:
+                break
+            best = max(best, int(number))
+    return best
+
+
+def _too_few(rows: int, least: int, max_error: float) -> str:
+    if max_error <= 0:
+        return "No finite number of rows can show that a model never errs: set decision.max_error above 0."
+    return (
+        f"{rows} validation rows cannot show an error below {max_error:g}: that takes at least {least}, all answered "
+        "rightly. Give more validation rows, or allow a larger decision.max_error."
+    )
+
+
+def _best_f1(scores: np.ndarray, gold: np.ndarray) -> float:
+    if not gold.any():
+        return 0.5
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], np.cumsum(gold[order])
+    f1 = 2 * hits / (np.arange(1, len(scores) + 1) + hits[-1])
+    following = np.append(scores[1:], 0.0)
+    cuts = np.flatnonzero(scores > following)  # between equal scores there is nothing to cut
+    if not len(cuts):
+        return 0.5
+    best = cuts[np.argmax(f1[cuts])]
+    return float((scores[best] + following[best]) / 2)
+
+
+def _binomial_cdf(errors: int, rows: int, rate: float) -> float:
+    """P(at most `errors` of `rows`) when each errs with probability `rate`."""
+    if rate <= 0 or errors >= rows:
+        return 1.0
+    if rate >= 1:
+        return 0.0
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, rows + 1)))])
+    number = np.arange(errors + 1)
+    ways = factorials[rows] - factorials[number] - factorials[rows - number]
+    return float(np.sum(np.exp(ways + number * np.log(rate) + (rows - number) * np.log1p(-rate))))

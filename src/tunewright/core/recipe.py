@@ -1,0 +1,190 @@
+"""The complete typed declaration of a run. The sections below are the schema; the comments beside them are its help."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tunewright.core import catalog
+from tunewright.core.contracts import (
+    Baseline,
+    Calibrator,
+    Method,
+    Objective,
+    Optimizer,
+    Reader,
+    Schedule,
+    Task,
+    Tracker,
+)
+
+Auto = Literal["auto"]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+VERSION = 1
+
+
+def _component(kind: str, name: str) -> Any:
+    return field(default_factory=lambda: catalog.create(kind, name))
+
+
+def _baselines() -> tuple[Baseline, ...]:
+    return tuple(catalog.create("baselines", name) for name in ("majority", "tfidf", "linear_probe"))
+
+
+@dataclass(frozen=True)
+class Split:
+    """How splits that are not given as files are cut from the training file."""
+
+    by: Literal["stratified", "random", "grouped", "time"] = "stratified"  # stratified keeps each label's share; grouped keeps a group on one side; time puts the latest rows into test
+    column: str | None = None  # the group's or the time's column, for grouped and time
+    validation_share: Share = 0.1  # of the training rows, when no validation file is given; chooses settings and epochs
+    test_share: Share = 0.2  # of the training rows, when no test file is given; sealed until the verdict
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learned from."""
+
+    train: str  # a CSV, TSV, JSONL, JSON, Parquet or CoNLL file, a folder with one folder per label, a saved datasets folder, or a hub id
+    validation: str | None = None  # none: cut from train
+    test: str | None = None  # none: cut from train; nothing looks at it before the verdict
+    reader: Reader | Auto = "auto"  # auto chooses by ending and first bytes; or {name: csv, delimiter: ";", encoding: gb18030}
+    columns: dict[str, str] = field(default_factory=dict)  # role → column, as {text: content, label: tag}; empty: guessed and said
+    labels: tuple[str, ...] = ()  # the allowed labels; empty: those of the training rows, sorted
+    split: Split = field(default_factory=Split)  # how validation and test are cut when they are not given
+    max_tokens: Annotated[int, Field(ge=4)] | Auto = "auto"  # longest window; auto: the longest text, at most the backbone's limit
+    overflow: Literal["split", "truncate", "refuse"] = "split"  # longer texts: split into windows that are joined again, cut off and counted, or refused
+    stride: Annotated[int, Field(ge=0)] = 16  # tokens that neighbouring windows share when overflow is split
+    leakage: Literal["drop", "keep"] = "drop"  # training rows whose text also stands in validation or test (normalised): drop them from train, or keep and report
+    refuse: tuple[str, ...] = ()  # findings of `check` that stop a run (exit 2), as [leakage, conflicts]
+    limit: Count | None = None  # use only that many rows of each file, for a quick try
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What is adapted."""
+
+    backbone: str = "auto"  # packaged name, folder or hub id; auto chooses by the data's language and says why
+    dropout: Share = 0.0  # 0 is faster on a CPU and as good on our tasks (docs/benchmarks.md)
+    word_embeddings: Literal["auto", "train", "freeze"] = "auto"  # auto freezes vocabularies over 100 000 pieces, whose update costs more than the rest
+    pickled_weights: bool = False  # allow weights that are no safetensors: unpickling can run code
+    remote_code: bool = False  # allow a hub model to bring and run its own code
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when validation no longer improves."""
+
+    metric: str = "auto"  # any metric of the task, or loss; auto: the one that decides (evaluate.metric)
+    patience: Count = 2  # evaluations without improvement before stopping
+
+
+@dataclass(frozen=True)
+class Train:
+    """How it is adapted."""
+
+    method: Method = _component("methods", "full")  # which parameters train: full, freeze, linear_probe, lora
+    objective: Objective | Auto = "auto"  # auto: the task's own
+    start: Literal["probe", "random"] = "probe"  # start the head from a linear probe where the task allows, or at random
+    epochs: Positive = 5  # at most; early stopping may end sooner
+    batch_size: Count = 32  # examples in one optimizer step
+    micro_batch_tokens: Count | Auto = "auto"  # padded tokens in one forward pass; changes memory, not the result
+    learning_rate: Positive | Auto = "auto"  # auto: by method and the backbone's width
+    optimizer: Optimizer = _component("optimizers", "adamw")  # adamw, sgd, adafactor
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01  # not on norms and biases
+    schedule: Schedule = _component("schedules", "linear")  # linear, cosine, constant; each with a warmup share
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # learning rate of each layer below the top one, as a factor; 1 treats all alike
+    class_weights: Literal["auto", "none", "balanced"] = "auto"  # auto: balanced when the largest class is over 20 times the smallest
+    clip_norm: Annotated[float, Field(ge=0)] = 1.0  # longest gradient; 0 leaves it as it is
+    early_stopping: EarlyStopping | None = field(default_factory=EarlyStopping)  # null trains all epochs; the best checkpoint is kept either way
+    evaluate_every: Positive = 1.0  # epochs between evaluations on validation
+    checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: at evaluations and about every minute
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where a measurement says it is faster
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: a GPU where there is one
+    threads: Count | Auto = "auto"  # auto: the cores this process may use
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How it is judged."""
+
+    metric: str = "auto"  # what the verdict compares; auto: the task's own (accuracy; macro_f1 when the largest class is over 20 times the smallest)
+    baselines: tuple[Baseline, ...] = field(default_factory=_baselines)  # what the tuned model has to beat
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95  # of the paired interval
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000  # bootstrap resamples
+    slices: tuple[str, ...] = ("length",)  # "length", or any column: measured apart
+    worst: Annotated[int, Field(ge=0)] = 50  # errors shown in the report
+
+
+@dataclass(frozen=True)
+class Decision:
+    """When the model answers, and when it abstains."""
+
+    calibration: Calibrator | None = _component("calibrators", "temperature")  # makes a score of 0.9 right nine times in ten
+    max_error: Annotated[float, Field(gt=0, lt=1)] | None = None  # answer only where the error stays below this (on validation, with 95 % confidence); else abstain
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Auto = "auto"  # multi-label: least score of a yes; auto: per label, best F1 on validation
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What the report looks like."""
+
+    language: Literal["auto", "en", "zh"] = "auto"  # auto: Chinese for Chinese data
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A run, completely declared. Only `task` and `data` are needed."""
+
+    task: Task  # what is predicted, as text_classification or {name: text_classification, multi_label: true}
+    data: Data  # what is learned from
+    version: Literal[1] = VERSION  # of this form
+    model: ModelSettings = field(default_factory=ModelSettings)  # what is adapted
+    train: Train = field(default_factory=Train)  # how it is adapted
+    evaluate: Evaluate = field(default_factory=Evaluate)  # how it is judged
+    decision: Decision = field(default_factory=Decision)  # when it answers, and when it abstains
+    report: ReportSettings = field(default_factory=ReportSettings)  # how it is told
+    trackers: tuple[Tracker, ...] = ()  # tensorboard, wandb (offline), mlflow, beside metrics.jsonl
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 13  # of every random choice: split, order, initialisation
+
+
+def to_mapping(value: Any) -> Any:
+    """A recipe, section or component as plain data, every default written out, as YAML and JSON hold it."""
+    if isinstance(value, catalog.Component):
+        return {key: to_mapping(item) for key, item in catalog.describe(value).items()}
+    if dataclasses.is_dataclass(value):
+        return {setting.name: to_mapping(getattr(value, setting.name)) for setting in catalog.settings(type(value))}
+    if isinstance(value, (list, tuple)):
+        return [to_mapping(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: to_mapping(item) for key, item in value.items()}
+    return value
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of `to_mapping`'s data with its dotted path, as ("train.method.rank", 8)."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from flat(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def replace(recipe: Recipe, **changes: Any) -> Recipe:
+    """A copy of `recipe` with dotted paths changed, as replace(recipe, **{"train.epochs": 3})."""
+    for path, value in changes.items():
+        recipe = _replaced(recipe, path.split("."), value)
+    return recipe
+
+
+def _replaced(section: Any, path: list[str], value: Any) -> Any:
+    if len(path) > 1:
+        value = _replaced(getattr(section, path[0]), path[1:], value)
+    return dataclasses.replace(section, **{path[0]: value})
+

@@ -1,0 +1,362 @@
+"""Read and write recipes as YAML: every mistake with its line and nearest match, every default with its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Component
+from tunewright.core.errors import RecipeError, TunewrightError, UsageError, listing, nearest
+from tunewright.core.recipe import Recipe, to_mapping
+
+LARGEST = 1 << 20  # bytes; a recipe is a page of text
+MOST_NODES = 20_000  # aliases can make a small file expand without end
+Place = tuple[str, ...]  # path of keys
+
+
+def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read the recipe file at `path`, with `changes` of the form "key.path=value" made to it.
+
+    Relative data paths are taken from the recipe's folder. Raises RecipeError naming file, line and nearest match.
+    """
+    path = Path(path)
+    data, places = _read(path)
+    for change in changes:
+        _change(data, places, change)
+    recipe = _Builder(places, str(path)).section(Recipe, data, ())
+    return _with_absolute_paths(recipe, path.parent)
+
+
+def from_mapping(data: Mapping[str, Any], folder: str | Path = ".") -> Recipe:
+    """A recipe from plain data (or from data that already holds components), as the Python API takes it."""
+    return _with_absolute_paths(_Builder({}, "recipe").section(Recipe, dict(data), ()), Path(folder))
+
+
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """A copy of `recipe` with `changes` of the form "key.path=value" made to it."""
+    data, places = to_mapping(recipe), {}
+    for change in changes:
+        _change(data, places, change)
+    return _Builder(places, "recipe").section(Recipe, data, ())
+
+
+def to_yaml(recipe: Recipe, head: Sequence[str] = ()) -> str:
+    """The complete recipe as YAML, each key with the comment that explains it; `head` lines open it as comments."""
+    lines = [f"# {line}".rstrip() for line in head]
+    for setting in catalog.settings(Recipe):
+        lines += _yaml_lines(setting, getattr(recipe, setting.name), indent=0)
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's scalars: `no` is a word (many labels are), `1e-4` a number, dates stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":timestamp", ":float", ":int"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_NUMBER_STARTS = list("+-.0123456789")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), "tTfF")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), _NUMBER_STARTS)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$"),
+    _NUMBER_STARTS,
+)
+
+
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
+    if not path.exists():
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = nearest(path.name, (file.name for file in folder.iterdir()))
+        raise RecipeError(f"There is no recipe {path}.{near} `tunewright init DATA --out {path.name}` writes one.")
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder, not a recipe: name the YAML file in it.")
+    if path.stat().st_size > LARGEST:
+        raise RecipeError(f"{path} is larger than 1 MiB, so it is no recipe. Did you mean `tunewright init {path}`?")
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is no text in UTF-8 (byte {error.start}). Save the recipe as UTF-8.") from None
+    except PermissionError:
+        raise RecipeError(f"No permission to read {path}: change its rights.") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{_yaml_place(path, error)}: this is no YAML: {_yaml_problem(error)}.") from None
+    if node is None:
+        raise RecipeError(f"{path} is empty. `tunewright init DATA --out {path.name}` writes a complete recipe.")
+    places: dict[Place, str] = {}
+    data = _plain(node, (), places, path, [MOST_NODES])
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}:1: a recipe is keys and values, as `task: text_classification`.")
+    return data, places
+
+
+def _yaml_place(path: Path, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f"{path}:{mark.line + 1}" if mark else str(path)
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    return getattr(error, "problem", None) or str(error).partition("\n")[0]
+
+
+def _plain(node: yaml.Node, place: Place, places: dict[Place, str], path: Path, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0:
+        raise RecipeError(f"{path} expands to more than {MOST_NODES} values (aliases?): write it out plainly.")
+    line = node.start_mark.line + 1
+    places.setdefault(place, f"{path}:{line}")
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
+            where = f"{path}:{key_node.start_mark.line + 1}"
+            if not key:
+                raise RecipeError(f"{where}: a key must be a plain word.")
+            if key in result:
+                raise RecipeError(f"{where}: {key!r} stands twice in this section; keep one.")
+            places[(*place, key)] = where
+            result[key] = _plain(value_node, (*place, key), places, path, left)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*place, str(i)), places, path, left) for i, item in enumerate(node.value)]
+    loader = _Loader("")
+    try:
+        return loader.construct_object(node)
+    except (yaml.YAMLError, ValueError):
+        raise RecipeError(f"{path}:{line}: {node.value!r} has a tag a recipe cannot use; write plain values.") from None
+    finally:
+        loader.dispose()
+
+
+def _change(data: dict[str, Any], places: dict[Place, str], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set takes key.path=value, as --set train.epochs=3; got {change!r}.")
+    place = tuple(key.strip().split("."))
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        value = None if node is None else _plain(node, place, {}, Path("--set"), [MOST_NODES])
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {change}: the value is no YAML: {_yaml_problem(error)}.") from None
+    section: Any = data
+    for part in place[:-1]:
+        inner = section.get(part)
+        if isinstance(inner, str):  # a component named by its name alone, as method: lora
+            inner = {"name": inner}
+        elif not isinstance(inner, dict):
+            inner = {}
+        section[part] = inner
+        section = inner
+    section[place[-1]] = value
+    for depth in range(1, len(place) + 1):
+        places[place[:depth]] = f"--set {key}"
+
+
+# --------------------------------------------------------------------------------------------------------- building
+
+
+@dataclasses.dataclass
+class _Builder:
+    """Builds typed sections from plain data, naming the place of every mistake."""
+
+    places: Mapping[Place, str]
+    source: str
+
+    def section(self, cls: type, data: Any, place: Place, skip: tuple[str, ...] = ()) -> Any:
+        if isinstance(data, cls):
+            return data
+        if not isinstance(data, Mapping):
+            raise self.error(place, f"{self.key(place)} takes keys and values: {self.known(cls)}.")
+        settings = {setting.name: setting for setting in catalog.settings(cls)}
+        for key in data:
+            if key not in settings and key not in skip:
+                raise self.error((*place, str(key)), self.unknown(cls, str(key), place))
+        values = {}
+        for name, setting in settings.items():
+            if name in data:
+                values[name] = self.value(setting, data[name], (*place, name))
+            elif setting.default is catalog.REQUIRED:
+                raise self.error(place, f"{self.key((*place, name))} is missing: {setting.why}.")
+        try:
+            return cls(**values)
+        except (ValueError, TypeError) as error:
+            raise self.error(place, f"{self.key(place)}: {error}") from None
+
+    def value(self, setting: catalog.Setting, value: Any, place: Place) -> Any:
+        members = _members(setting.type)
+        if value is None and type(None) in members:
+            return None
+        for hint in members:
+            if (kind := catalog.kind_of(hint)) and not (value == "auto" and len(members) > 1):
+                return self.component(kind, value, place, default=setting.default)
+            if dataclasses.is_dataclass(hint):
+                return self.section(hint, value, place)
+            inner = typing.get_args(hint)
+            if typing.get_origin(hint) is tuple and inner and (kind := catalog.kind_of(inner[0])):
+                return self.components(kind, value, place)
+        return self.plain(setting, value, place)
+
+    def component(self, kind: str, value: Any, place: Place, default: Any = None) -> Component:
+        if isinstance(value, catalog.KINDS[kind]):
+            return value
+        settings = {"name": value} if isinstance(value, str) else value
+        if not isinstance(settings, Mapping):
+            raise self.error(place, f"{self.key(place)} takes a name or {{name: …}}. Known: {_names(kind)}.")
+        if "name" not in settings and isinstance(default, Component):
+            settings = {"name": catalog.name_of(default), **settings}
+        if not isinstance(settings.get("name"), str):
+            raise self.error(place, f"{self.key(place)} needs a name. Known: {_names(kind)}.")
+        try:
+            cls = catalog.find(kind, settings["name"])
+        except TunewrightError as error:
+            raise self.error(place, f"{self.key(place)}: {error}") from None
+        rest = {key: item for key, item in settings.items() if key != "name"}
+        return self.section(cls, rest, place)
+
+    def components(self, kind: str, value: Any, place: Place) -> tuple[Component, ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, (list, tuple)):
+            value = [value]
+        return tuple(self.component(kind, item, (*place, str(i))) for i, item in enumerate(value))
+
+    def plain(self, setting: catalog.Setting, value: Any, place: Place) -> Any:
+        try:
+            return pydantic.TypeAdapter(setting.type).validate_python(value)
+        except pydantic.ValidationError as error:
+            problem = "; ".join(dict.fromkeys(part["msg"] for part in error.errors()))
+            near = nearest(value, _words(setting.type)) if isinstance(value, str) else ""
+            raise self.error(
+                place, f"{self.key(place)} is {_short(value)}: {problem}.{near} It means: {setting.why}."
+            ) from None
+
+    def unknown(self, cls: type, key: str, place: Place) -> str:
+        names = [setting.name for setting in catalog.settings(cls)]
+        section = f" under {'.'.join(place)}" if place else ""
+        near = nearest(key, names) or _elsewhere(key)
+        return f"unknown key {key!r}{section}.{near} Known: {listing(names, 40) or 'none'}."
+
+    def known(self, cls: type) -> str:
+        return listing((setting.name for setting in catalog.settings(cls)), 40)
+
+    def key(self, place: Place) -> str:
+        return ".".join(place) or "the recipe"
+
+    def error(self, place: Place, message: str) -> RecipeError:
+        where = next((self.places[place[:n]] for n in range(len(place), -1, -1) if place[:n] in self.places), None)
+        return RecipeError(f"{where or self.source}: {message}")
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _words(hint: Any) -> list[str]:
+    found = []
+    for member in _members(hint):
+        if typing.get_origin(member) is typing.Literal:
+            found += [str(word) for word in typing.get_args(member)]
+    return found
+
+
+def _names(kind: str) -> str:
+    return listing(catalog.names(kind), 30)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _elsewhere(key: str) -> str:
+    """Say where a key of another section belongs: the commonest slip after a misspelling."""
+    for setting in catalog.settings(Recipe):
+        for hint in _members(setting.type):
+            if (
+                dataclasses.is_dataclass(hint)
+                and not catalog.kind_of(hint)
+                and key in [s.name for s in catalog.settings(hint)]
+            ):
+                return f" It belongs under {setting.name}: as {setting.name}.{key}."
+    return ""
+
+
+def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
+    """Data paths from the recipe's folder, so that a resolved recipe means the same from anywhere."""
+
+    def absolute(source: str | None) -> str | None:
+        if source is None or os.path.isabs(source):
+            return source
+        here = folder / source
+        looks_like_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and not Path(source).suffix
+        return source if looks_like_hub_id and not here.exists() else str(here.absolute())
+
+    data = recipe.data
+    data = dataclasses.replace(
+        data, train=absolute(data.train), validation=absolute(data.validation), test=absolute(data.test)
+    )
+    backbone = recipe.model.backbone
+    if "/" in backbone and (folder / backbone).is_dir():
+        recipe = dataclasses.replace(
+            recipe, model=dataclasses.replace(recipe.model, backbone=str((folder / backbone).absolute()))
+        )
+    return dataclasses.replace(recipe, data=data)
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def _yaml_lines(setting: catalog.Setting, value: Any, indent: int) -> list[str]:
+    pad, why = "  " * indent, f"  # {setting.why}" if setting.why else ""
+    if isinstance(value, Component) and not catalog.settings(type(value)):
+        return [f"{pad}{setting.name}: {catalog.name_of(value)}{why}"]
+    if isinstance(value, Component):
+        lines = [f"{pad}{setting.name}:{why}", f"{pad}  name: {catalog.name_of(value)}"]
+        return lines + _inner_lines(value, indent + 1)
+    if dataclasses.is_dataclass(value):
+        return [f"{pad}{setting.name}:{why}", *_inner_lines(value, indent + 1)]
+    if isinstance(value, tuple) and value and all(isinstance(item, Component) for item in value):
+        text = ", ".join(_flow(_shortest(item)) for item in value)
+        return [f"{pad}{setting.name}: [{text}]{why}"]
+    return [f"{pad}{setting.name}: {_flow(to_mapping(value))}{why}"]
+
+
+def _inner_lines(section: Any, indent: int) -> list[str]:
+    lines = []
+    for setting in catalog.settings(type(section)):
+        lines += _yaml_lines(setting, getattr(section, setting.name), indent)
+    return lines
+
+
+def _shortest(component: Component) -> Any:
+    """A component's name alone when it has its default settings, else its whole mapping."""
+    whole = to_mapping(component)
+    defaults = {s.name: to_mapping(s.default) for s in catalog.settings(type(component))}
+    return whole["name"] if all(whole[name] == default for name, default in defaults.items()) else whole
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1 << 30, sort_keys=False)
+    return text.strip().removesuffix("...").strip()

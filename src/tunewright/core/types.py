@@ -1,0 +1,93 @@
+"""The nouns that travel between layers: Example, Window, Prediction, Policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Span:
+    """A labelled stretch of an example's text: characters `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+    label: str
+
+
+# What a label may be: a name, several names, spans, a number (regression), a text (generation), or unknown.
+Label = str | tuple[str, ...] | tuple[Span, ...] | float | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input with its label and id.
+
+    id: where it came from, as "file:line" or "file#row"; inputs: role → value ("text" → str, "image" → path, …);
+    columns: everything else its row held.
+    """
+
+    id: str
+    inputs: Mapping[str, Any]
+    label: Label = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the model sees of one example at a time. A long example under `overflow: split` has several.
+
+    example: index of its example in the list that was encoded;
+    features: name → array without the batch axis ("input_ids" (tokens,), "labels" () or (tokens,), …);
+    tokens: real tokens of the text in this window, without the special ones; shared: how many of them an earlier window
+    of the example holds too; truncated: tokens cut off after it;
+    offsets: (tokens, 2) character positions in the text of every token, special ones (0, 0); None where a task needs none.
+    """
+
+    example: int
+    features: Mapping[str, np.ndarray]
+    tokens: int
+    shared: int = 0
+    truncated: int = 0
+    offsets: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How scores become decisions: what a bundle's decision.json holds.
+
+    thresholds: label → least score at which a multi-label task says yes (0.5 where absent);
+    accept: least score at which a single answer is given instead of abstaining (None: always answer).
+    """
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    accept: float | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one example.
+
+    value: the task's answer (a label name, several names, spans, a number, a text);
+    score: its calibrated probability in [0, 1]; scores: label → probability of every label;
+    decision: "model", or "abstain" when the score is below what the policy accepts;
+    truncated_tokens: how many of the input's tokens the model did not see.
+    """
+
+    value: Any
+    score: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+    decision: str = "model"
+    truncated_tokens: int = 0
+
+
+def label_names(label: Label) -> tuple[str, ...]:
+    """Return the label names that `label` uses: none for numbers, texts that are no labels, and the unknown."""
+    if isinstance(label, str):
+        return (label,)
+    if isinstance(label, tuple):
+        return tuple(part.label if isinstance(part, Span) else part for part in label)
+    return ()

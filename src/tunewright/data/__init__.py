@@ -1,0 +1,1 @@
+"""Read, split, check and account for data. No torch."""

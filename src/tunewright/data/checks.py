@@ -1,0 +1,445 @@
+"""Look before training for what spoils a model: duplicates, leakage, conflicts, garbled texts, odd labels."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tunewright.core.errors import DataError, LabelError, listing
+from tunewright.core.types import label_names
+from tunewright.data.dataset import LEDGER, Dataset, Split
+from tunewright.data.language import NAMES
+from tunewright.data.normalise import normalise, normalise_label
+
+KINDS = (
+    "duplicates", "near_duplicates", "leakage", "conflicts", "empty", "garbled", "broken_rows", "label_spelling",
+    "rare_classes", "imbalance", "truncation", "language",
+)  # fmt: skip
+EXAMPLES = 5
+RARE = 5  # training rows below which a label can hardly be learned
+IMBALANCE = 20  # times that the largest class may exceed the smallest before it is worth saying
+NEAR = 0.8  # share of four-character pieces that near duplicates have in common
+_NEAR_ROWS, _NEAR_ROWS_DEEP = 10_000, 100_000
+_TOKEN_ROWS, _CHUNK = 5_000, 512
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# UTF-8 read as Latin-1 or Windows-1252: "ä½ å¥½" for 你好, "Ã©" for é.
+_AS_LATIN = re.compile(
+    r"(?:[\u00e3-\u00ef][\u00a0\u0020\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc"
+    r"\u2013-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]{1,2}){2,}|\u00c3[\u0080-\u00bf]|\u00e2\u20ac[\u0099\u0153\u0153\u2122\u201c\u201d]"
+)
+_AS_GBK = re.compile("锟斤拷|烫烫烫|屯屯屯")
+_HAN_RUN = re.compile("[\u3400-\u9fff]{3,}")
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    kind: machine word (one of KINDS), as recipes name it under data.refuse; count: rows (or labels) concerned;
+    examples: up to five "file:line: excerpt", for the terminal and the report only; message: what it is and what to do.
+    """
+
+    kind: str
+    severity: Severity
+    count: int
+    examples: tuple[str, ...]
+    message: str
+
+
+def findings(
+    dataset: Dataset,
+    processor: Any = None,
+    deep: bool = False,
+    *,
+    languages: Sequence[str] = (),
+    backbone: str = "the backbone",
+) -> list[Finding]:
+    """Return what is wrong or odd about prepared data, errors first.
+
+    processor: a Processor, for tokens that would be lost and characters it does not know; None leaves these out;
+    deep: look at all rows where a sample is looked at otherwise; languages: those the backbone knows, as
+    BackboneFacts.languages. Works at constant memory but for 16 bytes a row.
+    """
+    rows = _Rows(dataset)
+    found = [
+        *_lost_rows(dataset),
+        _leakage(dataset, rows),
+        _duplicates(rows),
+        _conflicts(dataset, rows),
+        _near_duplicates(dataset, deep),
+        _garbled(dataset),
+        *_labels(dataset),
+        _language(dataset, languages, backbone),
+        *(_tokens(dataset, processor, deep, backbone) if processor is not None else ()),
+    ]
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted((finding for finding in found if finding), key=lambda finding: order[finding.severity])
+
+
+class _Rows:
+    """Keys and label codes of all rows of all splits, one after the other, sorted by key."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.splits = list(dataset.splits.values())
+        self.starts = np.concatenate([[0], np.cumsum([len(split) for split in self.splits])])
+        keys = [split.column("_key").to_numpy() for split in self.splits]
+        self.keys = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
+        self.order = np.argsort(self.keys, kind="stable")
+        ordered = self.keys[self.order]
+        # Group number of every row in `order`: rows with equal keys share one.
+        self.groups = np.cumsum(np.concatenate([[0], ordered[1:] != ordered[:-1]])) if len(ordered) else ordered
+        self.owner = np.searchsorted(self.starts, self.order, side="right") - 1
+
+    def excerpts(self, rows: Sequence[int]) -> tuple[str, ...]:
+        """ "file:line: beginning of the text" of rows by their number over all splits."""
+        shown = []
+        for row in rows:
+            owner = int(np.searchsorted(self.starts, row, side="right") - 1)
+            shown.append(excerpt(self.splits[owner], int(row - self.starts[owner])))
+        return tuple(shown)
+
+
+def excerpt(split: Split, row: int, most: int = 60) -> str:
+    """Return "file:line: beginning of the text" of one row, on one line, for people."""
+    example = split.take([row])[0]
+    text = " | ".join(str(value) for value in example.inputs.values())
+    flat = "".join(character if character.isprintable() else " " for character in text[: 2 * most])
+    flat = " ".join(flat.split())
+    return f"{example.id}: {flat[:most]}{'…' if len(flat) > most else ''}"
+
+
+def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
+    """Findings about rows that did not get into the data at all, from the ledger."""
+    told = {
+        "empty": (("empty_text", "empty_label"), "have no text or no label"),
+        "broken_rows": (("broken_row", "bad_label", "bad_time"), "do not have the form of the others"),
+    }
+    counts: Counter[str] = Counter()
+    for split in dataset.ledger["rows"].values():
+        counts.update(split["reasons"])
+    places = _ledger_places(dataset)
+    for kind, (reasons, what) in told.items():
+        count = sum(counts[reason] for reason in reasons)
+        if count:
+            shown = [place for reason in reasons for place in places.get(reason, [])][:EXAMPLES]
+            told = f"{_rows_are(count)} {what}; left out (ledger.jsonl lists all)."
+            yield Finding(kind, "warning", count, tuple(shown), told)
+
+
+def _ledger_places(dataset: Dataset) -> dict[str, list[str]]:
+    """Reason's kind → the first places it names, as "file:line: reason"."""
+    found: dict[str, list[str]] = {}
+    ledger = dataset.folder / LEDGER
+    if not ledger.exists():
+        return found
+    with open(ledger, encoding="utf-8") as lines:
+        for line in lines:
+            entry = json.loads(line)
+            places = found.setdefault(entry.get("kind", ""), [])
+            if len(places) < EXAMPLES and "file" in entry:
+                places.append(f"{entry['file']}:{entry['line']}: {entry['reason']}")
+    return found
+
+
+def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
+    dropped = sum(split["reasons"].get("leakage", 0) for split in dataset.ledger["rows"].values())
+    if dropped:
+        told = (
+            f"{_rows_are(dropped)} of train stand in validation or test too; dropped from train (data.leakage: drop)."
+        )
+        return Finding("leakage", "warning", dropped, tuple(_ledger_places(dataset).get("leakage", ())), told)
+    if len(rows.splits) < 2 or not len(rows.keys):
+        return None
+    sets = np.zeros(int(rows.groups[-1]) + 1, dtype=np.uint8)
+    for owner in range(len(rows.splits)):
+        sets[rows.groups[rows.owner == owner]] |= 1 << owner
+    several = (sets & (sets - 1)) != 0
+    concerned = rows.order[several[rows.groups]]
+    if not len(concerned):
+        return None
+    training = [row for row in np.sort(concerned) if row < rows.starts[1]]
+    count = len(training) or len(concerned)
+    severity: Severity = "error" if training else "warning"
+    sides = "train as well as in validation or test" if training else "validation as well as in test"
+    told = f"{_rows_are(count)} stand in {sides}: results look better than they are. Remove them (data.leakage: drop)."
+    return Finding("leakage", severity, count, rows.excerpts((training or np.sort(concerned))[:EXAMPLES]), told)
+
+
+def _duplicates(rows: _Rows) -> Finding | None:
+    """Rows of a split whose normalised text a row before them has."""
+    if not len(rows.keys):
+        return None
+    again = (rows.groups[1:] == rows.groups[:-1]) & (rows.owner[1:] == rows.owner[:-1])
+    copies = np.sort(rows.order[1:][again])
+    if not len(copies):
+        return None
+    told = f"{_rows_are(len(copies))} repeat the text of a row of their split (case, width, spaces, punctuation aside)."
+    return Finding("duplicates", "note", len(copies), rows.excerpts(copies[:EXAMPLES]), told)
+
+
+def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
+    """Rows that have the same text as another one and not the same label."""
+    if not dataset.labels or not len(rows.keys):
+        return None
+    codes = _label_codes(dataset)[rows.order]
+    groups = int(rows.groups[-1]) + 1
+    low, high = np.full(groups, codes.max() + 1), np.full(groups, -1)
+    np.minimum.at(low, rows.groups, codes)
+    np.maximum.at(high, rows.groups, codes)
+    concerned = np.flatnonzero((low != high)[rows.groups])
+    if not len(concerned):
+        return None
+    shown = []
+    for at in concerned[:EXAMPLES]:
+        row = int(rows.order[at])
+        split = rows.splits[int(rows.owner[at])]
+        label = split.take([row - int(rows.starts[rows.owner[at]])])[0].label
+        shown.append(f"{rows.excerpts([row])[0]} → {', '.join(label_names(label)) or 'none'}")
+    told = f"{_rows_are(len(concerned))} have the same text and another label. Decide for one, or remove them."
+    return Finding("conflicts", "warning", len(concerned), tuple(shown), told)
+
+
+def _label_codes(dataset: Dataset) -> np.ndarray:
+    """(rows,) a number for each row's label, the same for cells that mean the same label."""
+    column = dataset.roles[dataset.task.target]
+    cells = [split.column(column) for split in dataset.splits.values()]
+    whole = pa.chunked_array([chunk for cell in cells for chunk in cell.chunks], type=cells[0].type)
+    encoded = pc.dictionary_encode(pc.cast(whole, pa.string())).combine_chunks()
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    known: dict[Any, int] = {}
+    codes = [known.setdefault(_parsed(dataset, cell), len(known)) for cell in encoded.dictionary.to_pylist()]
+    indices = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
+    return np.asarray(codes, dtype=np.int64)[indices]
+
+
+def _parsed(dataset: Dataset, cell: Any) -> Any:
+    try:
+        return dataset.task.parse(cell)
+    except LabelError:
+        return cell
+
+
+def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:
+    """Pairs of rows that share most of their four-character pieces (MinHash, Broder 1997), in the first rows."""
+    from datasketch import MinHash, MinHashLSH
+
+    most = _NEAR_ROWS_DEEP if deep else _NEAR_ROWS
+    places, pieces, total = _pieces(dataset, most)
+    if len(places) < 2:
+        return None
+    hashes = MinHash.bulk([[piece.encode() for piece in some] for some in pieces], num_perm=64)
+    index = MinHashLSH(threshold=NEAR, num_perm=64)
+    near: list[tuple[int, int]] = []
+    across = 0
+    for row, minhash in enumerate(hashes):
+        others = [other for other in index.query(minhash) if 1 > _jaccard(pieces[row], pieces[other]) >= NEAR]
+        if others:
+            near.append((row, others[0]))
+            across += any(places[other][0] is not places[row][0] for other in others)
+        index.insert(row, minhash)
+    if not near:
+        return None
+    shown = [f"{excerpt(*places[row])} ≈ {excerpt(*places[other])}" for row, other in near[:EXAMPLES]]
+    looked = (
+        "" if len(places) == total else f" Only {len(places)} of {total} rows were looked at; --deep looks at more."
+    )
+    told = (
+        f"{_rows_are(len(near))} are nearly the same as another one, {across} of them as one of another split.{looked}"
+    )
+    return Finding("near_duplicates", "warning" if across else "note", len(near), tuple(shown), told)
+
+
+def _pieces(dataset: Dataset, most: int) -> tuple[list[tuple[Split, int]], list[frozenset[str]], int]:
+    """Places and four-character pieces of the first rows of every split, each split by its size; and all rows' number."""
+    total = sum(len(split) for split in dataset.splits.values())
+    places, pieces = [], []
+    for split in dataset.splits.values():
+        stop = len(split) if total <= most else max(1, most * len(split) // total)
+        for row, text in enumerate(split.texts(0, stop)):
+            plain = normalise(text)[:5000]
+            if len(plain) >= 8:  # shorter texts differ by a word and mean something else
+                places.append((split, row))
+                pieces.append(frozenset(plain[at : at + 4] for at in range(len(plain) - 3)))
+    return places, pieces, total
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    common = len(one & other)
+    return common / (len(one) + len(other) - common)
+
+
+def _garbled(dataset: Dataset) -> Finding | None:
+    """Rows left out because they do not decode, and texts that decode and are broken all the same."""
+    lost = sum(split["reasons"].get("garbled", 0) for split in dataset.ledger["rows"].values())
+    shown = _ledger_places(dataset).get("garbled", []) if lost else []
+    count = 0
+    for split in dataset.splits.values():
+        for row, text in enumerate(split.texts()):
+            if is_garbled(text):
+                count += 1
+                if len(shown) < EXAMPLES:
+                    shown.append(excerpt(split, row))
+    if not count + lost:
+        return None
+    told = [f"{_rows_are(lost)} do not decode and were left out."] if lost else []
+    if count:
+        told.append(
+            f"{_rows_are(count)} hold replacement or control characters, or text once read in a wrong encoding."
+        )
+    message = " ".join([*told, "Get them anew from where they come from, or remove them."])
+    return Finding("garbled", "warning", count + lost, tuple(shown), message)
+
+
+def is_garbled(text: str) -> bool:
+    """Whether a text holds U+FFFD, control characters, or characters that come of reading one encoding as another."""
+    if text.isascii():
+        return bool(_CONTROL.search(text))
+    if "\ufffd" in text or _CONTROL.search(text) or _AS_LATIN.search(text) or _AS_GBK.search(text):
+        return True
+    return any(_is_utf8_as_gbk(run) for run in _HAN_RUN.findall(text[:2000]))
+
+
+def _is_utf8_as_gbk(run: str) -> bool:
+    """Whether Chinese characters are really UTF-8 bytes read as GBK: "浣犲ソ" for 你好."""
+    try:
+        run.encode("gbk").decode("utf-8")
+    except (UnicodeEncodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _labels(dataset: Dataset) -> Iterator[Finding]:
+    """Labels that are spelled alike, have few rows, or far fewer than the largest."""
+    counts: Mapping[str, int] = dataset.described["labels"].get("train", {})
+    if not counts or not dataset.labels:
+        return
+    alike: dict[str, list[str]] = {}
+    for label in dataset.labels:
+        alike.setdefault(normalise_label(label), []).append(label)
+    groups = [group for group in alike.values() if len(group) > 1]
+    if groups:
+        told = f"{len(groups)} label(s) are spelled in several ways (case, spaces or width). Write each in one way."
+        shown = tuple(
+            " = ".join(f"{label!r} ({counts.get(label, 0)})" for label in group) for group in groups[:EXAMPLES]
+        )
+        yield Finding("label_spelling", "warning", len(groups), shown, told)
+    few = [label for label in dataset.labels if counts.get(label, 0) < RARE]
+    rare = sorted(few, key=lambda label: counts.get(label, 0))
+    if rare:
+        told = f"{len(rare)} label(s) have fewer than {RARE} training rows: hardly learned. Add rows, or merge labels."
+        shown = tuple(f"{label!r}: {counts.get(label, 0)}" for label in rare[:EXAMPLES])
+        yield Finding("rare_classes", "warning", len(rare), shown, told)
+    least, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[largest] > IMBALANCE * counts[least]:
+        told = (
+            f"The largest label has {counts[largest] / counts[least]:.0f} times the rows of the smallest: accuracy hides "
+            "the small ones. Look at macro_f1; train.class_weights: auto balances them."
+        )
+        ends = (f"{largest!r}: {counts[largest]}", f"{least!r}: {counts[least]}")
+        yield Finding("imbalance", "note", len(counts), ends, told)
+
+
+def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding | None:
+    shares: Mapping[str, float] = dataset.described.get("languages", {})
+    if not known or "*" in known:
+        return None
+    foreign = {code: share for code, share in shares.items() if code not in known}
+    share = sum(foreign.values())
+    if share < 0.02:
+        return None
+    rows = sum(len(split) for split in dataset.splits.values())
+    named = ", ".join(f"{NAMES.get(code, code)} {part:.0%}" for code, part in foreign.items())
+    told = (
+        f"{backbone} was not trained on the language of about {share:.0%} of the rows ({named}); it knows {listing(known)}. "
+        "Choose another model.backbone; auto picks one by the language."
+    )
+    return Finding("language", "error" if share > 0.5 else "warning", round(share * rows), (), told)
+
+
+@dataclass
+class _Tokens:
+    """Tokens of the rows looked at, by label."""
+
+    rows: int = 0
+    longer: int = 0  # rows of several windows, cut off, or refused
+    unknown: int = 0
+    total: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    shown: list[str] = field(default_factory=list)
+
+
+def _tokens(dataset: Dataset, processor: Any, deep: bool, backbone: str) -> Iterator[Finding]:
+    counted = _Tokens()
+    for split in dataset.splits.values():
+        stop = len(split) if deep else min(len(split), _TOKEN_ROWS)
+        for start in range(0, stop, _CHUNK):
+            _count_tokens(split, start, min(start + _CHUNK, stop), processor, counted)
+    if counted.longer:
+        yield _truncation(counted, processor)
+    if counted.total and counted.unknown / counted.total > 0.02:
+        told = (
+            f"{backbone} has no tokens for {counted.unknown / counted.total:.0%} of the text's pieces: it reads them all as "
+            "unknown. Choose a backbone for this language (model.backbone)."
+        )
+        yield Finding("language", "warning", counted.unknown, (), told)
+
+
+def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: _Tokens) -> None:
+    examples = split.examples(start, stop)
+    for row, (example, windows) in enumerate(zip(examples, _windows(examples, processor), strict=True), start):
+        labels = label_names(example.label) or ("no label",)
+        seen = sum(window.tokens - window.shared + window.truncated for window in windows or ())
+        lost = sum(window.truncated for window in windows or ())
+        counted.rows += 1
+        counted.total += seen
+        for label in labels:
+            counted.seen[label] += seen
+            counted.lost[label] += lost
+        if processor.unknown_id is not None:
+            counted.unknown += sum(int((window.input_ids == processor.unknown_id).sum()) for window in windows or ())
+        if windows is None or len(windows) > 1 or lost:
+            counted.longer += 1
+            if len(counted.shown) < EXAMPLES:
+                counted.shown.append(excerpt(split, row))
+
+
+def _windows(examples: Sequence[Any], processor: Any) -> list[Any]:
+    """Every example's windows; None for one that data.overflow: refuse does not let through."""
+    columns = [
+        [str(value) for value in column]
+        for column in zip(*(example.inputs.values() for example in examples), strict=True)
+    ]
+    try:
+        return processor.encode(*columns)
+    except DataError:
+        if len(examples) == 1:
+            return [None]
+        return [window for example in examples for window in _windows([example], processor)]
+
+
+def _truncation(counted: _Tokens, processor: Any) -> Finding:
+    lost, seen = sum(counted.lost.values()), max(1, sum(counted.seen.values()))
+    told = f"{counted.longer} of {counted.rows} rows looked at are longer than {processor.max_tokens} tokens; "
+    if not lost:
+        told += "they are read in several windows (data.overflow: split), so nothing is lost."
+        return Finding("truncation", "note", counted.longer, tuple(counted.shown), told)
+    worst = sorted(counted.lost, key=lambda label: counted.lost[label] / max(1, counted.seen[label]), reverse=True)[:3]
+    by_label = ", ".join(f"{label!r} {counted.lost[label] / max(1, counted.seen[label]):.1%}" for label in worst)
+    told += f"{lost} tokens ({lost / seen:.1%}) would be cut off, most of {by_label}. data.overflow: split loses none."
+    return Finding("truncation", "warning", counted.longer, tuple(counted.shown), told)
+
+
+def _rows_are(count: int) -> str:
+    return f"{count} row{'s' if count != 1 else ''}"

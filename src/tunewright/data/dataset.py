@@ -1,0 +1,158 @@
+"""Named splits of examples on disk, memory-mapped: the size is the disk's and not the memory's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Task
+from tunewright.core.errors import DataError, nearest
+from tunewright.core.files import read_json
+from tunewright.core.types import Example, Label
+from tunewright.data.table import FILE, KEY, LINE, OWN, BatchFile
+
+DESCRIPTION, LEDGER = "dataset.json", "ledger.jsonl"
+_REMEMBERED = 10_000  # label cells that are parsed once
+
+
+class Split:
+    """One split: a memory-mapped table that gives Examples."""
+
+    def __init__(
+        self, path: Path, name: str, task: Task, roles: dict[str, str], nested: Sequence[str], fingerprint: str
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint  # SHA-256 of inputs and labels in order
+        self._table = BatchFile(path)
+        self._task = task
+        self._roles = roles
+        self._nested = frozenset(nested)
+        self._parsed: dict[Any, Label] = {}
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __iter__(self) -> Iterator[Example]:
+        for batch in self._table.slices(0, len(self)):
+            yield from self._examples(batch)
+
+    @property
+    def columns(self) -> list[str]:
+        """The source's columns."""
+        return [name for name in self._table.schema.names if name not in OWN]
+
+    def examples(self, start: int = 0, stop: int | None = None) -> list[Example]:
+        """Return the rows `start` up to, not including, `stop` (None: to the end) as Examples."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        return [example for batch in self._table.slices(start, stop) for example in self._examples(batch)]
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> list[Example]:
+        """Return the rows at `indices` (rows,), in their order, as Examples. Raises IndexError for others."""
+        indices = np.asarray(indices, dtype=np.int64)
+        found: list[Example | None] = [None] * len(indices)
+        for places, batch in self._table.take(indices):
+            for place, example in zip(places, self._examples(batch), strict=True):
+                found[place] = example
+        return found
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return one column as Arrow holds it: a source's column, "_id" ("file:line"), "_file", "_line" or "_key".
+
+        Nested values are JSON text. Raises DataError with the nearest name when there is no such column.
+        """
+        if name == "_id":
+            file, line = self._table.column(FILE), self._table.column(LINE)
+            return pc.binary_join_element_wise(file, pc.cast(line, pa.string()), ":")
+        if name not in self._table.schema.names:
+            known = self.columns
+            raise DataError(f"The data has no column {name!r}.{nearest(name, known)} Its columns: {', '.join(known)}.")
+        return self._table.column(name)
+
+    def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
+        """Give every row's inputs as one text, for looking at the language; inputs that are no text give ""."""
+        for batch in self._table.slices(start, len(self) if stop is None else min(stop, len(self))):
+            columns = [batch.column(self._roles[role]).to_pylist() for role in self._task.inputs]
+            for cells in zip(*columns, strict=True):
+                yield " ".join(cell for cell in cells if isinstance(cell, str))
+
+    def _examples(self, batch: pa.RecordBatch) -> Iterator[Example]:
+        target = self._roles.get(self._task.target)
+        used = {self._roles[role] for role in self._task.inputs} | {target}
+        cells = {name: self._values(batch, name) for name in batch.schema.names if name not in (FILE, LINE, KEY)}
+        others = [name for name in cells if name not in used]
+        places = zip(batch.column(FILE).to_pylist(), batch.column(LINE).to_pylist(), strict=True)
+        for row, (file, line) in enumerate(places):
+            yield Example(
+                id=f"{file}:{line}",
+                inputs={role: cells[self._roles[role]][row] for role in self._task.inputs},
+                label=self._label(cells[target][row]) if target else None,
+                columns={name: cells[name][row] for name in others},
+            )
+
+    def _values(self, batch: pa.RecordBatch, name: str) -> list[Any]:
+        values = batch.column(name).to_pylist()
+        return [unnest(value) for value in values] if name in self._nested else values
+
+    def _label(self, cell: Any) -> Label:
+        if not isinstance(cell, (str, int, bool)):
+            return self._task.parse(cell)
+        marked = (type(cell), cell)
+        if marked not in self._parsed:
+            if len(self._parsed) >= _REMEMBERED:
+                self._parsed.clear()
+            self._parsed[marked] = self._task.parse(cell)
+        return self._parsed[marked]
+
+
+class Dataset:
+    """Prepared data in a folder: splits, labels, what was guessed and what was lost.
+
+    splits: name → Split; roles: role → column; labels: all label names, in the order of the model's outputs;
+    ledger: Ledger.summary(); language: ISO 639-1 code of the training texts ("und" when unknown); notes: what was
+    guessed or changed, to be said aloud; described: {"sources": {split: path}, "readers": {split: Reader.describe()},
+    "labels": {split: {label: rows}}, "languages": {code: share}, "scripts": {script: share}}.
+    """
+
+    def __init__(self, folder: Path, task: Task, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self.task = task
+        self.roles: dict[str, str] = facts["roles"]
+        self.labels: tuple[str, ...] = tuple(facts["labels"])
+        self.ledger: dict[str, Any] = facts["ledger"]
+        self.language: str = facts["language"]
+        self.notes: list[str] = facts["notes"]
+        self.described: dict[str, Any] = facts["described"]
+        self.splits = {
+            name: Split(folder / f"{name}.arrow", name, task, self.roles, facts["nested"], fingerprint)
+            for name, fingerprint in facts["splits"].items()
+        }
+
+    @classmethod
+    def open(cls, folder: Path | str, task: Task | None = None) -> Dataset:
+        """Open prepared data without reading its sources. Raises DataError when the folder holds none, or not all.
+
+        task: the task whose labels it holds; None: the one that is written there.
+        """
+        folder = Path(folder)
+        try:
+            facts = read_json(folder / DESCRIPTION)
+            return cls(folder, task or catalog.create("tasks", facts["task"]), facts)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{folder} holds no prepared data, or only a part of it. Prepare it anew.") from error
+
+
+def unnest(value: Any) -> Any:
+    """Return what a cell of a nested column held before it became JSON text."""
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,242 @@
+"""Read one source once: good rows into Arrow parts, bad ones into the ledger, and a few numbers a row into memory."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.contracts import Reader, Row, Task
+from tunewright.core.errors import DataError, LabelError, listing, nearest
+from tunewright.core.progress import Step
+from tunewright.core.types import Label, label_names
+from tunewright.data import normalise, sources
+from tunewright.data.ledger import Ledger
+from tunewright.data.split import parse_time
+from tunewright.data.table import RowWriter
+
+SAMPLE = 1000  # rows looked at before anything is decided
+_NO_CLASS = -1
+
+
+@dataclass
+class Gathered:
+    """What one source gave.
+
+    parts, kinds: its good rows on disk (see RowWriter); keys: (rows,) uint64 of the normalised inputs;
+    codes: (rows,) int32 index into `forms`, the different labels met; where: form → (file, line, rows) first met;
+    marks: (rows,) the split column's values, where one was asked for.
+    """
+
+    source: str
+    name: str
+    shown: str  # the source's name in row ids and messages
+    parts: list[Path] = field(default_factory=list)
+    kinds: dict[str, set[str]] = field(default_factory=dict)
+    keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    codes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    forms: list[tuple[str, ...]] = field(default_factory=list)
+    where: list[tuple[str, int]] = field(default_factory=list)
+    marks: Any = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def counts(self, rows: np.ndarray | None = None) -> dict[str, int]:
+        """Label → rows that have it, among `rows` (a mask) or all."""
+        codes = self.codes if rows is None else self.codes[rows]
+        found: dict[str, int] = {}
+        for code, count in enumerate(np.bincount(codes[codes >= 0], minlength=len(self.forms))):
+            for label in self.forms[code]:
+                found[label] = found.get(label, 0) + int(count)
+        return {label: count for label, count in found.items() if count}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for in a source: the task, role → column, and the column that split.by needs."""
+
+    task: Task
+    roles: Mapping[str, str]
+    mark: str | None = None
+    by_time: bool = False
+
+
+def sample_rows(source: str, reader: Reader, most: int = SAMPLE) -> list[dict[str, Any]]:
+    """Return the first good rows of a source. Raises DataError with the first problem when there are none."""
+    found: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for row in islice(sources.rows(source, reader), most):
+        if row.problem:
+            problems.append(f"{place(row, source)}: {row.problem}")
+        else:
+            found.append(dict(row.values))
+    if not found:
+        why = f" The first one, {problems[0]}." if problems else ""
+        raise DataError(f"{source} holds no usable rows.{why}")
+    return found
+
+
+def place(row: Row, source: str) -> str:
+    """ "file:line" of a row, for messages."""
+    return f"{row.file or Path(source).name}:{row.line}"
+
+
+def gather(found: Gathered, reader: Reader, wanted: Wanted, folder: Path, ledger: Ledger, step: Step) -> Gathered:
+    """Read `found.source` into parts under `folder` and fill `found`; returns it.
+
+    Bad rows go to the ledger's split `found.name` with file, line and reason. step: called with rows as they get done.
+    Raises DataError when no row is left.
+    """
+    source, name = found.source, found.name
+    writer, collector = RowWriter(folder), _Collector(wanted, found)
+    for count, row in enumerate(sources.rows(source, reader), 1):
+        file = row.file or found.shown
+        ledger.read(name)
+        values = dict(row.values)
+        problem = collector.problem(row, values, file)
+        if problem:
+            kind, reason = problem
+            ledger.drop(name, file, row.line, reason, kind)
+        else:
+            writer.add(file, row.line, collector.take(values, file, row.line), values)
+        if count % 1000 == 0:
+            step(1000)
+    writer.close()
+    collector.finish()
+    found.parts, found.kinds = writer.parts, writer.kinds
+    if not len(found):
+        _refuse_empty(source, name, ledger)
+    return found
+
+
+class _Collector:
+    """Judges rows and remembers a few numbers of each."""
+
+    def __init__(self, wanted: Wanted, found: Gathered) -> None:
+        self._wanted = wanted
+        self._found = found
+        self._inputs = [wanted.roles[role] for role in wanted.task.inputs]
+        self._target = wanted.roles[wanted.task.target]
+        self._keys, self._codes = array.array("Q"), array.array("i")
+        self._times = array.array("d")
+        self._groups: list[Any] = []
+        self._known: dict[tuple[str, ...], int] = {}
+        self._cells: dict[Any, tuple[int, tuple[str, str] | None]] = {}
+        self._code = _NO_CLASS
+
+    def problem(self, row: Row, values: dict[str, Any], file: str) -> tuple[str, str] | None:
+        """(kind, reason) when the row cannot be used."""
+        if row.problem:
+            return ("garbled" if row.problem.startswith("garbled") else "broken_row", row.problem)
+        if any(type(value) is not int and not _encodable(value) for value in values.values()):
+            return "garbled", "garbled: characters that are no Unicode text"
+        for column in self._inputs:
+            value = values.get(column)
+            if value is None or not str(value).strip():
+                return "empty_text", f"column {column!r} is empty"
+        self._code, problem = self._label(values.get(self._target), file, row.line)
+        if problem:
+            return problem
+        if self._wanted.by_time and parse_time(values.get(self._wanted.mark)) is None:
+            return "bad_time", f"column {self._wanted.mark!r} holds no time"
+        return None
+
+    def take(self, values: Mapping[str, Any], file: str, line: int) -> int:
+        """Remember a good row; returns its key."""
+        key = normalise.key(str(values[column]) for column in self._inputs)
+        self._keys.append(key)
+        self._codes.append(self._code)
+        if self._wanted.by_time:
+            self._times.append(parse_time(values[self._wanted.mark]))
+        elif self._wanted.mark:
+            value = values.get(self._wanted.mark)
+            self._groups.append(value if value is None or isinstance(value, str) else str(value))
+        return key
+
+    def finish(self) -> None:
+        self._found.keys = np.frombuffer(self._keys, dtype=np.uint64) if self._keys else np.zeros(0, np.uint64)
+        self._found.codes = np.frombuffer(self._codes, dtype=np.int32) if self._codes else np.zeros(0, np.int32)
+        self._found.marks = np.frombuffer(self._times) if self._times else self._groups
+
+    def _label(self, cell: Any, file: str, line: int) -> tuple[int, tuple[str, str] | None]:
+        """(code, None) of a label cell, or (_, problem). Cells that come back are parsed once."""
+        if not isinstance(cell, (str, int)):
+            return self._parse(cell, file, line)
+        marked = (type(cell), cell)
+        if marked not in self._cells:
+            if len(self._cells) >= 100_000:
+                self._cells.clear()
+            self._cells[marked] = self._parse(cell, file, line)
+        return self._cells[marked]
+
+    def _parse(self, cell: Any, file: str, line: int) -> tuple[int, tuple[str, str] | None]:
+        try:
+            label: Label = self._wanted.task.parse(cell)
+        except LabelError as error:
+            return _NO_CLASS, ("bad_label", str(error))
+        if label is None:
+            return _NO_CLASS, ("empty_label", f"column {self._target!r} is empty")
+        if not self._wanted.task.classes:
+            return _NO_CLASS, None
+        form = tuple(dict.fromkeys(label_names(label)))
+        if form not in self._known:
+            self._known[form] = len(self._known)
+            self._found.forms.append(form)
+            self._found.where.append((file, line))
+        return self._known[form], None
+
+
+def _encodable(value: Any) -> bool:
+    """Whether a value has no lone surrogates anywhere, so that it can be written as UTF-8."""
+    if isinstance(value, str):
+        if value.isascii():
+            return True
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return False
+        return True
+    if isinstance(value, (list, tuple)):
+        return all(map(_encodable, value))
+    if isinstance(value, Mapping):
+        return all(map(_encodable, value)) and all(map(_encodable, value.values()))
+    return True
+
+
+def _refuse_empty(source: str, name: str, ledger: Ledger) -> None:
+    reasons = ledger.summary()["rows"].get(name, {}).get("reasons", {})
+    if reasons.get("empty_label") and reasons["empty_label"] == sum(reasons.values()):
+        raise DataError(
+            f"{source} has no labels: the label is empty in all its {reasons['empty_label']} rows. "
+            "Rows without labels are for `tunewright predict`; to train, name the label's column under data.columns."
+        )
+    what = ", ".join(f"{kind} {count}" for kind, count in reasons.items())
+    raise DataError(f"No row of {source} can be used{f' ({what})' if what else ''}. Mend the file, or name another.")
+
+
+def refuse_unknown(gathered: Gathered, allowed: tuple[str, ...], why: str) -> None:
+    """Raise LabelError when rows have labels that are not among `allowed`, with counts and the first place of each."""
+    known = set(allowed)
+    counts = np.bincount(gathered.codes[gathered.codes >= 0], minlength=len(gathered.forms))
+    unknown: dict[str, tuple[int, tuple[str, int]]] = {}
+    for code, form in enumerate(gathered.forms):
+        for label in form:
+            if label not in known:
+                seen, first = unknown.get(label, (0, gathered.where[code]))
+                unknown[label] = (seen + int(counts[code]), first)
+    if not unknown:
+        return
+    lines = [
+        f"{label!r} ({rows} row{'s' if rows > 1 else ''}, first at {file}:{line}).{nearest(label, allowed)}"
+        for label, (rows, (file, line)) in unknown.items()
+    ]
+    raise LabelError(
+        f"{gathered.source}: {len(unknown)} label(s) {why}: {listing(lines, 5)} "
+        f"Mend the rows, or add the label under data.labels. Known labels: {listing(allowed)}."
+    )

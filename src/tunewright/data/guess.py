@@ -1,0 +1,222 @@
+"""Guess what is not said: which columns hold the text and the label, and which task the rows are for. With reasons."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunewright.core.contracts import Task
+from tunewright.core.errors import DataError, listing, nearest
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "text": (
+        "text", "content", "sentence", "review", "utterance", "query", "question", "comment", "message", "tweet",
+        "document", "body", "input", "abstract", "description", "title", "headline", "文本", "内容", "正文", "句子",
+        "评论", "评价", "问题", "标题", "摘要", "语句",
+    ),
+    "label": (
+        "label", "labels", "category", "class", "intent", "sentiment", "tag", "tags", "topic", "target", "label_name",
+        "label_text", "emotion", "categories", "genre", "genres", "y", "output", "标签", "类别", "分类", "类目",
+        "情感", "意图", "主题",
+    ),
+    "spans": ("spans", "entities", "ner_tags", "tags", "label", "labels", "实体"),
+    "text_a": ("text_a", "sentence1", "sentence_a", "premise", "question1", "text1", "query", "left"),
+    "text_b": ("text_b", "sentence2", "sentence_b", "hypothesis", "question2", "text2", "passage", "right"),
+}  # fmt: skip
+_SEPARATORS = ("|", ";", ",", "、", "；", "，")
+_TAG = re.compile(r"^(O|[BIESLUM]-\S+)$")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column plays which role, and why. of: role → column; reasons: one sentence each, for those guessed."""
+
+    of: dict[str, str]
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TaskGuess:
+    """The task that rows seem to be for: its recipe name, settings that differ from the defaults, and why."""
+
+    name: str
+    settings: dict[str, Any]
+    reason: str
+
+
+def guess_columns(
+    rows: Sequence[Mapping[str, Any]],
+    task: Task | type[Task],
+    given: Mapping[str, str] | None = None,
+    *,
+    source: str = "the data",
+    with_target: bool = True,
+) -> Columns:
+    """Return the column of every role of `task`: those `given`, the others by their names and by what they hold.
+
+    rows: a sample of rows as column → value; with_target: whether the label's column is needed (not when predicting).
+    Raises DataError when a given column is not there (with the nearest name), or when nothing fits a role.
+    """
+    given = dict(given or {})
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    needed = [*task.inputs, task.target] if with_target else list(task.inputs)
+    for role, column in given.items():
+        if role not in (*task.inputs, task.target):
+            known = (*task.inputs, task.target)
+            raise DataError(f"data.columns names the role {role!r}, and the task's roles are {listing(known)}."
+                            f"{nearest(role, known)}")  # fmt: skip
+        if column not in names and (role in needed):
+            raise DataError(f"{source} has no column {column!r}.{nearest(column, names)} Columns: {listing(names)}. "
+                            f"Set data.columns, as {{{role}: {names[0] if names else 'name'}}}.")  # fmt: skip
+    chosen = {role: given[role] for role in needed if role in given}
+    reasons: list[str] = []
+    # The label is looked for first: what is left then is text.
+    for role in sorted((role for role in needed if role not in chosen), key=lambda role: role != task.target):
+        free = [name for name in names if name not in chosen.values()]
+        found = _by_name(role, free) or (_label_like(rows, free) if role == task.target else _text_like(rows, free))
+        if found is None:
+            raise DataError(_nothing_fits(role, role == task.target, source, names, rows))
+        chosen[role], why = found
+        if why:
+            reasons.append(f"column {chosen[role]!r} is taken for {role}: {why}")
+    return Columns({role: chosen[role] for role in needed}, reasons)
+
+
+def guess_task(rows: Sequence[Mapping[str, Any]]) -> TaskGuess:
+    """Return the task that sample rows are for: text_classification (multi_label or not) or token_classification.
+
+    Raises DataError when there is no column that could be a label.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        values = [row.get(name) for row in rows if not _empty(row.get(name))]
+        if values and (_is_spans(values) or _is_tags(values)):
+            return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
+    found = _by_name("label", names) or _label_like(rows, names)
+    if found is None:
+        raise DataError(_nothing_fits("label", True, "the data", names, rows))
+    column = found[0]
+    values = [row.get(column) for row in rows if not _empty(row.get(column))]
+    lists = [value for value in values if isinstance(value, (list, tuple))]
+    if len(lists) > len(values) / 2 and max(map(len, lists)) > 1:
+        return TaskGuess("text_classification", {"multi_label": True}, f"column {column!r} holds lists of labels")
+    separator = guess_separator([str(value) for value in values])
+    if separator:
+        settings = {"multi_label": True, "separator": separator}
+        return TaskGuess(
+            "text_classification", settings, f"column {column!r} holds several labels, joined by {separator!r}"
+        )
+    return TaskGuess(
+        "text_classification", {}, f"column {column!r} holds one of {len(set(map(str, values)))} labels a row"
+    )
+
+
+def guess_separator(cells: Sequence[str]) -> str:
+    """Return the mark that joins several labels in one cell, or "" when the cells hold one each.
+
+    It must occur in two cells at least, and the parts must be fewer than the cells' own forms: parts come back.
+    """
+    whole = set(cells)
+    for mark in _SEPARATORS:
+        joined = [cell for cell in cells if mark in cell]
+        if len(joined) < max(2, 0.01 * len(cells)):
+            continue
+        parts = [[part.strip() for part in cell.split(mark)] for cell in cells]
+        flat = [part for several in parts for part in several]
+        names = Counter(flat)
+        if any(not part or len(part) > 60 for part in flat) or any(len(set(some)) < len(some) for some in parts):
+            continue
+        of_joined = [part for several in parts if len(several) > 1 for part in several]
+        again = sum(names[part] > 1 for part in of_joined) / len(of_joined)
+        if len({part for part in names}) < len(whole) and again > 0.8:
+            return mark
+    return ""
+
+
+def _by_name(role: str, names: Sequence[str]) -> tuple[str, str] | None:
+    folded = {name.strip().lower(): name for name in reversed(list(names))}
+    for known in (role, *NAMES.get(role, ())):
+        if known in folded:
+            return folded[known], "" if known == role else "its name says so"
+    return None
+
+
+def _label_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, str] | None:
+    """The column whose few, short values come back."""
+    best: tuple[float, str, int] | None = None
+    for name in names:
+        values = [str(row.get(name)).strip() for row in rows if not _empty(row.get(name))]
+        if len(values) < max(2, len(rows) / 2):
+            continue
+        different = len(set(values))
+        length = sum(map(len, values)) / len(values)
+        if different < 2 or different > max(1, 0.5 * len(values)) or length > 40:
+            continue
+        score = different / len(values)
+        if best is None or score < best[0]:
+            best = (score, name, different)
+    return (best[1], f"its {best[2]} values come back") if best else None
+
+
+def _text_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, str] | None:
+    """The column with the longest texts that differ."""
+    best: tuple[float, str, float] | None = None
+    for name in names:
+        values = [row[name] for row in rows if isinstance(row.get(name), str) and row[name].strip()]
+        if len(values) < max(1, len(rows) / 2) or all(_number(value) for value in values):
+            continue
+        length = sum(map(len, values)) / len(values)
+        score = length * len(set(values)) / len(values)
+        if best is None or score > best[0]:
+            best = (score, name, length)
+    return (best[1], f"it holds the longest texts ({best[2]:.0f} characters on average)") if best else None
+
+
+def _nothing_fits(
+    role: str, is_target: bool, source: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> str:
+    if len(names) == 1:
+        return (
+            f"{source} has a single column ({names[0]!r}): a text and a label are needed. "
+            'If columns are joined by another delimiter, name it: data.reader: {name: csv, delimiter: ";"}.'
+        )
+    if is_target:
+        return (
+            f"{source} seems to have no labels: no column of few values that come back. Its columns: {listing(names)}. "
+            f"Name the label's column under data.columns, as {{{role}: {names[-1] if names else 'name'}}}; "
+            "rows without labels are for `tunewright predict`."
+        )
+    return (
+        f"{source} has no column that could be {role!r}. Its columns: {listing(names)}. "
+        f"Name it under data.columns, as {{{role}: {names[0] if names else 'name'}}}."
+    )
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and value != value)
+
+
+def _number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_spans(values: Sequence[Any]) -> bool:
+    lists = [value for value in values if isinstance(value, (list, tuple))]
+    parts = [part for value in lists for part in value]
+    keys = ({"start", "end"}, {"start_offset", "end_offset"})
+    return bool(parts) and all(isinstance(part, Mapping) and any(key <= set(part) for key in keys) for part in parts)
+
+
+def _is_tags(values: Sequence[Any]) -> bool:
+    lists = [value for value in values if isinstance(value, (list, tuple)) and value]
+    if len(lists) < len(values) / 2:
+        return False
+    flat = [part for value in lists for part in value]
+    return all(isinstance(part, str) and _TAG.match(part) for part in flat) and any(part != "O" for part in flat)

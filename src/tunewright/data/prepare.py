@@ -1,0 +1,433 @@
+"""From a recipe's sources to a Dataset on disk: read, guess, account for, split, keep leakage out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tunewright.core import catalog, files
+from tunewright.core.contracts import Reader, Task
+from tunewright.core.errors import DataError, RecipeError, listing
+from tunewright.core.progress import Progress, Silent
+from tunewright.core.recipe import Data, Recipe
+from tunewright.data import sources, split, table
+from tunewright.data.dataset import DESCRIPTION, LEDGER, Dataset
+from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sample_rows
+from tunewright.data.guess import guess_columns
+from tunewright.data.language import language
+from tunewright.data.ledger import Ledger
+
+SPLITS = ("train", "validation", "test")
+_FORM = 1  # of the prepared folder; raise it when what is written changes
+_DROPPED, _LEAKED = 255, 254  # beside the indices into SPLITS
+
+
+def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None) -> Dataset:
+    """Return the recipe's data as a Dataset in `folder`; the same recipe, sources and seed give the same rows.
+
+    A finished folder is opened again when the sources' bytes and all that decides about the data are unchanged.
+    Raises DataError, LabelError or MachineError with what to do; then nothing is left half-written.
+    """
+    folder = Path(folder)
+    work = _Work(recipe.task, recipe.data, recipe.seed, progress or Silent())
+    work.open_sources()
+    stamp = work.stamp()
+    if (folder / DESCRIPTION).exists() and _stamp_of(folder) == stamp:
+        return Dataset.open(folder, recipe.task)
+    with files.writing_folder(folder) as temporary:
+        work.run(temporary, stamp)
+    return Dataset.open(folder, recipe.task)
+
+
+def prepare_source(
+    source: str | Path,
+    task: Task,
+    folder: Path | str,
+    *,
+    labels: tuple[str, ...] = (),
+    columns: Mapping[str, str] | None = None,
+    reader: Reader | str = "auto",
+    name: str = "test",
+    progress: Progress | None = None,
+) -> Dataset:
+    """Return one labelled source as a Dataset with the single split `name` (one of SPLITS), to judge a finished model.
+
+    labels: those the model knows; any other raises LabelError. Nothing is cut, and no row is dropped for leakage.
+    """
+    data = Data(train=str(source), columns=dict(columns or {}), labels=tuple(labels), reader=reader)
+    work = _Work(task, data, 0, progress or Silent(), only=name)
+    work.open_sources()
+    with files.writing_folder(folder) as temporary:
+        work.run(temporary, work.stamp())
+    return Dataset.open(folder, task)
+
+
+@dataclass
+class _Work:
+    """One preparation, step by step."""
+
+    task: Task
+    data: Data
+    seed: int
+    progress: Progress
+    only: str = ""  # the single split's name, when one source is prepared alone
+    sources: dict[str, str] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)
+    described: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def open_sources(self) -> None:
+        """Find every source's reader; splits that stand inside the training source are used when none are named."""
+        given = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
+        if self.only:
+            given = {self.only: self.data.train}
+        first = next(iter(given))
+        for name, source in given.items():
+            source = source or self.described[first].get("splits", {}).get(name)
+            if source:
+                self.readers[name], facts = sources.open_source(source, self.data.reader)
+                self.sources[name], self.described[name] = source, facts
+                if source != given[name]:
+                    self.notes.append(f"{name} rows are taken from {source}, which stands beside the training rows.")
+        for name, facts in self.described.items():
+            told = [f"{key} {facts[key]!r}" for key in ("encoding", "delimiter") if facts.get(key)]
+            header = ["no header line"] if facts.get("header") is False else []
+            self.notes.append(f"{self.sources[name]}: read as {', '.join([facts['reader'], *told, *header])}")
+
+    def stamp(self) -> str:
+        """SHA-256 of everything that decides about the prepared rows."""
+        decides = {
+            "form": _FORM,
+            "task": [type(self.task).__name__, dataclasses.asdict(self.task)],
+            "columns": self.data.columns, "labels": self.data.labels, "split": dataclasses.asdict(self.data.split),
+            "leakage": self.data.leakage, "limit": self.data.limit, "seed": self.seed, "only": self.only,
+            "readers": {name: catalog.describe(reader) for name, reader in self.readers.items()},
+            "sources": {name: [source, _content(source)] for name, source in self.sources.items()},
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+
+    def run(self, folder: Path, stamp: str) -> None:
+        """Write the prepared folder: one Arrow file a split, the ledger and the description."""
+        raw = folder / "raw"
+        ledger = Ledger(folder / LEDGER)
+        wanted = self._wanted()
+        gathered = {name: self._gather(name, wanted, raw / name, ledger) for name in self.sources}
+        labels = self._labels(gathered)
+        sides = self._sides(gathered, ledger)
+        self._keep_out_leakage(gathered, sides)
+        self._refuse_hopeless(gathered, sides, labels)
+        written = _write(folder, gathered, sides, wanted, ledger)
+        shutil.rmtree(raw)
+        self._finish(folder, stamp, wanted, labels, written, _label_counts(gathered, sides), ledger)
+
+    def _wanted(self) -> Wanted:
+        first = next(iter(self.sources))
+        sample = sample_rows(self.sources[first], self.readers[first])
+        columns = guess_columns(sample, self.task, self.data.columns, source=self.sources[first])
+        self.notes += [f"{self.sources[first]}: {reason}." for reason in columns.reasons]
+        mark, by = self.data.split.column, self.data.split.by
+        if self._to_cut() and by in ("grouped", "time"):
+            if mark is None:
+                raise RecipeError(f"data.split.by is {by}, and data.split.column does not say which column to use.")
+            guess_columns(sample, self.task, {self.task.target: mark}, source=self.sources[first])
+            return Wanted(self.task, columns.of, mark, by_time=by == "time")
+        return Wanted(self.task, columns.of)
+
+    def _to_cut(self) -> list[str]:
+        return [] if self.only else [name for name in SPLITS if name not in self.sources]
+
+    def _gather(self, name: str, wanted: Wanted, folder: Path, ledger: Ledger) -> Gathered:
+        source, reader = self.sources[name], self.readers[name]
+        sample = sample_rows(source, reader)
+        guess_columns(sample, self.task, wanted.roles, source=source)
+        if name != "train":
+            wanted = Wanted(wanted.task, wanted.roles)
+        found = Gathered(source, name, self._shown(name))
+        with self.progress.task(f"Reading {found.shown}", total=_expected(source, sample)) as step:
+            return gather(found, reader, wanted, folder, ledger, step)
+
+    def _shown(self, name: str) -> str:
+        """A source's short name in row ids; its path where two sources end alike."""
+        short = Path(self.sources[name]).name
+        alike = [source for source in self.sources.values() if Path(source).name == short]
+        return self.sources[name] if len(alike) > 1 else short
+
+    def _labels(self, gathered: dict[str, Gathered]) -> tuple[str, ...]:
+        """The labels in the order of the model's outputs; refuses those that are not among them."""
+        if not self.task.classes:
+            return ()
+        if self.data.labels:
+            for part in gathered.values():
+                refuse_unknown(part, self.data.labels, "that data.labels does not list")
+            return tuple(self.data.labels)
+        first, *others = gathered.values()
+        labels = tuple(sorted(first.counts()))
+        for part in others:
+            refuse_unknown(part, labels, "that no training row has")
+        return labels
+
+    def _sides(self, gathered: dict[str, Gathered], ledger: Ledger) -> dict[str, np.ndarray]:
+        """Source → (rows,) index into SPLITS, or _DROPPED, after the limit and the cut."""
+        sides = {}
+        for name, part in gathered.items():
+            kept = self._limited(part, ledger)
+            sides[name] = np.where(kept, SPLITS.index(name), _DROPPED).astype(np.uint8)
+        if self._to_cut():
+            rows = np.flatnonzero(sides["train"] != _DROPPED)
+            cut = self._cut(gathered["train"], rows)
+            sides["train"][rows] = cut.sides
+            self.notes += cut.notes
+            for name in self._to_cut():
+                moved = int((cut.sides == SPLITS.index(name)).sum())
+                ledger.move("train", name, moved)
+                self.notes.append(f"{name}: {moved} rows cut from the training rows, {self._how()}.")
+        return sides
+
+    def _how(self) -> str:
+        by, column = self.data.split.by, self.data.split.column
+        told = {
+            "stratified": "each label in its share",
+            "random": "at random",
+            "grouped": f"whole groups by {column!r}",
+        }
+        return told.get(by, f"the latest by {column!r}")
+
+    def _limited(self, part: Gathered, ledger: Ledger) -> np.ndarray:
+        """Mask of the rows that stay under data.limit: chosen by the seed, so sorted files keep all their labels."""
+        kept = np.ones(len(part), dtype=bool)
+        limit = self.data.limit
+        if limit is not None and len(part) > limit:
+            chosen = np.random.default_rng([self.seed, len(part)]).permutation(len(part))[limit:]
+            kept[chosen] = False
+            reason = f"beyond data.limit of {limit} rows, which were chosen at random"
+            ledger.drop(part.name, part.shown, 0, reason, "limit", count=len(chosen))
+            self.notes.append(f"{part.shown}: {limit} of {len(part)} rows are used (data.limit).")
+        return kept
+
+    def _cut(self, part: Gathered, rows: np.ndarray) -> split.Cut:
+        cut, shares = self.data.split, {}
+        for name in ("validation", "test"):
+            shares[f"{name}_share"] = getattr(cut, f"{name}_share") if name in self._to_cut() else 0.0
+        if sum(shares.values()) >= 1:
+            raise RecipeError(
+                "data.split: validation_share and test_share leave nothing to train on. Make them smaller."
+            )
+        if cut.by == "grouped":
+            return split.grouped([part.marks[row] for row in rows], **shares, seed=self.seed)
+        if cut.by == "time":
+            return split.by_time(part.marks[rows], **shares)
+        if cut.by == "stratified" and self.task.classes:
+            return split.stratified(part.codes[rows], **shares, seed=self.seed)
+        return split.random(len(rows), **shares, seed=self.seed)
+
+    def _keep_out_leakage(self, gathered: dict[str, Gathered], sides: dict[str, np.ndarray]) -> None:
+        """Mark training rows whose normalised text also stands in validation or test; _write drops them."""
+        if self.only:
+            return
+        judged = [part.keys[(sides[name] == 1) | (sides[name] == 2)] for name, part in gathered.items()]
+        train = sides["train"] == 0
+        leaked = train & np.isin(gathered["train"].keys, np.concatenate(judged))
+        count = int(leaked.sum())
+        if not count:
+            return
+        told = f"{count} training rows have a text that also stands in validation or test"
+        if self.data.leakage == "keep":
+            self.notes.append(f"{told}; they stay (data.leakage: keep), so results look better than they are.")
+            return
+        if count == int(train.sum()):
+            raise DataError(
+                "Every training row's text also stands in validation or test: nothing would be left to train on. "
+                "Give other rows for training, or set data.leakage: keep to go on knowingly."
+            )
+        sides["train"][leaked] = _LEAKED
+        self.notes.append(f"{told}; they were dropped from train (data.leakage: drop).")
+
+    def _refuse_hopeless(
+        self, gathered: dict[str, Gathered], sides: dict[str, np.ndarray], labels: tuple[str, ...]
+    ) -> None:
+        if self.only or not self.task.classes:
+            return
+        source = self.sources["train"]
+        counts = gathered["train"].counts()
+        if len(labels) < 2:
+            only = f" ({labels[0]!r})" if labels else ""
+            raise DataError(
+                f"{source} has one label only{only}: there is nothing to tell apart. "
+                "Add rows of another label, or name another label column under data.columns."
+            )
+        if max(counts.values(), default=0) < 2:
+            raise DataError(
+                f"{source} has one row per label ({len(labels)} labels): nothing can be learned from that, and nothing "
+                "tested. Give at least a few rows per label, or name another label column under data.columns."
+            )
+        left = gathered["train"].counts(sides["train"] == 0)
+        gone = [label for label in labels if label not in left]
+        if gone:
+            self.notes.append(f"{len(gone)} label(s) have no training row left: {listing(gone, 5)}.")
+        for index, name in ((1, "validation"), (2, "test")):
+            if not sum(int((side == index).sum()) for side in sides.values()):
+                raise DataError(
+                    f"{source} has too few rows ({len(gathered['train'])}) to cut a {name} split from. Give more rows, "
+                    f"a {name} file (data.{name}), or a larger data.split.{name}_share."
+                )
+
+    def _finish(
+        self, folder: Path, stamp: str, wanted: Wanted, labels: tuple[str, ...], written: Mapping[str, Any],
+        counts: dict[str, dict[str, int]], ledger: Ledger,
+    ) -> None:  # fmt: skip
+        ledger.close()
+        if ledger.balance():
+            raise DataError(
+                f"The ledger does not balance: {'; '.join(ledger.balance())}. This is a defect: please report it."
+            )
+        facts = {
+            "stamp": stamp, "task": catalog.describe(self.task), "roles": wanted.roles, "labels": labels,
+            "nested": written["nested"], "splits": written["fingerprints"], "ledger": ledger.summary(),
+            "notes": self.notes, "language": "und", "described": {"sources": self.sources, "readers": self.described, "labels": counts},
+        }  # fmt: skip
+        opened = Dataset(folder, self.task, facts)
+        first = next(iter(opened.splits.values()))
+        spoken = language(_spread(first))
+        facts["language"] = spoken.code
+        facts["described"] |= {"languages": spoken.shares, "scripts": spoken.scripts}
+        files.write_json(folder / DESCRIPTION, facts)
+
+
+def _spread(part: Any, most: int = 1000) -> Iterator[str]:
+    """Texts from all over a split: sorted files would show one kind of row at their beginning."""
+    places = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64))
+    for example in part.take(places):
+        yield " ".join(value for value in example.inputs.values() if isinstance(value, str))
+
+
+def _label_counts(gathered: dict[str, Gathered], sides: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:
+    """Split → label → rows, of what was written."""
+    found: dict[str, dict[str, int]] = {}
+    for name, part in gathered.items():
+        for index, target in enumerate(SPLITS):
+            rows = sides[name] == index
+            if rows.any():
+                for label, count in part.counts(rows).items():
+                    found.setdefault(target, {})[label] = found.get(target, {}).get(label, 0) + count
+    return {name: dict(sorted(counts.items())) for name, counts in found.items()}
+
+
+def _write(
+    folder: Path, gathered: dict[str, Gathered], sides: dict[str, np.ndarray], wanted: Wanted, ledger: Ledger
+) -> dict[str, Any]:
+    """Write every split's rows in their order, training rows that leak to the ledger. Returns nested, fingerprints."""
+    kinds: dict[str, set[str]] = {}
+    for part in gathered.values():
+        for name, seen in part.kinds.items():
+            kinds.setdefault(name, set()).update(seen)
+    schema, nested = table.schema_of(kinds)
+    hashed = [wanted.roles[role] for role in (*wanted.task.inputs, wanted.task.target)]
+    writers: dict[str, _SplitWriter] = {}
+    leaked: list[tuple[str, int, int]] = []
+    for index, batch in _sorted_out(gathered, sides, schema):
+        if index == _LEAKED:
+            leaked.extend(zip(*(batch.column(name).to_pylist() for name in table.OWN), strict=True))
+            continue
+        target = SPLITS[index]
+        if target not in writers:
+            writers[target] = _SplitWriter(folder / f"{target}.arrow", schema, hashed)
+        writers[target].write(batch)
+        ledger.use(target, batch.num_rows)
+    fingerprints = {name: writers[name].close() for name in SPLITS if name in writers}
+    _drop_leaked(folder, leaked, ledger)
+    return {"nested": nested, "fingerprints": fingerprints}
+
+
+def _sorted_out(
+    gathered: dict[str, Gathered], sides: dict[str, np.ndarray], schema: pa.Schema
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Give (index into SPLITS or _LEAKED, rows that go there), batch by batch in the sources' order."""
+    for name, part in gathered.items():
+        at = 0
+        for batch in table.batches(part.parts):
+            side = sides[name][at : at + batch.num_rows]
+            at += batch.num_rows
+            fitted = table.fit(batch, schema)
+            for index in np.unique(side):
+                if index != _DROPPED:
+                    yield int(index), fitted.filter(pa.array(side == index))
+
+
+def _drop_leaked(folder: Path, leaked: list[tuple[str, int, int]], ledger: Ledger) -> None:
+    """Account for training rows left out, each with the row of validation or test that has the same text."""
+    twins: dict[int, str] = {}
+    wanted = pa.array(sorted({key for _, _, key in leaked}), type=pa.uint64())
+    for name in ("validation", "test") if leaked else ():
+        for batch in table.batches([folder / f"{name}.arrow"]):
+            same = batch.filter(pc.is_in(batch.column(table.KEY), value_set=wanted))
+            for file, line, key in zip(*(same.column(own).to_pylist() for own in table.OWN), strict=True):
+                twins.setdefault(key, f"{name}, {file}:{line}")
+    for file, line, key in leaked:
+        ledger.drop("train", file, line, f"the same text stands in {twins[key]}", "leakage")
+
+
+class _SplitWriter:
+    """One split's Arrow file and the fingerprint of what goes into it."""
+
+    def __init__(self, path: Path, schema: pa.Schema, hashed: list[str]) -> None:
+        self._file = pa.ipc.new_file(str(path), schema)
+        self._digests = {name: (hashlib.sha256(), hashlib.sha256()) for name in hashed}
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._file.write_batch(batch)
+        for name, (lengths, content) in self._digests.items():
+            texts = pc.cast(batch.column(name), pa.string())
+            sizes = pc.fill_null(pc.binary_length(texts), -1).to_numpy(zero_copy_only=False)
+            lengths.update(np.ascontiguousarray(sizes, dtype="<i8").tobytes())
+            content.update("".join(text for text in texts.to_pylist() if text is not None).encode())
+
+    def close(self) -> str:
+        """Close the file; returns the SHA-256 over its inputs and labels in order, whatever the batches were."""
+        self._file.close()
+        whole = hashlib.sha256()
+        for lengths, content in self._digests.values():
+            whole.update(lengths.digest() + content.digest())
+        return whole.hexdigest()
+
+
+def _stamp_of(folder: Path) -> str:
+    try:
+        return files.read_json(folder / DESCRIPTION).get("stamp", "")
+    except (ValueError, OSError):
+        return ""
+
+
+def _content(source: str) -> str:
+    """SHA-256 of a file, or of all files in a folder with their names; the name itself for what is neither."""
+    path = Path(source)
+    if path.is_file():
+        with sources.readable(source):
+            return files.sha256(path)
+    whole = hashlib.sha256(source.encode("utf-8", "surrogateescape"))
+    for file in sorted(path.rglob("*")) if path.is_dir() else []:
+        if file.is_file():
+            with sources.readable(source):
+                whole.update(
+                    str(file.relative_to(path)).encode("utf-8", "surrogateescape") + files.sha256(file).encode()
+                )
+    return whole.hexdigest()
+
+
+def _expected(source: str, sample: list[dict[str, Any]]) -> int | None:
+    """About how many rows a file holds, by the size of its first ones; None for what is no file."""
+    if not os.path.isfile(source):
+        return None
+    size = sum(len(str(value).encode("utf-8", "replace")) + 1 for row in islice(sample, 200) for value in row.values())
+    return max(1, int(os.path.getsize(source) / max(1.0, size / min(200, len(sample)))))

@@ -1,0 +1,281 @@
+"""`train` on this machine: data → model → training → bundle → sealed verdict → report, each step resumable."""
+
+from __future__ import annotations
+
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+from tunewright.core.bundle import open_bundle
+from tunewright.core.errors import Refused, TrainingError, UsageError
+from tunewright.core.files import write_json, write_text, writing_folder
+from tunewright.core.gate import Gate
+from tunewright.core.progress import Progress, Silent
+from tunewright.core.recipe import Recipe, flat, to_mapping
+from tunewright.core.recipe_file import to_yaml
+from tunewright.core.report import Report
+from tunewright.core.run import Run, new_run, unfinished
+from tunewright.core.types import Prediction
+from tunewright.data.checks import findings
+from tunewright.data.dataset import Dataset
+from tunewright.data.prepare import prepare
+from tunewright.models.processor import Processor
+from tunewright.predict.infer import Inferred, decide, infer
+from tunewright.stages import account, assemble, judge, save
+from tunewright.stages.assemble import Plan
+from tunewright.stages.embed import Embedder
+from tunewright.stages.fit import Trained, train_model
+from tunewright.stages.report import write_card, write_reports
+from tunewright.stages.verdict import Verdict, count_use
+from tunewright.stages.verdict import judge as compare_with_baselines
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `train` gives back: the verdict, where everything lies, and the numbers."""
+
+    verdict: str  # better, no_gain, worse
+    sentence: str
+    run: Path
+    bundle: Path
+    metrics: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
+    seconds: float
+    tokens_per_second: float
+
+
+def train(
+    recipe: Recipe,
+    *,
+    out: Path | str | None = None,
+    name: str = "run",
+    resume: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run a recipe to its verdict in a run's folder (`out`, or runs/`name`).
+
+    resume: go on with the run in `out`, or with the newest unfinished one of that name; the same recipe gives the same
+    bits as an uninterrupted run. Raises the errors of every stage; what was done so far stays and can be resumed.
+    """
+    progress = progress or Silent()
+    run = _run(recipe, out, name, resume, command, progress)
+    if run.about["status"] == "finished":
+        progress.say(f"{run.folder} is finished already; nothing to do.")
+        return outcome_of(run)
+    dataset = prepare(recipe, run.folder / "data", progress)
+    for note in dataset.notes:
+        progress.say(note)
+    plan = assemble.plan(recipe, dataset)
+    found = _check(plan, dataset, progress)
+    from tunewright.training.precision import choose_device, choose_threads, threads
+
+    device = choose_device(recipe.train.device)
+    with threads(choose_threads(recipe.train.threads)):
+        embedder = Embedder(plan, device, progress)
+        trained = _fit(plan, dataset, run, embedder, device, resume, progress)
+        return _judge(trained, dataset, run, embedder, found, progress)
+
+
+def outcome_of(run: Run) -> Outcome:
+    """The outcome of a finished run, from its report."""
+    report = Report.load(run.folder / "report.json")
+    results = report.content["results"]
+    return Outcome(
+        verdict=report.content["verdict"]["verdict"],
+        sentence=report.content["verdict"]["sentence"][report.language],
+        run=run.folder,
+        bundle=run.folder / "bundle",
+        metrics=account.numbers(results["tuned"]),
+        baselines={name: account.numbers(values) for name, values in results["baselines"].items()},
+        seconds=report.get("training.seconds", 0.0),
+        tokens_per_second=report.get("training.tokens_per_second", 0.0),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ parts, in order
+
+
+def _run(recipe: Recipe, out: Path | str | None, name: str, resume: bool, command: str, progress: Progress) -> Run:
+    given = to_mapping(recipe)
+    if not resume:
+        run = new_run(out, name, given, command)
+        write_text(run.folder / "recipe.yaml", to_yaml(recipe))
+        progress.say(f"Run: {run.folder}")
+        return run
+    run = Run(Path(out)) if out else unfinished(name)
+    if run is None or not (run.folder / "run.json").exists():
+        where = out or f"runs/{name}"
+        raise UsageError(f"There is no unfinished run {where} to resume. Leave out --resume to start one.")
+    changed = _differences(run.about["given"], given)
+    if changed:
+        raise UsageError(
+            f"The recipe differs from the one that {run.folder} was started with, in {', '.join(changed)}. "
+            "Resume with the same recipe, or start a new run without --resume."
+        )
+    progress.say(f"Resuming {run.folder}")
+    return run
+
+
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    old, new = dict(flat(before)), dict(flat(after))
+    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+
+
+def _check(plan: Plan, dataset: Dataset, progress: Progress) -> list[dict[str, Any]]:
+    """Look for what is wrong with the data; stop where the recipe says so."""
+    found = findings(dataset, plan.processor, languages=plan.located.facts.languages, progress=progress)
+    for finding in found:
+        if finding.severity != "note":
+            progress.say(f"{finding.severity}: {finding.message}")
+    refused = [finding for finding in found if finding.kind in plan.recipe.data.refuse]
+    if refused:
+        raise Refused(
+            "The recipe refuses this data (data.refuse): "
+            + "; ".join(f"{finding.kind}: {finding.message}" for finding in refused)
+        )
+    return [finding.to_dict() for finding in found]
+
+
+def _fit(
+    plan: Plan, dataset: Dataset, run: Run, embedder: Embedder, device: str, resume: bool, progress: Progress
+) -> Trained:
+    for key, why in plan.whys.items():
+        progress.say(f"{key}: {dict(flat(to_mapping(plan.recipe))).get(key)} ({why})")
+
+    def on_plan(decided: Plan) -> None:
+        write_text(run.folder / "recipe.yaml", to_yaml(decided.recipe))
+        chosen = {"train.precision": decided.recipe.train.precision}
+        run.update(status="training", decided=chosen, whys=dict(decided.whys))
+
+    return train_model(
+        plan,
+        dataset,
+        run.folder,
+        embedder=embedder,
+        device=device,
+        resume=resume,
+        decided=run.about.get("decided", {}),
+        progress=progress,
+        on_plan=on_plan,
+    )
+
+
+def _judge(
+    trained: Trained,
+    dataset: Dataset,
+    run: Run,
+    embedder: Embedder,
+    found: Sequence[dict[str, Any]],
+    progress: Progress,
+) -> Outcome:
+    plan, recipe = trained.plan, trained.plan.recipe
+    run.update(status="trained")
+    with writing_folder(run.folder / "bundle") as bundle:
+        calibrated, validation = _calibrate(trained, dataset, bundle, progress)
+        items = list(_infer_saved(bundle, plan, dataset, "test", progress))
+        predictions = decide(items, recipe.task, dataset.labels, calibrated.policy)
+        uses = count_use(run.folder.parent / "sealed.json", dataset.splits["test"].fingerprint, run.name)
+        verdict = _verdict(recipe, dataset, items, predictions, embedder, progress)
+        certificate = _certificate(bundle, plan, [*validation, *items], progress)
+        report = account.report(
+            account.Facts(
+                run=run,
+                dataset=dataset,
+                trained=trained,
+                calibrated=calibrated,
+                items=items,
+                predictions=predictions,
+                verdict=verdict,
+                certificate=certificate,
+                test_uses=uses,
+                findings=found,
+            )
+        )
+        write_json(bundle / "certificate.json", certificate.to_dict())
+        write_card(report, bundle)
+        save.write_reference(
+            bundle, validation, [p.score for p in decide(validation, recipe.task, dataset.labels, calibrated.policy)], recipe
+        )
+        save.seal_bundle(bundle, plan, dataset.labels, calibrated.policy, calibrated.about)
+    write_reports(report, run.folder)
+    write_json(run.folder / "verdict.json", report.content["verdict"])
+    run.update(status="finished", verdict=verdict.verdict)
+    if not certificate.passed:
+        failed = "; ".join(f"{check.name} {check.value:g}" for check in certificate.failed)
+        raise TrainingError(f"The saved model does not answer as the evaluated one ({failed}): please report this.")
+    open_bundle(run.folder / "bundle")
+    return outcome_of(run)
+
+
+def _calibrate(
+    trained: Trained, dataset: Dataset, bundle: Path, progress: Progress
+) -> tuple[judge.Calibrated, list[Inferred]]:
+    """Calibrate on validation, fold it into the head, save the model; gives validation through the saved model."""
+    from tunewright.models.inference import outputs
+
+    plan, model = trained.plan, trained.model
+    device = plan.recipe.train.device
+
+    def run(windows: Sequence[Any]) -> list[Any]:
+        return outputs(model, windows, pad_id=plan.processor.pad_id, device=device)
+
+    validation = dataset.splits["validation"]
+    with progress.task("Calibrating on validation", total=1) as step:
+        items = list(infer(validation, plan.recipe.task, plan.processor, dataset.labels, run))
+        calibrated = judge.calibrate(plan.recipe, items, dataset.labels)
+        save.fold_calibration(model, calibrated)
+        save.write_model(model, plan, bundle)
+        step(1)
+    return calibrated, list(_infer_saved(bundle, plan, dataset, "validation", progress))
+
+
+def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, progress: Progress) -> Any:
+    """Logits of a split through the saved model and the runtime that serves it: what is judged is what ships."""
+    from tunewright.core import catalog
+
+    run = catalog.create("runtimes", "torch").open(bundle)  # type: ignore[attr-defined]
+    processor = Processor.load(bundle / "model")
+    with progress.task(f"Evaluating {split}", total=len(dataset.splits[split])) as step:
+        for item in infer(dataset.splits[split], plan.recipe.task, processor, dataset.labels, run):
+            yield item
+            step(1)
+
+
+def _verdict(
+    recipe: Recipe,
+    dataset: Dataset,
+    items: Sequence[Inferred],
+    predictions: Sequence[Prediction],
+    embedder: Embedder,
+    progress: Progress,
+) -> Verdict:
+    baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
+    embedder.release()
+    return compare_with_baselines(
+        [item.example.label for item in items],
+        predictions,
+        baselines,
+        metric=recipe.evaluate.metric,
+        labels=dataset.labels,
+        task=recipe.task,
+        confidence=recipe.evaluate.confidence,
+        resamples=recipe.evaluate.resamples,
+        seed=recipe.seed,
+    )
+
+
+def _certificate(bundle: Path, plan: Plan, items: Sequence[Inferred], progress: Progress) -> Gate:
+    if not save.is_transformers(bundle / "model") or not plan.recipe.task.probe:
+        return Gate("transformers", ())
+    with progress.task("Checking that transformers gives the same answers", total=1) as step:
+        made = save.certify(
+            bundle / "model", items, plan.processor, multi_label=getattr(plan.recipe.task, "multi_label", False)
+        )
+        step(1)
+    return made
+
+

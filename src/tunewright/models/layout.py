@@ -1,0 +1,220 @@
+"""Save a Model as a plain `transformers` folder and open it again, weight for weight.
+
+Classifiers of `transformers` read their answer from the first token, through a tanh. A mean-pooling head is written
+into that form by one more encoder layer whose attention is uniform (queries and keys are zero), so that every token
+becomes the mean of all real tokens; a scale of 2^17 on that mean makes the layer's own residual vanish, its layer
+normalisation (scale 1, shift 0) is the one our head applies, and its feed-forward part is zero. The tanh is passed in
+its linear range by a factor of 2^-12. Both factors are powers of two, so opening the folder gives back the same bits.
+The error in the logits is below 1e-4 of their size (tests/models/test_layout.py); a bundle's certificate measures it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Head
+from tunewright.core.errors import BundleError, ModelError
+from tunewright.core.files import read_json, write_json
+from tunewright.models import surgery
+from tunewright.models.backbone import load_backbone
+from tunewright.models.model import Model
+
+MEAN_SCALE = 2.0**17  # on the mean, against the residual of the token's own state
+TANH_SCALE = 2.0**-12  # keeps tanh in its linear range
+MARK = "tunewright"  # key in config.json under which we note how the folder was made
+
+
+def save_model(model: Model, folder: Path, *, multi_label: bool) -> None:
+    """Write `model` (merged, plain weights) to `folder`: config.json and model.safetensors.
+
+    A backbone that `transformers` does not know (static embeddings) is saved in our own layout with its head beside it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not _is_transformers(model.backbone):
+        _save_own(model, folder)
+        return
+    whole = _to_transformers(model, multi_label)
+    whole.save_pretrained(folder, safe_serialization=True)
+    config = read_json(folder / "config.json")
+    config[MARK] = {"head": catalog.describe(model.head_kind), "pooling_layers": _pooling_layers(model)}
+    write_json(folder / "config.json", config)
+
+
+def load_model(folder: Path, *, attention: str = "eager") -> Model:
+    """Open a folder that `save_model` wrote. Raises BundleError when it was not written by it."""
+    config = read_json(folder / "config.json")
+    if MARK not in config:
+        raise BundleError(f"{folder} was not written by Tunewright; open it with transformers instead.")
+    head = catalog.create("heads", config[MARK]["head"])
+    labels = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+    if not config[MARK].get("transformers", True):
+        return _load_own(folder, head, labels)
+    backbone = load_backbone(folder, dropout=0.0, attention=attention)
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None
+    for _ in range(config[MARK]["pooling_layers"]):
+        _drop_last_layer(backbone)
+    model = Model(backbone, head.build(surgery.hidden_size(backbone), len(labels)), head, labels)
+    weight, bias = _final_map(folder, len(labels))
+    scale = TANH_SCALE if config[MARK]["pooling_layers"] else 1.0
+    model.start_head(weight * scale, bias)
+    return model.eval()
+
+
+def can_express(backbone: nn.Module, head: Head) -> bool:
+    """Whether a plain `transformers` class computes what this backbone with this head does."""
+    if not _is_transformers(backbone):
+        return False
+    return _pooling(head) is False or _encoder_of(backbone) is not None
+
+
+def _pooling(head: Head) -> bool:
+    return head.transformers_class == "AutoModelForSequenceClassification"
+
+
+def _pooling_layers(model: Model) -> int:
+    return int(_pooling(model.head_kind))
+
+
+def _is_transformers(backbone: nn.Module) -> bool:
+    return hasattr(backbone, "save_pretrained")
+
+
+def _encoder_of(backbone: nn.Module) -> nn.ModuleList | None:
+    """The layer list of a post-norm encoder whose layers have all the roles that uniform attention needs."""
+    layers = surgery.layers(backbone)
+    if not layers or not _roles(layers[-1]):
+        return None
+    return next(list_ for list_ in backbone.modules() if isinstance(list_, nn.ModuleList) and layers[-1] in list(list_))
+
+
+def _roles(layer: nn.Module) -> dict[str, nn.Module] | None:
+    """The parts of a BERT-like layer by their role, or None for another kind of layer."""
+    parts = dict(layer.named_modules())
+    names = {
+        "query": "attention.self.query",
+        "key": "attention.self.key",
+        "value": "attention.self.value",
+        "attention_output": "attention.output.dense",
+        "attention_norm": "attention.output.LayerNorm",
+        "up": "intermediate.dense",
+        "down": "output.dense",
+        "norm": "output.LayerNorm",
+    }
+    return {role: parts[name] for role, name in names.items()} if all(n in parts for n in names.values()) else None
+
+
+def _to_transformers(model: Model, multi_label: bool) -> nn.Module:
+    import transformers
+
+    config = copy.deepcopy(model.backbone.config)
+    config.num_labels = len(model.labels)
+    config.id2label = dict(enumerate(model.labels))
+    config.label2id = {label: index for index, label in enumerate(model.labels)}
+    config.dtype = torch.float32
+    if _pooling(model.head_kind):
+        if _encoder_of(model.backbone) is None:
+            raise ModelError(
+                f"A {config.model_type} classifier cannot be written for plain transformers with mean pooling. "
+                "Use a BERT, RoBERTa, XLM-R or ELECTRA-like backbone."
+            )
+        config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
+        config.num_hidden_layers += 1
+    whole = getattr(transformers, model.head_kind.transformers_class).from_config(config)
+    _copy_backbone(model.backbone, whole.base_model)
+    if _pooling(model.head_kind):
+        _write_pooling(whole, model)
+    else:
+        _write_output(_output_map(whole, len(model.labels)), model.head.output, scale=1.0)
+    return whole.float().eval()
+
+
+def _copy_backbone(source: nn.Module, target: nn.Module) -> None:
+    missing, unexpected = target.load_state_dict(source.state_dict(), strict=False)
+    if unexpected:
+        raise ModelError(f"The backbone has weights that its transformers class lacks: {unexpected[:3]}.")
+    own = set(source.state_dict())
+    lost = [name for name in missing if name in own]
+    if lost:
+        raise ModelError(f"These weights were not copied: {lost[:3]}.")
+
+
+@torch.no_grad()
+def _write_pooling(whole: nn.Module, model: Model) -> None:
+    layer = surgery.layers(whole.base_model)[-1]
+    parts = _roles(layer)
+    width = parts["value"].weight.shape[0]
+    for parameter in layer.parameters():
+        parameter.zero_()
+    parts["value"].weight.copy_(torch.eye(width) * MEAN_SCALE)
+    parts["attention_output"].weight.copy_(torch.eye(width))
+    parts["attention_norm"].weight.fill_(1)
+    parts["norm"].weight.fill_(1)
+    dense = _dense_before_tanh(whole, width)
+    dense.weight.copy_(torch.eye(width) * TANH_SCALE)
+    dense.bias.zero_()
+    _write_output(_output_map(whole, len(model.labels)), model.head.output, scale=1 / TANH_SCALE)
+
+
+def _dense_before_tanh(whole: nn.Module, width: int) -> nn.Linear:
+    """The square map outside the encoder's layers: BERT's pooler, or the dense of RoBERTa's head."""
+    inside = {id(module) for layer in surgery.layers(whole.base_model) for module in layer.modules()}
+    found = [
+        module
+        for module in whole.modules()
+        if isinstance(module, nn.Linear) and id(module) not in inside and module.weight.shape == (width, width)
+    ]
+    if len(found) != 1:
+        raise ModelError(f"Expected one pooler in {type(whole).__name__}, found {len(found)}.")
+    return found[0]
+
+
+def _output_map(whole: nn.Module, outputs: int) -> nn.Linear:
+    return [m for m in whole.modules() if isinstance(m, nn.Linear) and m.weight.shape[0] == outputs][-1]
+
+
+@torch.no_grad()
+def _write_output(target: nn.Linear, source: nn.Linear, scale: float) -> None:
+    target.weight.copy_(source.weight * scale)
+    target.bias.copy_(source.bias)
+
+
+def _drop_last_layer(backbone: nn.Module) -> None:
+    layers = _encoder_of(backbone)
+    del layers[-1]
+    backbone.config.num_hidden_layers -= 1
+
+
+def _final_map(folder: Path, outputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith("classifier.") and name.endswith("weight")]  # noqa: SIM118
+        final = [name for name in names if file.get_slice(name).get_shape()[0] == outputs][-1]
+        return file.get_tensor(final), file.get_tensor(final.removesuffix("weight") + "bias")
+
+
+def _save_own(model: Model, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    config = dict(model.backbone.config) if isinstance(model.backbone.config, dict) else model.backbone.config.to_dict()
+    mark: dict[str, Any] = {"head": catalog.describe(model.head_kind), "pooling_layers": 0, "transformers": False}
+    write_json(folder / "config.json", {**config, "id2label": dict(enumerate(model.labels)), MARK: mark})
+    save_file({n: v.contiguous() for n, v in model.backbone.state_dict().items()}, folder / "model.safetensors")
+    save_file({n: v.contiguous() for n, v in model.head.state_dict().items()}, folder / "head.safetensors")
+
+
+def _load_own(folder: Path, head: Head, labels: Sequence[str]) -> Model:
+    from safetensors.torch import load_file
+
+    backbone = load_backbone(folder, dropout=0.0, attention="eager")
+    model = Model(backbone, head.build(surgery.hidden_size(backbone), len(labels)), head, labels)
+    model.head.load_state_dict(load_file(folder / "head.safetensors"))
+    return model.eval()

@@ -1,0 +1,66 @@
+"""A backbone with a head on it: what is trained, evaluated and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tunewright.core.contracts import Head
+from tunewright.models.backbone import load_backbone
+from tunewright.models.surgery import hidden_size
+
+# Feature names that a network takes; everything else in a batch (labels) is the objective's.
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values", "input_features")
+
+
+class Model(nn.Module):
+    """`forward(features) -> logits`, with `backbone` and `head` open to methods, passes and explainers."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, head_kind: Head, labels: Sequence[str]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.head_kind = head_kind
+        self.labels = tuple(labels)
+
+    def hidden(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The backbone's last hidden states (batch, tokens, hidden)."""
+        return self.backbone(**{name: features[name] for name in INPUTS if name in features}).last_hidden_state
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Logits; the head computes in fp32 whatever the backbone's precision."""
+        hidden = self.hidden(features)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head(hidden.float(), _mask(features, hidden))
+
+    def pooled(self, features: Mapping[str, Tensor]) -> Tensor:
+        """What the head's linear map is applied to: features for probes and neighbours."""
+        hidden = self.hidden(features)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head.features(hidden.float(), _mask(features, hidden))
+
+    def start_head(self, weight: Tensor, bias: Tensor) -> None:
+        """Set the head's linear map: weight (labels, hidden), bias (labels,)."""
+        with torch.no_grad():
+            self.head.output.weight.copy_(weight)
+            self.head.output.bias.copy_(bias)
+
+    def trained_parameters(self) -> dict[str, nn.Parameter]:
+        """Name → parameter, of those that train, in order."""
+        return {name: value for name, value in self.named_parameters() if value.requires_grad}
+
+
+def build_model(folder: Path, head: Head, labels: Sequence[str], *, dropout: float, attention: str) -> Model:
+    """Open the backbone in `folder` and put a fresh head for `labels` on it."""
+    backbone = load_backbone(folder, dropout=dropout, attention=attention)
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # heads here pool by themselves; its weights would never train
+    return Model(backbone, head.build(hidden_size(backbone), len(labels)), head, labels)
+
+
+def _mask(features: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
+    mask = features.get("attention_mask")
+    return hidden.new_ones(hidden.shape[:2]) if mask is None else mask

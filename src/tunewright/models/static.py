@@ -1,0 +1,41 @@
+"""Static embeddings as a backbone: every piece has one vector, whatever stands beside it. No layers, very fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from torch import Tensor, nn
+
+MODEL_TYPE = "static"  # in config.json; a layout of our own, which `transformers` does not know
+
+
+class StaticEncoder(nn.Module):
+    """The surface of a `transformers` encoder over one embedding table."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.config = dict(config)
+        self.embeddings = nn.Embedding(config["vocab_size"], config["hidden_size"])
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The embedding table, as `transformers` models give it."""
+        return self.embeddings
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> SimpleNamespace:
+        """(batch, tokens) → `last_hidden_state` (batch, tokens, hidden); padded places are zero."""
+        hidden = self.embeddings(input_ids)
+        if attention_mask is not None:
+            hidden = hidden * attention_mask.unsqueeze(-1).to(hidden.dtype)
+        return SimpleNamespace(last_hidden_state=hidden)
+
+
+def load_static(folder: Path, config: Mapping[str, Any]) -> StaticEncoder:
+    """Open a folder of our own layout: config.json with model_type "static", and model.safetensors."""
+    from safetensors.torch import load_file
+
+    encoder = StaticEncoder(config)
+    encoder.load_state_dict(load_file(folder / "model.safetensors"))
+    return encoder.float()

@@ -1,0 +1,104 @@
+"""Reach a backbone's parts by what they do: layers in order, embeddings, linear maps by role. No case per family."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import nn
+
+from tunewright.core.errors import ModelError
+
+ROLES = ("query", "key", "value", "attention_output", "up", "down")
+ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
+# Names of attention's maps over the families, and the roles each plays; fused ones play three.
+ATTENTION_MAPS = (
+    (re.compile(r"^(q|query|q_proj|q_lin|query_proj|to_q)$"), ("query",)),
+    (re.compile(r"^(k|key|k_proj|k_lin|key_proj|to_k)$"), ("key",)),
+    (re.compile(r"^(v|value|v_proj|v_lin|value_proj|to_v)$"), ("value",)),
+    (re.compile(r"^(Wqkv|qkv|qkv_proj|c_attn|query_key_value|in_proj)$"), ("query", "key", "value")),
+    (re.compile(r"^(dense|out_lin|o_proj|out_proj|c_proj|Wo|o|proj|to_out)$"), ("attention_output",)),
+)
+
+
+def layers(backbone: nn.Module) -> list[nn.Module]:
+    """The repeated layers in order, lowest first; [] for a network without, such as static embeddings.
+
+    They are the longest list of like modules that does not lie inside another such list.
+    """
+    _, found = _layer_list(backbone)
+    return list(found)
+
+
+def word_embeddings(backbone: nn.Module) -> nn.Embedding:
+    """The table of the vocabulary's vectors."""
+    return backbone.get_input_embeddings()
+
+
+def hidden_size(backbone: nn.Module) -> int:
+    """Width of the last hidden states. Raises ModelError when the configuration does not say."""
+    config = backbone.config
+    size = config.get("hidden_size") if isinstance(config, dict) else getattr(config, "hidden_size", None)
+    if not isinstance(size, int):
+        raise ModelError(f"The configuration of {type(backbone).__name__} states no hidden_size.")
+    return size
+
+
+def linear_maps(backbone: nn.Module) -> dict[str, list[str]]:
+    """Role → full names of the linear maps inside the layers that play it, in order.
+
+    Roles: query, key, value, attention_output; up and down: the feed-forward maps that widen and narrow (a gate counts
+    as up). A fused map (query, key and value in one) stands under each of its roles. Roles without a map are absent.
+    """
+    prefix, found = _layer_list(backbone)
+    roles: dict[str, list[str]] = {}
+    for index, layer in enumerate(found):
+        for name, module in layer.named_modules():
+            if (shape := _map_shape(module)) is not None:
+                for role in _roles(name, *shape):
+                    roles.setdefault(role, []).append(f"{prefix}.{index}.{name}")
+    return {role: roles[role] for role in ROLES if role in roles}
+
+
+def layer_of(parameter_name: str) -> int | None:
+    """Index of the layer a parameter or module belongs to, read off its name; None outside the layers (embeddings).
+
+    "encoder.layer.3.attention.self.query.weight" → 3: the first number in a name is the layer's, in every family.
+    """
+    return next((int(part) for part in parameter_name.split(".") if part.isdigit()), None)
+
+
+def _layer_list(backbone: nn.Module) -> tuple[str, list[nn.Module]]:
+    outer: dict[str, nn.ModuleList] = {}
+    for name, module in backbone.named_modules():
+        inside = any(name.startswith(f"{other}.") for other in outer)
+        if isinstance(module, nn.ModuleList) and len(module) and not inside and _alike(module):
+            outer[name] = module
+    if not outer:
+        return "", []
+    name = max(outer, key=lambda key: len(outer[key]))
+    return name, list(outer[name])
+
+
+def _alike(modules: nn.ModuleList) -> bool:
+    first = type(modules[0])
+    has_map = any(_map_shape(module) is not None for module in modules[0].modules())
+    return has_map and all(type(module) is first for module in modules)
+
+
+def _map_shape(module: Any) -> tuple[int, int] | None:
+    """(inputs, outputs) of a linear map, or None for another module."""
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    if type(module).__name__ == "Conv1D" and hasattr(module, "nf"):  # GPT-2's linear map, stored transposed
+        return module.weight.shape[0], module.weight.shape[1]
+    return None
+
+
+def _roles(name: str, inputs: int, outputs: int) -> tuple[str, ...]:
+    *path, last = name.split(".")
+    if any(ATTENTION.search(part) for part in path):
+        return next((roles for pattern, roles in ATTENTION_MAPS if pattern.match(last)), ())
+    if inputs == outputs:
+        return ()
+    return ("up",) if outputs > inputs else ("down",)

@@ -1,0 +1,61 @@
+"""A bundle on a runtime: `predict(examples) -> list[Prediction]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewright.core import catalog
+from tunewright.core.bundle import Bundle, open_bundle
+from tunewright.core.errors import DataError
+from tunewright.core.types import Example, Prediction
+from tunewright.models.processor import Processor
+from tunewright.predict.infer import Inferred, decide, infer
+
+
+class Predictor:
+    """Opened once, used often. `predict` takes texts, mappings or Examples and answers in the same order."""
+
+    def __init__(self, bundle: Bundle, runtime: str = "torch") -> None:
+        self.bundle = bundle
+        self.processor = Processor.load(bundle.model_folder)
+        self._run = catalog.create("runtimes", runtime).open(bundle.folder)  # type: ignore[attr-defined]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels it can give."""
+        return self.bundle.labels
+
+    def predict(self, inputs: Sequence[str | Mapping[str, Any] | Example]) -> list[Prediction]:
+        """One Prediction an input. Raises DataError when an input lacks what the task reads."""
+        if isinstance(inputs, str):
+            raise DataError("predict takes a list of texts: predict([text]).")
+        return decide(self.infer(self._example(item, i) for i, item in enumerate(inputs)), *self._task_and_policy())
+
+    def predictions(self, examples: Iterable[Example]) -> Iterator[tuple[Example, Prediction]]:
+        """Stream: every example with its prediction, in order, at constant memory."""
+        task, labels, policy = self._task_and_policy()
+        for item in self.infer(examples):
+            yield item.example, task.decode(item.logits, item.windows, labels, policy)
+
+    def infer(self, examples: Iterable[Example]) -> Iterator[Inferred]:
+        """Stream: every example with its windows and logits."""
+        return infer(examples, self.bundle.task, self.processor, self.bundle.labels, self._run)
+
+    def _task_and_policy(self) -> tuple[Any, tuple[str, ...], Any]:
+        return self.bundle.task, self.bundle.labels, self.bundle.policy
+
+    def _example(self, item: str | Mapping[str, Any] | Example, index: int) -> Example:
+        if isinstance(item, Example):
+            return item
+        roles = self.bundle.task.inputs
+        values = {roles[0]: item} if isinstance(item, str) and len(roles) == 1 else item
+        if not isinstance(values, Mapping) or any(role not in values for role in roles):
+            raise DataError(f"Input {index} must be a text, or a mapping with {', '.join(roles)}; it is {item!r:.60}.")
+        return Example(id=f"input#{index}", inputs={role: values[role] for role in roles})
+
+
+def load(bundle: Path | str, runtime: str = "torch") -> Predictor:
+    """Open a bundle (or the run that holds one) for predicting. Raises BundleError when it is none or was changed."""
+    return Predictor(open_bundle(bundle), runtime)

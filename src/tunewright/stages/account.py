@@ -1,0 +1,140 @@
+"""Everything a run has measured, as the one JSON object that all reports are rendered from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright import __version__
+from tunewright.core import catalog
+from tunewright.core.files import read_json
+from tunewright.core.gate import Gate
+from tunewright.core.recipe import to_mapping
+from tunewright.core.report import SCHEMA, Report
+from tunewright.core.run import Run, now
+from tunewright.core.types import Prediction
+from tunewright.data.dataset import Dataset
+from tunewright.predict.infer import Inferred
+from tunewright.stages import judge
+from tunewright.stages.assemble import label_counts
+from tunewright.stages.fit import Trained
+from tunewright.stages.judge import Calibrated
+from tunewright.stages.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the report is made from."""
+
+    run: Run
+    dataset: Dataset
+    trained: Trained
+    calibrated: Calibrated
+    items: Sequence[Inferred]  # test rows, in order
+    predictions: Sequence[Prediction]  # of the tuned model, for them
+    verdict: Verdict
+    certificate: Gate
+    test_uses: int
+    findings: Sequence[Mapping[str, Any]]
+
+
+def report(facts: Facts) -> Report:
+    """Put a run's report together."""
+    recipe = facts.trained.plan.recipe
+    return Report(
+        {
+            "schema": SCHEMA,
+            "tunewright": __version__,
+            "created": now(),
+            "name": facts.run.name,
+            "task": catalog.name_of(recipe.task),
+            "multi_label": getattr(recipe.task, "multi_label", False),
+            "language": facts.dataset.language,
+            "report_language": recipe.report.language,
+            "verdict": {**facts.verdict.to_dict(), "test_uses": facts.test_uses},
+            "data": _data(facts),
+            "model": _model(facts.trained),
+            "training": _training(facts),
+            "results": _results(facts),
+            "slices": judge.slice_tables(recipe, facts.items, facts.predictions, facts.dataset.labels),
+            "errors": judge.worst_errors(facts.items, facts.predictions, recipe.evaluate.worst),
+            "decision": facts.calibrated.about,
+            "certificate": facts.certificate.to_dict(),
+            "environment": read_json(facts.run.folder / "environment.json"),
+            "command": facts.run.about["command"],
+            "recipe": to_mapping(recipe),
+        }
+    )
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The plain numbers among a task's metrics."""
+    return {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
+
+
+def _data(facts: Facts) -> dict[str, Any]:
+    data = facts.trained.plan.recipe.data
+    return {
+        "ledger": _ledger(facts.run.folder / "ledger.jsonl"),
+        "labels": {name: label_counts(split) for name, split in facts.dataset.splits.items()},
+        "notes": list(facts.dataset.notes),
+        "sources": {"train": data.train, "validation": data.validation, "test": data.test},
+        "findings": list(facts.findings),
+    }
+
+
+def _ledger(path: Path) -> dict[str, Any]:
+    """The summary that ends a ledger."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            last = line
+    return json.loads(last)["summary"]
+
+
+def _model(trained: Trained) -> dict[str, Any]:
+    plan = trained.plan
+    return {
+        "backbone": plan.recipe.model.backbone,
+        "why": plan.whys.get("model.backbone", ""),
+        "licence": plan.located.facts.licence,
+        "source": plan.located.facts.source,
+        "method": to_mapping(plan.recipe.train.method),
+        "parameters": trained.parameters,
+        "trained_parameters": trained.trained_parameters,
+        "max_tokens": plan.processor.max_tokens,
+        "whys": dict(plan.whys),
+    }
+
+
+def _training(facts: Facts) -> dict[str, Any]:
+    fitted, recipe = facts.trained.fitted, facts.trained.plan.recipe
+    lines = (facts.run.folder / "metrics.jsonl").read_text("utf-8").splitlines()
+    losses = [line for line in map(json.loads, lines) if line["kind"] == "train"]
+    return {
+        "history": fitted.history,
+        "losses": [{key: line[key] for key in ("step", "loss", "learning_rate")} for line in losses],
+        "steps": fitted.steps,
+        "best_step": fitted.best_step,
+        "stopped_early": fitted.stopped_early,
+        "seconds": fitted.seconds,
+        "tokens_per_second": fitted.tokens_per_second,
+        "peak_memory_mb": fitted.peak_memory_mb,
+        "precision": recipe.train.precision,
+        "threads": recipe.train.threads,
+        "device": recipe.train.device,
+    }
+
+
+def _results(facts: Facts) -> dict[str, Any]:
+    recipe, labels = facts.trained.plan.recipe, facts.dataset.labels
+    gold = [item.example.label for item in facts.items]
+    tuned = recipe.task.metrics(gold, facts.predictions, labels)
+    return {
+        "tuned": tuned,
+        "baselines": facts.verdict.baseline_metrics,
+        "differences": {name: value.to_dict() for name, value in facts.verdict.differences.items()},
+        "intervals": {"tuned": judge.measured_interval(recipe, gold, facts.predictions, labels)},
+    }

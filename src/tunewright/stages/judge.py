@@ -1,0 +1,213 @@
+"""Judge on the sealed test split: calibrate and set the policy on validation, then tuned model against baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tunewright.core import catalog, measures, statistics
+from tunewright.core.contracts import Task
+from tunewright.core.policy import fit_accept, fit_thresholds
+from tunewright.core.progress import Progress
+from tunewright.core.recipe import Recipe
+from tunewright.core.types import Example, Label, Policy, Prediction
+from tunewright.data.dataset import Dataset
+from tunewright.predict.infer import Inferred
+from tunewright.stages.embed import Embedder
+
+BASELINE_ROWS = 100_000  # training rows a baseline learns from at most
+SLICES = 5  # parts that lengths are cut into
+MOST_VALUES = 20  # values of a column that are shown apart, the most frequent ones
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What validation says about scores: the affine map that calibrates them, the policy, and its evidence."""
+
+    scale: np.ndarray | float
+    shift: np.ndarray | float
+    policy: Policy
+    about: dict[str, Any]  # for decision.json and the report
+
+
+def calibrate(recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str]) -> Calibrated:
+    """Fit calibration and policy on validation logits. Tasks without one logit vector an example go uncalibrated."""
+    if not items or np.ndim(items[0].logits) != 1:
+        return Calibrated(1.0, 0.0, Policy(), {"calibration": None, "accept": None, "coverage": None})
+    settings = recipe.decision
+    logits = np.stack([item.logits for item in items]).astype(np.float64)
+    gold = measures.encode_labels([item.example.label for item in items], labels)
+    multi_label = gold.ndim == 2
+    scale, shift = (1.0, 0.0)
+    if settings.calibration is not None:
+        scale, shift = settings.calibration.fit(logits, gold, multi_label)
+    before, after = (_decoded(recipe.task, items, values, labels) for values in (logits, logits * scale + shift))
+    golds = [item.example.label for item in items]
+    calibration = None
+    if settings.calibration is not None:
+        calibration = {
+            **catalog.describe(settings.calibration),
+            "scale": scale,
+            "ece_before": recipe.task.metrics(golds, before, labels)["ece"],
+            "ece_after": recipe.task.metrics(golds, after, labels)["ece"],
+        }
+    thresholds = _thresholds(recipe, after, gold, labels) if multi_label else {}
+    policy = Policy(thresholds=thresholds)
+    answered = _decoded(recipe.task, items, logits * scale + shift, labels, policy)
+    accept, coverage = _accept(recipe, answered, golds)
+    about = {"calibration": calibration, "thresholds": thresholds, "accept": accept, "coverage": coverage}
+    return Calibrated(scale, shift, Policy(thresholds=thresholds, accept=accept), about)
+
+
+def _decoded(
+    task: Task, items: Sequence[Inferred], logits: np.ndarray, labels: Sequence[str], policy: Policy | None = None
+) -> list[Prediction]:
+    policy = policy or Policy()
+    return [task.decode(row, item.windows, labels, policy) for row, item in zip(logits, items, strict=True)]
+
+
+def _thresholds(
+    recipe: Recipe, predictions: Sequence[Prediction], gold: np.ndarray, labels: Sequence[str]
+) -> dict[str, float]:
+    if recipe.decision.threshold != "auto":
+        return {label: float(recipe.decision.threshold) for label in labels}
+    probabilities = np.array([[prediction.scores[label] for label in labels] for prediction in predictions])
+    return fit_thresholds(probabilities, gold, labels)
+
+
+def _accept(
+    recipe: Recipe, predictions: Sequence[Prediction], golds: Sequence[Label]
+) -> tuple[float | None, dict[str, Any] | None]:
+    if recipe.decision.max_error is None:
+        return None, None
+    scores = np.array([prediction.score for prediction in predictions])
+    correct = np.array([prediction.value == gold for prediction, gold in zip(predictions, golds, strict=True)])
+    fitted = fit_accept(scores, correct, recipe.decision.max_error)
+    about = {
+        "split": "validation",
+        "accepted": fitted.coverage,
+        "error": fitted.error,
+        "upper": fitted.upper,
+        "limit": recipe.decision.max_error,
+    }
+    return fitted.accept, about
+
+
+def baseline_predictions(
+    recipe: Recipe, dataset: Dataset, embedder: Embedder, progress: Progress
+) -> dict[str, list[Prediction]]:
+    """Every baseline of the recipe fitted on train and validation, and its answers for the test rows."""
+    train = _sampled(dataset, recipe.seed)
+    validation = dataset.splits["validation"].examples(0, BASELINE_ROWS)
+    test = [Example(id=e.id, inputs=e.inputs, columns=e.columns) for e in dataset.splits["test"]]
+    found = {}
+    with progress.task("Baselines", total=len(recipe.evaluate.baselines)) as step:
+        for baseline in recipe.evaluate.baselines:
+            found[catalog.name_of(baseline)] = baseline.predict(
+                recipe.task, train, validation, test, dataset.labels, embedder, recipe.seed
+            )
+            step(1)
+    return found
+
+
+def _sampled(dataset: Dataset, seed: int) -> list[Example]:
+    split = dataset.splits["train"]
+    if len(split) <= BASELINE_ROWS:
+        return split.examples()
+    chosen = np.random.default_rng(seed).choice(len(split), BASELINE_ROWS, replace=False)
+    return split.take(np.sort(chosen))
+
+
+def slice_tables(
+    recipe: Recipe, items: Sequence[Inferred], predictions: Sequence[Prediction], labels: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The deciding metric, with its interval, in every part of every slice the recipe names."""
+    tables = {}
+    for name in recipe.evaluate.slices:
+        parts = _by_length(items) if name == "length" else _by_column(items, name)
+        tables[name] = [
+            {"slice": part, "n": len(rows), **_measured(recipe, items, predictions, labels, rows)}
+            for part, rows in parts.items()
+        ]
+    return tables
+
+
+def _measured(
+    recipe: Recipe,
+    items: Sequence[Inferred],
+    predictions: Sequence[Prediction],
+    labels: Sequence[str],
+    rows: Sequence[int],
+) -> dict[str, float]:
+    gold = [items[i].example.label for i in rows]
+    answers = [predictions[i] for i in rows]
+    found = measured_interval(recipe, gold, answers, labels)
+    return {"value": found["value"], "low": found["low"], "high": found["high"]}
+
+
+def measured_interval(
+    recipe: Recipe, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+) -> dict[str, Any]:
+    """The deciding metric of these rows with its bootstrap interval."""
+    settings = {"confidence": recipe.evaluate.confidence, "resamples": recipe.evaluate.resamples, "seed": recipe.seed}
+    metric = recipe.evaluate.metric
+    if metric in measures.COUNT_METRICS and recipe.task.probe:
+        true = measures.encode_labels(gold, labels)
+        said = measures.encode_labels([prediction.value for prediction in predictions], labels)
+        return statistics.interval(true, said, metric, labels, **settings).to_dict()
+
+    def measure(true: Sequence[Label], said: Sequence[Prediction]) -> float:
+        return float(recipe.task.metrics(true, said, labels)[metric])
+
+    return {**statistics.interval(gold, predictions, measure, labels, **settings).to_dict(), "metric": metric}
+
+
+def _by_length(items: Sequence[Inferred]) -> dict[str, list[int]]:
+    tokens = np.array([sum(w.tokens - w.shared for w in item.windows) for item in items])
+    edges = np.unique(np.quantile(tokens, np.linspace(0, 1, SLICES + 1)).astype(int))
+    parts: dict[str, list[int]] = {}
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        first = low if low == edges[0] else low + 1
+        rows = np.flatnonzero((tokens >= first) & (tokens <= high))
+        if len(rows):
+            parts[f"{first}–{high}"] = rows.tolist()
+    return parts or {str(tokens[0]): list(range(len(items)))}
+
+
+def _by_column(items: Sequence[Inferred], column: str) -> dict[str, list[int]]:
+    parts: dict[str, list[int]] = {}
+    for index, item in enumerate(items):
+        parts.setdefault(str(item.example.columns.get(column, "")), []).append(index)
+    ordered = sorted(parts.items(), key=lambda part: -len(part[1]))
+    shown = dict(ordered[:MOST_VALUES])
+    if rest := [index for _, rows in ordered[MOST_VALUES:] for index in rows]:
+        shown["…"] = rest
+    return shown
+
+
+def worst_errors(items: Sequence[Inferred], predictions: Sequence[Prediction], most: int) -> list[dict[str, Any]]:
+    """The wrong answers the model was surest of."""
+    wrong = [i for i, item in enumerate(items) if item.example.label != predictions[i].value]
+    wrong.sort(key=lambda i: -predictions[i].score)
+    return [_error(items[i].example, predictions[i]) for i in wrong[:most]]
+
+
+def _error(example: Example, prediction: Prediction) -> dict[str, Any]:
+    top = sorted(prediction.scores.items(), key=lambda pair: -pair[1])[:3]
+    return {
+        "id": example.id,
+        "text": " ⏎ ".join(str(value) for value in example.inputs.values()),
+        "gold": _shown(example.label),
+        "predicted": _shown(prediction.value),
+        "score": prediction.score,
+        "scores": dict(top),
+    }
+
+
+def _shown(label: Any) -> Any:
+    return list(map(str, label)) if isinstance(label, tuple) else label
+
+

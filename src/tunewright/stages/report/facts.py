@@ -1,0 +1,98 @@
+"""Short facts of a run as (name, value) pairs in the report's language: cost, decision, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from tunewright.core.report import Report
+from tunewright.stages.report import formats, texts
+
+Facts = list[tuple[str, str]]
+
+
+def cost(report: Report, t: texts.Translator) -> Facts:
+    """What was trained and what it took; only what was measured."""
+    tokens, step = report.get("model.max_tokens"), report.get("training.best_step")
+    speed, memory = report.get("training.tokens_per_second"), report.get("training.peak_memory_mb")
+    threads = report.get("training.threads")
+    device = (report.get("training.device"), t("cost.threads", n=threads) if threads else None)
+    return _known(
+        t,
+        "cost",
+        backbone=backbone(report),
+        why=report.get("model.why"),
+        source=report.get("model.source"),
+        licence=report.get("model.licence"),
+        method=component(report.get("model.method")),
+        parameters=parameters(report, t),
+        max_tokens=None if tokens is None else formats.count(tokens),
+        seconds=duration(report.get("training.seconds"), t),
+        speed=None if speed is None else t("cost.tokens_per_second", n=formats.count(speed)),
+        memory=None if memory is None else formats.size(memory),
+        device=t("page.comma").join(part for part in device if part),
+        precision=report.get("training.precision"),
+        best_step=None if step is None else formats.count(step),
+    )
+
+
+def decision(report: Report, t: texts.Translator) -> Facts:
+    """When the model answers, and what that costs."""
+    accept, scale = report.get("decision.accept"), report.get("decision.calibration.scale")
+    coverage = {key: report.get(f"decision.coverage.{key}") for key in ("accepted", "error", "limit")}
+    return _known(
+        t,
+        "decision",
+        accept=None if accept is None else formats.number(accept),
+        **{key: None if value is None else formats.percent(value) for key, value in coverage.items()},
+        calibration=report.get("decision.calibration.name"),
+        scale=None if scale is None else formats.number(scale),
+    )
+
+
+def environment(report: Report, t: texts.Translator) -> Facts:
+    """The machine the run was made on."""
+    known = report.get("environment", {})
+    keys = ("python", "platform", "cpu", "cores", "memory_gb", "commit")
+    return _known(t, "record", **{key: formats.number(known[key]) for key in keys if known.get(key) is not None})
+
+
+def parameters(report: Report, t: texts.Translator) -> str | None:
+    """How many parameters were trained, of how many."""
+    trained, total = report.get("model.trained_parameters"), report.get("model.parameters")
+    if trained is None or not total:
+        return None
+    share = formats.percent(trained / total, 1 if trained >= 0.01 * total else 3)
+    return t("cost.trained", trained=formats.count(trained), all=formats.count(total), share=share)
+
+
+def backbone(report: Report) -> str | None:
+    """The pretrained model's name; of a folder, its own name without the path."""
+    name = report.get("model.backbone")
+    return name.rstrip("/").rpartition("/")[2] if name and name.startswith(("/", "./", "../", "~")) else name
+
+
+def component(described: Any) -> str | None:
+    """A component as one line: lora (rank 8, alpha 16)."""
+    if not isinstance(described, Mapping):
+        return described
+    name = str(described.get("name", ""))
+    settings = ", ".join(f"{key} {formats.number(value)}" for key, value in described.items() if key != "name")
+    return f"{name} ({settings})" if settings else name
+
+
+def duration(seconds: float | None, t: texts.Translator) -> str | None:
+    """A time with its units in the report's language; None when it was not measured."""
+    return None if seconds is None else formats.duration(seconds, (t("time.hour"), t("time.minute"), t("time.second")))
+
+
+def recipe_yaml(report: Report) -> str:
+    """The resolved recipe as YAML; "" when the report holds none."""
+    recipe = report.get("recipe")
+    return yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False, width=100) if recipe else ""
+
+
+def _known(t: texts.Translator, section: str, **values: str | None) -> Facts:
+    return [(t(f"{section}.{key}"), str(value)) for key, value in values.items() if value not in (None, "")]

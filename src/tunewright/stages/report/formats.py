@@ -1,0 +1,80 @@
+"""Numbers as people read them: shares in percent, differences in points, times and sizes with their unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NONE = "–"
+# Metrics that are no share of one: shown as they are.
+_PLAIN = ("mcc", "loss", "kappa", "pearson", "spearman")
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric lies between 0 and 1, so that percent says it better."""
+    return not any(word in metric.lower() for word in _PLAIN)
+
+
+def count(value: Any) -> str:
+    """A whole number with thousands apart: 12,345."""
+    return NONE if value is None else f"{round(value):,}"
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A share as percent: 0.912 → 91.2%."""
+    return NONE if value is None else f"{100 * value:.{digits}f}%"
+
+
+def measure(value: Any, metric: str = "accuracy") -> str:
+    """A metric's value as its kind is read: 91.2%, or 0.912 where it is no share."""
+    if value is None:
+        return NONE
+    return percent(value) if is_share(metric) else f"{value:.3f}"
+
+
+def difference(value: Any, metric: str = "accuracy") -> str:
+    """A difference with its sign, in percentage points for shares: +3.1."""
+    if value is None:
+        return NONE
+    text = f"{100 * value:+.1f}" if is_share(metric) else f"{value:+.3f}"
+    return "0" + text[2:] if text.strip("+-0.") == "" else text.replace("-", "−")
+
+
+def between(interval: Mapping[str, Any] | None, metric: str = "accuracy") -> str:
+    """An interval's ends: 90.2–92.1%."""
+    if not interval or interval.get("low") is None or interval.get("high") is None:
+        return NONE
+    digits, factor, unit = (1, 100, "%") if is_share(metric) else (3, 1, "")
+    low, high = (f"{factor * interval[key]:.{digits}f}".replace("-", "−") for key in ("low", "high"))
+    return f"{low}{' … ' if '−' in low else '–'}{high}{unit}"
+
+
+def number(value: Any) -> str:
+    """Any plain value, short: whole numbers with thousands apart, others with four figures, the rest as text."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def size(mebibytes: Any) -> str:
+    """A size given in MiB: 812 MiB, 1.6 GiB."""
+    if mebibytes is None:
+        return NONE
+    return f"{mebibytes:,.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def duration(seconds: Any, units: tuple[str, str, str] = ("h", "min", "s")) -> str:
+    """A time: 4.2 s, 3 min 12 s, 1 h 5 min; `units` are the language's words for hour, minute, second."""
+    if seconds is None:
+        return NONE
+    hour, minute, second = units
+    if seconds < 60:
+        return f"{seconds:.1f} {second}" if seconds < 10 else f"{seconds:.0f} {second}"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} {minute} {whole % 60} {second}"
+    return f"{whole // 3600} {hour} {whole % 3600 // 60} {minute}"

@@ -1,0 +1,287 @@
+"""What the renderings show, worked out once: ledger rows, result rows, the most confused labels, warnings.
+
+HTML, Markdown and the model card ask the same functions here, so they cannot tell different stories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunewright.core.report import Report
+
+METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "ece")  # in this order; others follow as they come
+SPLITS = ("train", "validation", "test")
+MOST_CONFUSED = 12  # labels in the matrix: more do not fit a page
+MOST_PAIRS = 12
+ERRORS_SHOWN, MOST_ERRORS = 15, 100  # at once, and after a click; errors.csv holds them all
+EXTREME_LABELS = 10  # most frequent and rarest, when there are too many to show
+SEVERITIES = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One split's rows: read + moved_in must equal used + dropped + moved_out."""
+
+    split: str
+    read: int
+    moved_in: int
+    used: int
+    dropped: int
+    moved_out: int
+    reasons: Mapping[str, int]
+
+    @property
+    def missing(self) -> int:
+        """Rows unaccounted for; 0 when the split adds up."""
+        return self.read + self.moved_in - self.used - self.dropped - self.moved_out
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """One split's tokens: seen must equal used + truncated."""
+
+    split: str
+    seen: int
+    used: int
+    truncated: int
+    windows: int
+    split_rows: int
+
+    @property
+    def missing(self) -> int:
+        """Tokens unaccounted for; 0 when the split adds up."""
+        return self.seen - self.used - self.truncated
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One model on the test: the tuned one (name "") or a baseline."""
+
+    name: str
+    values: Mapping[str, float | None]
+    difference: Mapping[str, Any] | None
+    interval: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the confusion matrix. level: 0–9, by its share of the row; right: on the diagonal."""
+
+    n: int
+    level: int
+    right: bool
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The matrix of the most confused labels; `others` says whether a last column sums up the rest."""
+
+    labels: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    others: bool
+    of: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two labels mixed up: `n` rows of `gold` were called `predicted`, which is `share` of gold's rows."""
+
+    gold: str
+    predicted: str
+    n: int
+    share: float | None
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One label's rows on each split; width: its training rows in percent of the most frequent label's."""
+
+    label: str
+    counts: Mapping[str, int]
+    width: float
+
+
+@dataclass(frozen=True)
+class LabelRows:
+    """Label counts, most frequent first: those shown at once, and all of them."""
+
+    shown: tuple[LabelRow, ...]
+    all: tuple[LabelRow, ...]
+    splits: tuple[str, ...]
+
+
+def in_order(splits: Mapping[str, Any]) -> list[str]:
+    """The names of splits, train first."""
+    return [s for s in SPLITS if s in splits] + [s for s in splits if s not in SPLITS]
+
+
+def ledger_rows(report: Report) -> list[LedgerRow]:
+    """The ledger of rows, one entry a split."""
+    splits = report.get("data.ledger.rows", {})
+    keys = ("read", "moved_in", "used", "dropped", "moved_out")
+    return [
+        LedgerRow(name, *(splits[name].get(key) or 0 for key in keys), splits[name].get("reasons") or {})
+        for name in in_order(splits)
+    ]
+
+
+def ledger_total(rows: Sequence[LedgerRow]) -> LedgerRow:
+    """All splits together. Rows moved between splits cancel out, which is why both columns are kept."""
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for kind, n in row.reasons.items():
+            reasons[kind] = reasons.get(kind, 0) + n
+    sums = (sum(getattr(row, key) for row in rows) for key in ("read", "moved_in", "used", "dropped", "moved_out"))
+    return LedgerRow("total", *sums, reasons)
+
+
+def token_rows(report: Report) -> list[TokenRow]:
+    """The ledger of tokens, one entry a split; empty when nothing was encoded."""
+    splits = {name: row for name, row in report.get("data.ledger.tokens", {}).items() if isinstance(row, Mapping)}
+    keys = ("seen", "used", "truncated", "windows", "split_rows")
+    return [TokenRow(name, *(splits[name].get(key) or 0 for key in keys)) for name in in_order(splits)]
+
+
+def metrics(report: Report) -> list[str]:
+    """Names of the plain numbers among the results, the familiar ones first."""
+    tuned = report.get("results.tuned", {})
+    plain = [name for name, value in tuned.items() if isinstance(value, (int, float)) and name not in ("n", "rows")]
+    return [m for m in METRICS if m in plain] + [m for m in plain if m not in METRICS]
+
+
+def result_rows(report: Report) -> list[ResultRow]:
+    """The tuned model, then every baseline, best first by the deciding metric."""
+    names, metric = metrics(report), report.get("verdict.metric")
+    differences, intervals = report.get("results.differences", {}), report.get("results.intervals", {})
+
+    def row(name: str, values: Mapping[str, Any]) -> ResultRow:
+        found = {m: values.get(m) for m in names}
+        return ResultRow(name, found, differences.get(name), intervals.get(name or "tuned"))
+
+    baselines = [row(name, values) for name, values in report.get("results.baselines", {}).items()]
+    baselines.sort(key=lambda r: r.values.get(metric) or 0.0, reverse=True)
+    return [row("", report.get("results.tuned")), *baselines]
+
+
+def label_rows(report: Report, most: int = 2 * EXTREME_LABELS + 4) -> LabelRows | None:
+    """Label counts; with more than `most` labels, `shown` holds the most frequent and the rarest. None without counts."""
+    splits = report.get("data.labels", {})
+    names = list(dict.fromkeys(label for split in in_order(splits) for label in splits[split]))
+    if not names:
+        return None
+    first = splits[in_order(splits)[0]]
+    largest = max([*first.values(), 1])
+    names.sort(key=lambda label: (-first.get(label, 0), label))
+    rows = tuple(
+        LabelRow(label, {s: splits[s].get(label, 0) for s in splits}, round(100 * first.get(label, 0) / largest, 2))
+        for label in names
+    )
+    shown = rows if len(rows) <= most else rows[:EXTREME_LABELS] + rows[-EXTREME_LABELS:]
+    return LabelRows(shown, rows, tuple(in_order(splits)))
+
+
+def class_rows(report: Report) -> list[tuple[str, Mapping[str, Any]]]:
+    """(label, {precision, recall, f1, support}), weakest first."""
+    classes = report.get("results.tuned.per_class", {})
+    return sorted(classes.items(), key=lambda item: (item[1].get("f1") if item[1].get("f1") is not None else -1.0, item[0]))
+
+
+def confusion(report: Report) -> Confusion | None:
+    """The confusion matrix, cut to the most confused labels when there are many. None when there is none."""
+    matrix = report.get("results.tuned.confusion")
+    labels = report.get("results.tuned.labels", list(report.get("results.tuned.per_class", {})))
+    if not matrix or len(matrix) != len(labels):
+        return None
+    kept = list(range(len(labels))) if len(labels) <= MOST_CONFUSED + 3 else _most_confused(matrix)
+    others = len(kept) < len(labels)
+    rows = []
+    for i in kept:
+        counts = [matrix[i][j] for j in kept]
+        total = sum(matrix[i])
+        cells = [Cell(n, _level(n, total), i == j) for j, n in zip(kept, counts, strict=True)]
+        if others:
+            cells.append(Cell(total - sum(counts), _level(total - sum(counts), total), False))
+        rows.append((labels[i], tuple(cells)))
+    return Confusion(tuple(labels[i] for i in kept), tuple(rows), others, len(labels))
+
+
+def confusion_pairs(report: Report) -> list[Pair]:
+    """The pairs of labels mixed up most often."""
+    classes = report.get("results.tuned.per_class", {})
+    pairs = []
+    for pair in report.get("results.tuned.confusion_pairs", [])[:MOST_PAIRS]:
+        support = (classes.get(pair["gold"]) or {}).get("support")
+        pairs.append(Pair(pair["gold"], pair["predicted"], pair["n"], pair["n"] / support if support else None))
+    return pairs
+
+
+def findings(report: Report) -> list[Mapping[str, Any]]:
+    """What the data checks found, most serious first."""
+    found = report.get("data.findings", [])
+    return sorted(found, key=lambda f: SEVERITIES.index(f["severity"]) if f["severity"] in SEVERITIES else len(SEVERITIES))
+
+
+def weakest_slices(report: Report, most: int = 3) -> list[tuple[str, Mapping[str, Any]]]:
+    """(column, slice) of the parts of the test with the lowest values."""
+    parts = [(column, part) for column, slices in report.get("slices", {}).items() for part in slices]
+    known = [(column, part) for column, part in parts if part.get("value") is not None]
+    return sorted(known, key=lambda item: item[1]["value"])[:most]
+
+
+def validation_curves(report: Report) -> dict[str, list[tuple[int, float]]]:
+    """Validation metric → (step, value) over the run, the deciding metric first."""
+    history = report.get("training.history", [])
+    names = list(dict.fromkeys(name for entry in history for name in entry.get("validation") or {}))
+    names.sort(key=lambda name: name != report.get("verdict.metric"))
+    return {name: [(e["step"], e["validation"].get(name)) for e in history if e.get("validation")] for name in names}
+
+
+def loss_curve(report: Report) -> list[tuple[int, float]]:
+    """Training loss as (step, value)."""
+    return [(entry["step"], entry.get("loss")) for entry in report.get("training.losses", report.get("training.history", []))]
+
+
+def warnings(report: Report) -> list[tuple[str, dict[str, Any]]]:
+    """What a reader must know before trusting the numbers: (key of the text, its values)."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    if (uses := report.get("verdict.test_uses", 1)) > 1:
+        found.append(("warn.test_uses", {"n": uses}))
+    if odd := [row.split for row in (*ledger_rows(report), *token_rows(report)) if row.missing]:
+        found.append(("warn.ledger", {"where": ", ".join(dict.fromkeys(odd))}))
+    if certificate_passed(report) is False:
+        found.append(("warn.certificate", {}))
+    if serious := [f["kind"] for f in findings(report) if f["severity"] == "error"]:
+        found.append(("warn.findings", {"kinds": ", ".join(dict.fromkeys(serious))}))
+    return found
+
+
+def certificate_passed(report: Report) -> bool | None:
+    """Whether every check of the certificate passed; None when there is none."""
+    checks = report.get("certificate.checks")
+    return None if checks is None else all(check.get("passed") for check in checks)
+
+
+def names_of(value: Any) -> list[str]:
+    """The label or labels of an answer as a list: [] for none."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
+
+
+def _most_confused(matrix: Sequence[Sequence[int]]) -> list[int]:
+    """Indices of the labels in the most frequent mix-ups, at most MOST_CONFUSED, in label order."""
+    size = len(matrix)
+    pairs = sorted((-matrix[i][j], i, j) for i in range(size) for j in range(size) if i != j and matrix[i][j])
+    kept: dict[int, None] = {}
+    for _, i, j in pairs:
+        if len(kept.keys() | {i, j}) > MOST_CONFUSED:
+            break
+        kept.update({i: None, j: None})
+    return sorted(kept) or list(range(MOST_CONFUSED))
+
+
+def _level(n: int, total: int) -> int:
+    """0 for an empty cell, else 1–9 by the share of the row."""
+    return 0 if not n or not total else min(9, 1 + int(9 * n / total))

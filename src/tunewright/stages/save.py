@@ -1,0 +1,137 @@
+"""Write a bundle, and prove that plain `transformers` gives the same answers from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core import gate
+from tunewright.core.bundle import seal
+from tunewright.core.files import read_json, write_json, write_text
+from tunewright.core.gate import Gate
+from tunewright.core.recipe import Recipe
+from tunewright.core.recipe_file import to_yaml
+from tunewright.core.types import Policy
+from tunewright.models.inference import length_batches, padded
+from tunewright.models.layout import save_model
+from tunewright.models.model import Model
+from tunewright.models.processor import Processor
+from tunewright.predict.infer import Inferred
+from tunewright.stages.assemble import Plan
+from tunewright.stages.judge import Calibrated
+
+TOLERANCE = 1e-3  # largest difference of a probability that counts as the same
+BATCH_TOKENS = 8192
+
+
+def write_model(model: Model, plan: Plan, folder: Path) -> None:
+    """Merge the method's adapter (kept beside it) and write weights and tokenizer under `folder`/model."""
+    method = plan.recipe.train.method
+    (folder / "adapter").mkdir(parents=True)
+    if not method.save_adapter(model, folder / "adapter"):
+        (folder / "adapter").rmdir()
+    merged = method.merge(model).to("cpu")
+    save_model(merged, folder / "model", multi_label=getattr(plan.recipe.task, "multi_label", False))
+    plan.processor.save(folder / "model")
+
+
+def fold_calibration(model: Model, calibrated: Calibrated) -> None:
+    """Fold the affine calibration into the head's linear map, so that every runtime gives calibrated scores."""
+    import torch
+
+    output = model.head.output
+    scale = torch.as_tensor(calibrated.scale, dtype=torch.float32, device=output.weight.device)
+    shift = torch.as_tensor(calibrated.shift, dtype=torch.float32, device=output.weight.device)
+    with torch.no_grad():
+        output.weight.mul_(scale.reshape(-1, 1) if scale.ndim else scale)
+        output.bias.mul_(scale).add_(shift)
+
+
+def certify(folder: Path, items: Iterable[Inferred], processor: Processor, multi_label: bool) -> Gate:
+    """Run plain `transformers` on the saved folder, row by row, against the logits that were evaluated.
+
+    Checks: rows whose answer flips (0), the largest difference of a probability, and rows whose token ids differ.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    rows = [item for item in items if len(item.windows) == 1]
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
+    probabilities = _probabilities(_outputs(model, rows, processor.pad_id), multi_label)
+    expected = _probabilities(np.stack([item.logits for item in rows]), multi_label)
+    flips = np.sum(_answers(probabilities, multi_label) != _answers(expected, multi_label))
+    texts = [str(next(iter(item.example.inputs.values()))) for item in rows]
+    ids = tokenizer(texts, truncation=True, max_length=processor.max_tokens)["input_ids"]
+    retokenized = sum(
+        list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
+    )
+    difference = float(np.abs(probabilities - expected).max()) if rows else 0.0
+    return Gate(
+        "transformers",
+        (
+            gate.check("flipped rows", int(flips), "==", 0, f"same answers in transformers on {len(rows)} rows"),
+            gate.check("largest score difference", difference, "<=", TOLERANCE, "same scores"),
+            gate.check("rows tokenized otherwise", retokenized, "==", 0, "same token ids"),
+        ),
+    )
+
+
+def seal_bundle(
+    folder: Path, plan: Plan, labels: Sequence[str], policy: Policy, decision: dict[str, Any], **about: Any
+) -> None:
+    """Write recipe, decision and, last, the manifest with all hashes."""
+    write_text(folder / "recipe.yaml", to_yaml(plan.recipe))
+    write_json(folder / "decision.json", decision)
+    seal(folder, task=plan.recipe.task, labels=labels, policy=policy, backbone=plan.recipe.model.backbone, **about)
+
+
+def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[float], recipe: Recipe) -> None:
+    """What validation inputs look like, without any text: what a monitor compares traffic with."""
+    tokens = np.array([sum(w.tokens - w.shared for w in item.windows) for item in items])
+    histogram, _ = np.histogram(scores, bins=20, range=(0, 1))
+    labels: dict[str, int] = {}
+    for item in items:
+        labels[str(item.example.label)] = labels.get(str(item.example.label), 0) + 1
+    write_json(
+        folder / "reference.json",
+        {
+            "rows": len(items),
+            "language": recipe.report.language,
+            "labels": labels,
+            "tokens_quantiles": np.quantile(tokens, np.linspace(0, 1, 21)) if len(tokens) else [],
+            "score_histogram": histogram,
+        },
+    )
+
+
+def is_transformers(folder: Path) -> bool:
+    """Whether the saved model opens with plain transformers."""
+    return read_json(folder / "config.json")["tunewright"].get("transformers", True)
+
+
+def _outputs(model: Any, rows: Sequence[Inferred], pad_id: int) -> np.ndarray:
+    import torch
+
+    windows = [item.windows[0].features for item in rows]
+    found: list[np.ndarray] = [None] * len(rows)  # type: ignore[list-item]
+    lengths = np.array([len(window["input_ids"]) for window in windows])
+    with torch.inference_mode():
+        for indices in length_batches(lengths, BATCH_TOKENS):
+            batch = padded([windows[i] for i in indices], pad_id)
+            logits = model(**{name: torch.from_numpy(value) for name, value in batch.items()}).logits.numpy()
+            for row, index in enumerate(indices):
+                found[index] = logits[row]
+    return np.stack(found)
+
+
+def _probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    from tunewright.core.numeric import sigmoid, softmax
+
+    return sigmoid(logits) if multi_label else softmax(logits)
+
+
+def _answers(probabilities: np.ndarray, multi_label: bool) -> np.ndarray:
+    return probabilities > 0.5 if multi_label else probabilities.argmax(axis=1)

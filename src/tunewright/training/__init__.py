@@ -1,0 +1,1 @@
+"""The one loop, and what it needs: batches, precision, parameter groups, checkpoints, the record of metrics."""

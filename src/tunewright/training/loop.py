@@ -1,0 +1,330 @@
+"""The one training loop. Everything that trains goes through `fit`, which reads top to bottom."""
+
+from __future__ import annotations
+
+import math
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from tunewright.core.contracts import Objective
+from tunewright.core.errors import TrainingError, TunewrightError, listing
+from tunewright.core.progress import Progress
+from tunewright.core.recipe import Train
+from tunewright.models.model import Model
+from tunewright.training import checkpoint
+from tunewright.training.batching import micro_batches, steps_of_epoch
+from tunewright.training.encoded import EncodedSplit
+from tunewright.training.parameters import parameter_groups
+from tunewright.training.record import Record
+
+MICRO_BATCH_TOKENS = {"cpu": 8192, "mps": 16384, "cuda": 65536}  # what `micro_batch_tokens: auto` means
+CHECKPOINT_SECONDS = 60.0  # what `checkpoint_steps: auto` means, beside every evaluation
+LOG_STEPS = 10  # steps whose mean loss makes one line of metrics.jsonl
+
+
+class Interrupted(TunewrightError):
+    """Ctrl-C or SIGTERM: the state is saved, and the message says how to go on."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `fit` trains, on what, and how it is judged on the way."""
+
+    model: Model
+    windows: EncodedSplit
+    settings: Train
+    objective: Objective
+    class_weights: np.ndarray | None  # (labels,) or None
+    learning_rate: float
+    precision: str  # fp32, bf16, fp16
+    device: str
+    seed: int
+    folder: Path  # where checkpoints go
+    record: Record
+    progress: Progress
+    evaluate: Callable[[], Mapping[str, float]]  # the model as it stands, on validation; has `metric` and "loss"
+    metric: str  # of `evaluate`, the best checkpoint is chosen by it; "loss" is the only one where less is better
+    row: Callable[[int], str]  # example index → "file:line", for messages
+    start: Callable[[], None]  # called before the first step of a fresh run: starts the head
+
+
+@dataclass
+class State:
+    """Where a run stands: all that a checkpoint holds beside tensors."""
+
+    step: int = 0
+    best_step: int = 0
+    best: tuple[float, float] | None = None  # (metric, −loss): ties in the metric are broken by the loss
+    without_gain: int = 0  # evaluations since the best one
+    stopped_early: bool = False
+    micro_tokens: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    loss_sum: float = 0.0  # since the last line in metrics.jsonl
+    loss_count: int = 0
+    mark: int = 0  # size of metrics.jsonl
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training run was like. The model holds the best weights."""
+
+    steps: int
+    best_step: int
+    stopped_early: bool
+    seconds: float
+    tokens_per_second: float  # real tokens, no padding counted
+    peak_memory_mb: float
+    history: list[dict[str, Any]]
+
+
+def fit(job: Job, *, resume: bool = False) -> Fitted:
+    """Train, keep the best weights by validation, and leave them in `job.model`.
+
+    Raises TrainingError when the loss is no number or memory does not suffice, Interrupted on Ctrl-C.
+    """
+    settings, model = job.settings, job.model
+    torch.manual_seed(job.seed)
+    accelerator = _accelerator(job.device, job.precision)
+    rates = {"learning_rate": job.learning_rate, "weight_decay": settings.weight_decay}
+    optimizer = settings.optimizer.build(parameter_groups(model, **rates, layer_decay=settings.layer_decay))
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+    base_rates = [group["lr"] for group in optimizer.param_groups]
+    class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
+
+    per_epoch = math.ceil(len(job.windows) / settings.batch_size)
+    steps = max(1, math.ceil(settings.epochs * per_epoch))
+    evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
+    state = _resumed(job, optimizer) if resume else None
+    if state is None:
+        state = _fresh(job)
+    clock = _Clock(state)
+
+    with _interrupts() as interrupted, job.progress.task("Training", total=steps) as tick:
+        tick(state.step)
+        while state.step < steps and not state.stopped_early:
+            epoch, offset = divmod(state.step, per_epoch)
+            plan = steps_of_epoch(job.windows.lengths, settings.batch_size, job.seed, epoch)
+            for indices in plan[offset : offset + steps - state.step]:
+                factor = settings.schedule.factor(state.step, steps)
+                for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
+                    group["lr"] = rate * factor
+
+                loss = _gradients(job, prepared, accelerator, optimizer, indices, class_weights, state)
+                _clip(job, accelerator, state, indices, loss)
+                optimizer.step()
+                optimizer.zero_grad()
+
+                state.step += 1
+                state.tokens += int(job.windows.lengths[indices].sum())
+                state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
+                tick(1)
+                last = state.step == steps
+                if state.step % LOG_STEPS == 0 or last:
+                    _log_loss(job, state, epoch=state.step / per_epoch, learning_rate=job.learning_rate * factor)
+                due = state.step % evaluate_every == 0 or last
+                if due:
+                    _evaluate(job, state, epoch=state.step / per_epoch)
+                if due or interrupted() or clock.checkpoint_due(settings.checkpoint_steps):
+                    clock.save(job, optimizer)
+                if interrupted() and not last:
+                    raise Interrupted(f"Stopped at step {state.step} of {steps}; everything up to here is saved.")
+                if state.stopped_early:
+                    break
+
+    accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+    checkpoint.load_weights(job.folder / "best", model)
+    return Fitted(
+        steps=state.step,
+        best_step=state.best_step,
+        stopped_early=state.stopped_early,
+        seconds=clock.seconds(),
+        tokens_per_second=state.tokens / max(clock.seconds(), 1e-9),
+        peak_memory_mb=peak_memory_mb(),
+        history=state.history,
+    )
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has had, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+# ------------------------------------------------------------------------------------------------ parts, in order
+
+
+def _accelerator(device: str, precision: str) -> Accelerator:
+    AcceleratorState._reset_state(reset_partial_state=True)  # one process may train many times, each its own way
+    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+
+
+def _fresh(job: Job) -> State:
+    auto = job.settings.micro_batch_tokens == "auto"
+    tokens = MICRO_BATCH_TOKENS[job.device] if auto else int(job.settings.micro_batch_tokens)
+    state = State(micro_tokens=tokens)
+    job.record.rewind(0)
+    job.start()
+    _evaluate(job, state, epoch=0.0)
+    return state
+
+
+def _resumed(job: Job, optimizer: torch.optim.Optimizer) -> State | None:
+    path, problems = checkpoint.newest(job.folder)
+    for problem in problems:
+        job.progress.say(problem)
+    if path is None:
+        return None
+    saved = checkpoint.load(path, job.model, optimizer)
+    state = State(**{**saved, "best": tuple(saved["best"])})
+    job.record.rewind(state.mark)
+    job.progress.say(f"Going on from step {state.step}.")
+    return state
+
+
+def _gradients(
+    job: Job,
+    model: torch.nn.Module,
+    accelerator: Accelerator,
+    optimizer: torch.optim.Optimizer,
+    indices: np.ndarray,
+    class_weights: Tensor | None,
+    state: State,
+) -> float:
+    """Add up the gradients of one step in parts that fit the memory; halve the parts when they do not."""
+    random = torch.get_rng_state()
+    while True:
+        try:
+            total = 0.0
+            for part in micro_batches(indices, job.windows.lengths, state.micro_tokens):
+                arrays = job.windows.batch(part)
+                batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
+                losses = job.objective.loss(model(batch), batch["labels"], class_weights)
+                loss = losses.sum() / len(indices)
+                accelerator.backward(loss)
+                total += loss.item()
+            return total
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            optimizer.zero_grad()
+            torch.set_rng_state(random)
+            _halve(job, state, indices)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return memory or "out of memory" in text or "can't allocate memory" in text
+
+
+def _halve(job: Job, state: State, indices: np.ndarray) -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    longest = int(job.windows.lengths[indices].max())
+    if state.micro_tokens <= longest:
+        raise TrainingError(
+            f"Memory does not suffice for one window of {longest} tokens. Choose a smaller backbone, "
+            "data.max_tokens, or train.method: lora."
+        )
+    state.micro_tokens = max(longest, state.micro_tokens // 2)
+    job.progress.say(f"Out of memory: going on with {state.micro_tokens} tokens at a time; the step stays the same.")
+
+
+def _clip(job: Job, accelerator: Accelerator, state: State, indices: np.ndarray, loss: float) -> None:
+    """Bound the gradient's length. A loss or gradient that is no number ends the run, naming the batch."""
+    limit = job.settings.clip_norm or math.inf
+    norm = accelerator.clip_grad_norm_(job.model.parameters(), limit)
+    if math.isfinite(loss) and (norm is None or job.precision == "fp16" or math.isfinite(float(norm))):
+        return
+    rows = [job.row(example) for example in job.windows.ids(indices)]
+    raise TrainingError(
+        f"Step {state.step + 1}: the loss or its gradient is not a number (loss {loss}), on the batch of rows "
+        f"{listing(rows, 40)}. Lower train.learning_rate (it was {job.learning_rate:.2g}), set train.precision: fp32, "
+        "or look at these rows."
+    )
+
+
+def _log_loss(job: Job, state: State, *, epoch: float, learning_rate: float) -> None:
+    mean = state.loss_sum / state.loss_count
+    state.loss_sum, state.loss_count = 0.0, 0
+    job.record.log(state.step, "train", {"loss": mean, "learning_rate": learning_rate}, epoch=round(epoch, 4))
+
+
+def _evaluate(job: Job, state: State, *, epoch: float) -> None:
+    values = dict(job.evaluate())
+    score = -values["loss"] if job.metric == "loss" else values[job.metric]
+    candidate = (score, -values["loss"])
+    state.history.append({"step": state.step, "epoch": round(epoch, 4), "validation": values})
+    job.record.log(state.step, "validation", values, epoch=round(epoch, 4))
+    if state.best is None or candidate > state.best:
+        state.best, state.best_step, state.without_gain = candidate, state.step, 0
+        checkpoint.save_weights(job.folder / "best", job.model)
+    else:
+        state.without_gain += 1
+    stopping = job.settings.early_stopping
+    if stopping and state.step and state.without_gain >= stopping.patience:
+        state.stopped_early = True
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    job.progress.say(f"Step {state.step} (epoch {epoch:.1f}): validation {shown}")
+
+
+class _Clock:
+    """Time that counts across resumed parts of a run, and when the next checkpoint is due."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.before = state.seconds
+        self.started = self.saved = time.monotonic()
+
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def checkpoint_due(self, steps: int | str) -> bool:
+        if steps == "auto":
+            return time.monotonic() - self.saved >= CHECKPOINT_SECONDS
+        return self.state.step % int(steps) == 0
+
+    def save(self, job: Job, optimizer: torch.optim.Optimizer) -> None:
+        self.state.seconds, self.state.mark = self.seconds(), job.record.mark()
+        checkpoint.save(job.folder, self.state.step, job.model, optimizer, asdict(self.state))
+        self.saved = time.monotonic()
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    caught: list[int] = []
+
+    def handler(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        print("\nStopping after this step, and saving …", file=sys.stderr, flush=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

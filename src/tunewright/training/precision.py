@@ -1,0 +1,82 @@
+"""Device, precision and threads: chosen by what the machine can do, and by measuring it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from tunewright.core.errors import MachineError
+
+MARGIN = 1.1  # bf16 must be at least this much faster to be worth its rounding
+
+
+def choose_device(wanted: str) -> str:
+    """ "cpu", "cuda" or "mps" for "auto" or a wanted one. Raises MachineError when the wanted one is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if not there[wanted]:
+        raise MachineError(f"train.device is {wanted}, but this machine has none that torch can use. Try device: auto.")
+    return wanted
+
+
+def choose_threads(wanted: int | str) -> int:
+    """Threads for computing: the cores this process may use, or the wanted number."""
+    return len(os.sched_getaffinity(0)) if wanted == "auto" else int(wanted)
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with `count` threads inside, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the device computes in bf16 by itself (a CPU that only emulates it is slower)."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device != "cpu":
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+
+
+def choose_precision(wanted: str, device: str, one_step: Callable[[], None]) -> tuple[str, str]:
+    """("fp32" | "bf16" | "fp16", why). `one_step` runs a forward and backward pass without changing any weight."""
+    if wanted != "auto":
+        return wanted, "as the recipe says"
+    if device == "cuda":
+        return ("bf16", "the GPU has bf16") if has_bf16(device) else ("fp16", "the GPU has no bf16")
+    if not has_bf16(device):
+        return "fp32", f"the {device} has no bf16 instructions"
+    ratio = _seconds(one_step, device, "fp32") / _seconds(one_step, device, "bf16")
+    chosen = "bf16" if ratio >= MARGIN else "fp32"
+    return chosen, f"measured: a step in bf16 is {ratio:.1f} times as fast as in fp32"
+
+
+def autocast(device: str, precision: str) -> contextlib.AbstractContextManager:
+    """The context in which a forward pass computes in `precision`."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def _seconds(step: Callable[[], None], device: str, precision: str, repeats: int = 3) -> float:
+    times = []
+    for _ in range(repeats + 1):  # the first one warms up
+        started = time.perf_counter()
+        with autocast(device, precision):
+            step()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])
