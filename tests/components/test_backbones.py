@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import json
+import re
 import shutil
 import subprocess
 from importlib.metadata import distribution
@@ -17,7 +17,7 @@ from tunewright.core import catalog
 from tunewright.core.errors import ModelError
 from tunewright.models import surgery
 from tunewright.models.backbone import load_backbone
-from tunewright.models.locate import locate
+from tunewright.models.locate import AUTO, locate
 from tunewright.models.packaged import installed
 from tunewright.models.processor import Processor, count
 
@@ -33,9 +33,9 @@ VARIED = [
     *SENTENCES,
     " leading", "trailing ", "two  spaces", "tab\tand\nnew line\r\n", "ideographic\u3000space", "no\u00a0break",
     "ｆｕｌｌ　ｗｉｄｔｈ　１２３", "①②③ ½ ㎏ ﬁ ™ …", "“引号”——破折号", "～ ～ 〜", "zero\u200bwidth\u200djoiner\ufeff",
-    "😀 👍🏽 emoji 👨‍👩‍👧", "é e\u0301 ñ İstanbul ß", "ｶﾞｷﾞｸﾞ カタカナ ひらがな", "한국어 문장입니다", "नमस्ते दुनिया", "العربية مرحبا",
-    "ภาษาไทย", "𠮷野家", "▁meta", "http://example.com/a?b=c&d=1", "x" * 300, "数" * 300, "1,234.56 -7e-3", "C++ & <b>html</b>",
-    "\x01control\x7f", "㍿㋿", "Ⅳ ⅷ", "ﷺ",
+    "😀 👍🏽 emoji 👨‍👩‍👧", "é e\u0301 ñ İstanbul ß", "ｶﾞｷﾞｸﾞ カタカナ ひらがな", "한국어 문장입니다", "नमस्ते दुनिया",
+    "العربية مرحبا", "ภาษาไทย", "𠮷野家", "▁meta", "http://example.com/a?b=c&d=1", "x" * 300, "数" * 300,
+    "1,234.56 -7e-3", "C++ & <b>html</b>", "\x01control\x7f", "㍿㋿", "Ⅳ ⅷ", "ﷺ",
 ]  # fmt: skip
 PREFIX = "query: "
 
@@ -217,7 +217,11 @@ def test_four_bit_blocks_are_read_as_written():
     assert dequantize(raw).tolist() == expected
 
 
-def test_backbones_are_listed_with_what_they_are():
+def test_backbones_are_listed_with_their_width():
     for name in catalog.names("backbones"):
-        assert "wide" in catalog.summary("backbones", name), name
-    assert json.dumps(catalog.names("backbones")) == '["e5-small-multilingual", "minilm-l6-en", "wordllama"]'
+        assert re.search(r"\d+ wide", catalog.summary("backbones", name)), name
+
+
+def test_auto_chooses_among_packaged_backbones_and_the_last_knows_every_language():
+    assert set(AUTO) <= set(catalog.names("backbones"))
+    assert catalog.find("backbones", AUTO[-1]).facts.languages == ("*",)

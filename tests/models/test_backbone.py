@@ -57,9 +57,12 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(tmp_path):
 def test_opening_twice_gives_equal_weights_even_where_the_checkpoint_has_none(tmp_path):
     folder = without(tiny_backbone(tmp_path), "pooler.")
     torch.manual_seed(1)
-    one = load_backbone(folder)
     state = torch.random.get_rng_state()
+    one = load_backbone(folder)
+    torch.rand(1)
     two = load_backbone(folder)
+    torch.random.set_rng_state(state)
+    load_backbone(folder)
     assert torch.equal(torch.random.get_rng_state(), state)
     for name, value in one.state_dict().items():
         assert torch.equal(value, two.state_dict()[name]), name
@@ -80,15 +83,21 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path):
 def test_weights_of_another_size_are_one_clear_message(tmp_path):
     folder = tiny_backbone(tmp_path)
     change_config(folder, intermediate_size=48)
-    with pytest.raises(ModelError, match="cannot be opened: ") as caught:
+    with pytest.raises(ModelError, match=r"do not fit its config\.json: encoder.*is 64, and 48 was expected"):
         load_backbone(folder)
-    assert str(folder) in str(caught.value)
+
+
+def test_cut_off_weights_are_one_clear_message(tmp_path):
+    folder = tiny_backbone(tmp_path)
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"cannot be opened: .*header"):
+        load_backbone(folder)
 
 
 def test_an_unknown_kind_of_model_is_one_clear_message(tmp_path):
     folder = tiny_backbone(tmp_path)
     change_config(folder, model_type="martian")
-    with pytest.raises(ModelError, match="cannot be opened: .*martian"):
+    with pytest.raises(ModelError, match=r"cannot be opened: .*martian"):
         load_backbone(folder)
 
 

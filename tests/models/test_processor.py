@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import subprocess
 import sys
 
@@ -54,7 +56,7 @@ def test_windows_of_a_long_text_hold_every_token_and_count_it_once(folder, text,
 
 def test_neighbouring_windows_share_the_stride(folder):
     windows = open_processor(folder, max_tokens=16, stride=4).encode([CHINESE * 5])[0]
-    for left, right in zip(windows, windows[1:], strict=False):
+    for left, right in itertools.pairwise(windows):
         assert left.input_ids[-1 - right.shared : -1].tolist() == right.input_ids[1 : 1 + right.shared].tolist()
         assert right.shared == 4
 
@@ -211,6 +213,18 @@ def test_an_older_vocabulary_file_is_converted(tmp_path):
     (window,) = Processor.load(tmp_path).encode(["good 今天"])[0]
     pieces = vocabulary()
     assert [pieces[piece] for piece in window.input_ids] == ["[CLS]", "good", "今", "天", "[SEP]"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_encodes_in_silence(folder):
+    code = (
+        "import os; from tunewright.models.processor import Processor; "
+        f"p = Processor.load({str(folder)!r}); p.encode(['good'] * 100); child = os.fork(); p.encode(['bad'] * 100); "
+        "child or os._exit(0); assert os.waitpid(child, 0)[1] == 0"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_it_needs_no_torch(folder):

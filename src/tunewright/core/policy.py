@@ -20,14 +20,14 @@ class Acceptance:
     """When to answer, and what that costs.
 
     accept: least score at which to answer (for Policy.accept); coverage: share of rows that reach it; error: their
-    measured share of wrong answers; bound: what their true error stays below with the stated confidence;
+    measured share of wrong answers; upper: what their true error stays below with the stated confidence;
     reason: why nothing can be accepted, or "".
     """
 
     accept: float
     coverage: float
     error: float
-    bound: float
+    upper: float
     reason: str = ""
 
 

@@ -15,14 +15,10 @@ if TYPE_CHECKING:
 
 def window(example: int, encoded: Encoded, labels: np.ndarray | None = None) -> Window:
     """The window of example number `example`; `labels` joins the features when it is known."""
-    features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
-    if encoded.token_type_ids is not None:
-        features["token_type_ids"] = encoded.token_type_ids
-    if labels is not None:
-        features["labels"] = labels
+    features = encoded.features if labels is None else {**encoded.features, "labels": labels}
     return Window(
-        example,
-        features,
+        example=example,
+        features=features,
         tokens=encoded.tokens,
         shared=encoded.shared,
         truncated=encoded.truncated,
@@ -31,8 +27,8 @@ def window(example: int, encoded: Encoded, labels: np.ndarray | None = None) -> 
 
 
 def weighted_mean(windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of one example's window outputs, each weighted by its window's tokens."""
+    """The mean of one example's window outputs, each weighted by the tokens that no earlier window holds."""
     if len(outputs) == 1:
         return np.asarray(outputs[0])
-    weights = [max(window.tokens, 1) for window in windows]
+    weights = [max(window.tokens - window.shared, 1) for window in windows]
     return np.average(np.stack(outputs), axis=0, weights=weights)

@@ -261,7 +261,7 @@ def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:
 
 
 def _pieces(dataset: Dataset, most: int) -> tuple[list[tuple[Split, int]], list[frozenset[str]], int]:
-    """Places and four-character pieces of the first rows of every split, each split by its size; and all rows' number."""
+    """Places and four-character pieces of the first rows of each split, by its size; and the number of all rows."""
     total = sum(len(split) for split in dataset.splits.values())
     places, pieces = [], []
     for split in dataset.splits.values():
@@ -343,8 +343,8 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
     least, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[largest] > IMBALANCE * counts[least]:
         told = (
-            f"The largest label has {counts[largest] / counts[least]:.0f} times the rows of the smallest: accuracy hides "
-            "the small ones. Look at macro_f1; train.class_weights: auto balances them."
+            f"The largest label has {counts[largest] / counts[least]:.0f} times the rows of the smallest: accuracy "
+            "hides the small ones. Look at macro_f1; train.class_weights: auto balances them."
         )
         ends = (f"{largest!r}: {counts[largest]}", f"{least!r}: {counts[least]}")
         yield Finding("imbalance", "note", len(counts), ends, told)
@@ -361,8 +361,8 @@ def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding 
     rows = sum(len(split) for split in dataset.splits.values())
     named = ", ".join(f"{NAMES.get(code, code)} {part:.0%}" for code, part in foreign.items())
     told = (
-        f"{backbone} was not trained on the language of about {share:.0%} of the rows ({named}); it knows {listing(known)}. "
-        "Choose another model.backbone; auto picks one by the language."
+        f"{backbone} was not trained on the language of about {share:.0%} of the rows ({named}); it knows "
+        f"{listing(known)}. Choose another model.backbone; auto picks one by the language."
     )
     return Finding("language", "error" if share > 0.5 else "warning", round(share * rows), (), told)
 
@@ -389,9 +389,10 @@ def _tokens(dataset: Dataset, processor: Any, deep: bool, backbone: str) -> Iter
     if counted.longer:
         yield _truncation(counted, processor)
     if counted.total and counted.unknown / counted.total > 0.02:
+        share = counted.unknown / counted.total
         told = (
-            f"{backbone} has no tokens for {counted.unknown / counted.total:.0%} of the text's pieces: it reads them all as "
-            "unknown. Choose a backbone for this language (model.backbone)."
+            f"{backbone} has no tokens for {share:.0%} of the text's pieces and reads them all as unknown. "
+            "Choose a backbone for this language (model.backbone)."
         )
         yield Finding("language", "warning", counted.unknown, (), told)
 

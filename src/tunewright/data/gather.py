@@ -18,10 +18,11 @@ from tunewright.core.types import Label, label_names
 from tunewright.data import normalise, sources
 from tunewright.data.ledger import Ledger
 from tunewright.data.split import parse_time
-from tunewright.data.table import RowWriter
+from tunewright.data.table import OWN, RowWriter
 
 SAMPLE = 1000  # rows looked at before anything is decided
 _NO_CLASS = -1
+_RESERVED = frozenset(OWN)
 
 
 @dataclass
@@ -95,24 +96,31 @@ def gather(found: Gathered, reader: Reader, wanted: Wanted, folder: Path, ledger
     """
     source, name = found.source, found.name
     writer, collector = RowWriter(folder), _Collector(wanted, found)
+    count, first = 0, ""
     for count, row in enumerate(sources.rows(source, reader), 1):
         file = row.file or found.shown
-        ledger.read(name)
-        values = dict(row.values)
+        values = row.values if _RESERVED.isdisjoint(row.values) else _renamed(row.values)
         problem = collector.problem(row, values, file)
         if problem:
             kind, reason = problem
             ledger.drop(name, file, row.line, reason, kind)
+            first = first or f"{file}:{row.line}: {reason}"
         else:
             writer.add(file, row.line, collector.take(values, file, row.line), values)
         if count % 1000 == 0:
             step(1000)
     writer.close()
+    ledger.read(name, count)
     collector.finish()
     found.parts, found.kinds = writer.parts, writer.kinds
     if not len(found):
-        _refuse_empty(source, name, ledger)
+        _refuse_empty(source, name, ledger, first)
     return found
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values whose columns do not have the names of our own."""
+    return {f"source{name}" if name in _RESERVED else name: value for name, value in values.items()}
 
 
 class _Collector:
@@ -130,7 +138,7 @@ class _Collector:
         self._cells: dict[Any, tuple[int, tuple[str, str] | None]] = {}
         self._code = _NO_CLASS
 
-    def problem(self, row: Row, values: dict[str, Any], file: str) -> tuple[str, str] | None:
+    def problem(self, row: Row, values: Mapping[str, Any], file: str) -> tuple[str, str] | None:
         """(kind, reason) when the row cannot be used."""
         if row.problem:
             return ("garbled" if row.problem.startswith("garbled") else "broken_row", row.problem)
@@ -209,15 +217,17 @@ def _encodable(value: Any) -> bool:
     return True
 
 
-def _refuse_empty(source: str, name: str, ledger: Ledger) -> None:
+def _refuse_empty(source: str, name: str, ledger: Ledger, first: str) -> None:
     reasons = ledger.summary()["rows"].get(name, {}).get("reasons", {})
     if reasons.get("empty_label") and reasons["empty_label"] == sum(reasons.values()):
         raise DataError(
             f"{source} has no labels: the label is empty in all its {reasons['empty_label']} rows. "
             "Rows without labels are for `tunewright predict`; to train, name the label's column under data.columns."
         )
-    what = ", ".join(f"{kind} {count}" for kind, count in reasons.items())
-    raise DataError(f"No row of {source} can be used{f' ({what})' if what else ''}. Mend the file, or name another.")
+    raise DataError(
+        f"None of the {sum(reasons.values())} rows of {source} can be used. The first one, {first}. "
+        "Mend the file, or change what the recipe says of it."
+    )
 
 
 def refuse_unknown(gathered: Gathered, allowed: tuple[str, ...], why: str) -> None:

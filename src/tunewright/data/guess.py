@@ -68,9 +68,8 @@ def guess_columns(
             known = (*task.inputs, task.target)
             raise DataError(f"data.columns names the role {role!r}, and the task's roles are {listing(known)}."
                             f"{nearest(role, known)}")  # fmt: skip
-        if column not in names and (role in needed):
-            raise DataError(f"{source} has no column {column!r}.{nearest(column, names)} Columns: {listing(names)}. "
-                            f"Set data.columns, as {{{role}: {names[0] if names else 'name'}}}.")  # fmt: skip
+        if role in needed:
+            require_column(column, names, source, f"data.columns.{role}")
     chosen = {role: given[role] for role in needed if role in given}
     reasons: list[str] = []
     # The label is looked for first: what is left then is text.
@@ -83,6 +82,14 @@ def guess_columns(
         if why:
             reasons.append(f"column {chosen[role]!r} is taken for {role}: {why}")
     return Columns({role: chosen[role] for role in needed}, reasons)
+
+
+def require_column(column: str, names: Sequence[str], source: str, key: str) -> None:
+    """Raise DataError with the nearest name unless `column` is among `names`; `key` is what the recipe calls it."""
+    if column not in names:
+        raise DataError(
+            f"{source} has no column {column!r}.{nearest(column, names)} Its columns: {listing(names)}. Mend {key}."
+        )
 
 
 def guess_task(rows: Sequence[Mapping[str, Any]]) -> TaskGuess:

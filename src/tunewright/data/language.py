@@ -37,7 +37,9 @@ _SHARED = {
 }
 # A Chinese or Japanese character says about as much as this many letters, so that mixed rows are weighed fairly.
 _WEIGHT = {"Han": 3.0, "Kana": 2.0, "Hangul": 2.0}
-_CHUNK = 400  # characters that letter statistics need to be sure
+# Never the answer for texts in Latin letters; Latin itself is what short lists of names look like.
+_NOT_LATIN = frozenset({"la", "zxx", "und", "yue", *_ONE_LANGUAGE.values(), *sum(_SHARED.values(), ())})
+_ENOUGH = 40  # characters that letter statistics need to judge a text by itself; shorter ones are judged together
 NAMES = {
     "zh": "Chinese", "en": "English", "ja": "Japanese", "ko": "Korean", "de": "German", "fr": "French", "es": "Spanish",
     "it": "Italian", "pt": "Portuguese", "nl": "Dutch", "ru": "Russian", "uk": "Ukrainian", "ar": "Arabic",
@@ -64,7 +66,7 @@ class Language:
         return NAMES.get(self.code, self.code)
 
 
-def language(texts: Iterable[str], most: int = 2000) -> Language:
+def language(texts: Iterable[str], most: int = 1000) -> Language:
     """Return the language of `texts`, looking at the first `most` of them. Never raises."""
     by_script: dict[str, list[str]] = {}
     letters: Counter[str] = Counter()
@@ -105,7 +107,7 @@ def _split_languages(script: str, texts: list[str]) -> Counter[str]:
         return Counter({_ONE_LANGUAGE[script]: len(texts)})
     found: Counter[str] = Counter()
     for members in _chunks(texts):
-        found[_classify(" ".join(members), _SHARED[script])] += len(members)
+        found[_classify(_only(script, " ".join(members)), _SHARED[script])] += len(members)
     # Letter statistics err on odd chunks: what hardly ever occurs beside a main language of its script is an error.
     main, _ = found.most_common(1)[0]
     for code in [code for code, count in found.items() if count < 0.05 * len(texts)]:
@@ -113,13 +115,23 @@ def _split_languages(script: str, texts: list[str]) -> Counter[str]:
     return found
 
 
+def _only(script: str, text: str) -> str:
+    """The words of a text that are in one script, so that those of another do not sway the letter statistics."""
+    if text.isascii():
+        return text
+    return " ".join(word for word in text.split() if _PATTERNS[script].search(word)) or text
+
+
 def _chunks(texts: list[str]) -> Iterable[list[str]]:
     gathered: list[str] = []
     size = 0
     for text in texts:
+        if len(text) >= _ENOUGH:
+            yield [text]
+            continue
         gathered.append(text)
         size += len(text)
-        if size >= _CHUNK:
+        if size >= 4 * _ENOUGH:
             yield gathered
             gathered, size = [], 0
     if gathered:
@@ -128,9 +140,9 @@ def _chunks(texts: list[str]) -> Iterable[list[str]]:
 
 def _classify(text: str, among: tuple[str, ...]) -> str:
     # So short a text in plain letters is English far more often than one of a hundred small languages.
-    if not among and len(text) < 40 and text.isascii():
+    if not among and len(text) < _ENOUGH and text.isascii():
         return "en"
     import py3langid
 
     ranked = py3langid.rank(text)
-    return next((code for code, _ in ranked if (code in among if among else code != "la")), "und")
+    return next((code for code, _ in ranked if (code in among if among else code not in _NOT_LATIN)), "und")

@@ -25,7 +25,7 @@ from tunewright.core.recipe import Data, Recipe
 from tunewright.data import sources, split, table
 from tunewright.data.dataset import DESCRIPTION, LEDGER, Dataset
 from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sample_rows
-from tunewright.data.guess import guess_columns
+from tunewright.data.guess import guess_columns, require_column
 from tunewright.data.language import language
 from tunewright.data.ledger import Ledger
 
@@ -141,7 +141,8 @@ class _Work:
         if self._to_cut() and by in ("grouped", "time"):
             if mark is None:
                 raise RecipeError(f"data.split.by is {by}, and data.split.column does not say which column to use.")
-            guess_columns(sample, self.task, {self.task.target: mark}, source=self.sources[first])
+            names = list(dict.fromkeys(name for row in sample for name in row))
+            require_column(mark, names, self.sources[first], "data.split.column")
             return Wanted(self.task, columns.of, mark, by_time=by == "time")
         return Wanted(self.task, columns.of)
 
@@ -295,7 +296,8 @@ class _Work:
         facts = {
             "stamp": stamp, "task": catalog.describe(self.task), "roles": wanted.roles, "labels": labels,
             "nested": written["nested"], "splits": written["fingerprints"], "ledger": ledger.summary(),
-            "notes": self.notes, "language": "und", "described": {"sources": self.sources, "readers": self.described, "labels": counts},
+            "notes": self.notes, "language": "und",
+            "described": {"sources": self.sources, "readers": self.described, "labels": counts},
         }  # fmt: skip
         opened = Dataset(folder, self.task, facts)
         first = next(iter(opened.splits.values()))

@@ -11,7 +11,7 @@ from typing import Any
 from tunewright.core import catalog
 from tunewright.core.contracts import Reader, Row
 from tunewright.core.errors import DataError, TunewrightError, listing
-from tunewright.data.encoding import reading
+from tunewright.data.encoding import detect_encoding, reading
 
 
 def open_source(source: str | Path, reader: Reader | str = "auto") -> tuple[Reader, dict[str, Any]]:
@@ -71,7 +71,7 @@ def nearest_path(source: str) -> str:
             present = [entry for entry in os.listdir(found) if not entry.startswith(".")]
         except OSError:
             return ""
-        match = difflib.get_close_matches(part, present, n=1, cutoff=0.5)
+        match = difflib.get_close_matches(part, present, n=1, cutoff=0.6)
         if not match:
             return ""
         found = found / match[0]
@@ -92,6 +92,12 @@ def _choose(source: str) -> Reader:
         return next(iter(fitting.values()))
     if not os.path.exists(source):
         raise DataError(missing(source))
+    if os.path.isdir(source):
+        raise DataError(
+            f"{source} is a folder that holds neither one folder per label nor a saved data set. "
+            f"Name a file in it: {listing(sorted(os.listdir(source))[:12]) or 'it is empty'}."
+        )
+    detect_encoding(source)  # says what a binary file is
     raise DataError(
         f"It is not clear how to read {source}. Name its form under data.reader ({listing(known, 20)}), "
         "or give the file its usual ending (.csv, .tsv, .jsonl, .json, .parquet, .conll, .txt)."

@@ -32,6 +32,8 @@ from tunewright.stages.report import write_card, write_reports
 from tunewright.stages.verdict import Verdict, count_use
 from tunewright.stages.verdict import judge as compare_with_baselines
 
+SEALED = "sealed.json"  # beside the runs: how often each test split has been judged on
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -178,8 +180,9 @@ def _judge(
         calibrated, validation = _calibrate(trained, dataset, bundle, progress)
         items = list(_infer_saved(bundle, plan, dataset, "test", progress))
         predictions = decide(items, recipe.task, dataset.labels, calibrated.policy)
-        uses = count_use(run.folder.parent / "sealed.json", dataset.splits["test"].fingerprint, run.name)
-        verdict = _verdict(recipe, dataset, items, predictions, embedder, progress)
+        baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
+        embedder.release()
+        verdict = _verdict(run, recipe, dataset, items, predictions, baselines)
         certificate = _certificate(bundle, plan, [*validation, *items], progress)
         report = account.report(
             account.Facts(
@@ -189,9 +192,9 @@ def _judge(
                 calibrated=calibrated,
                 items=items,
                 predictions=predictions,
+                baselines=baselines,
                 verdict=verdict,
                 certificate=certificate,
-                test_uses=uses,
                 findings=found,
             )
         )
@@ -246,15 +249,15 @@ def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, progres
 
 
 def _verdict(
+    run: Run,
     recipe: Recipe,
     dataset: Dataset,
     items: Sequence[Inferred],
     predictions: Sequence[Prediction],
-    embedder: Embedder,
-    progress: Progress,
+    baselines: dict[str, list[Prediction]],
 ) -> Verdict:
-    baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
-    embedder.release()
+    if "test_uses" not in run.about:  # a resumed run opens the seal no second time
+        run.update(test_uses=count_use(run.folder.parent / SEALED, dataset.splits["test"].fingerprint))
     return compare_with_baselines(
         [item.example.label for item in items],
         predictions,
@@ -265,6 +268,7 @@ def _verdict(
         confidence=recipe.evaluate.confidence,
         resamples=recipe.evaluate.resamples,
         seed=recipe.seed,
+        test_uses=run.about["test_uses"],
     )
 
 

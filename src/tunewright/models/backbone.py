@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,6 +61,13 @@ def _load_transformers(
             trust_remote_code=remote_code,
             local_files_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, by name
+        )
+    if loading["mismatched_keys"]:
+        name, *shapes = sorted(loading["mismatched_keys"])[0]
+        raise ModelError(
+            f"The weights in {folder} do not fit its config.json: {name} is {_shape(shapes[0])}, "
+            f"and {_shape(shapes[1])} was expected. Save or download the model again."
         )
     # Heads here pool by themselves, so a checkpoint without BERT's pooler is whole.
     missing = sorted(name for name in loading["missing_keys"] if not name.startswith("pooler."))
@@ -70,6 +77,10 @@ def _load_transformers(
             "they would be random. Take a complete checkpoint."
         )
     return backbone.eval()
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return " × ".join(map(str, sizes))
 
 
 def _set_dropout(config: Any, rate: float) -> None:
@@ -103,5 +114,5 @@ def _explained(folder: Path) -> Iterator[None]:
     except (ModelError, MemoryError):
         raise
     except Exception as error:
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelError(f"The model in {folder} cannot be opened: {first}") from error
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ModelError(f"The model in {folder} cannot be opened: {said}") from error

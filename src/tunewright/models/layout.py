@@ -34,10 +34,11 @@ MARK = "tunewright"  # key in config.json under which we note how the folder was
 def save_model(model: Model, folder: Path, *, multi_label: bool) -> None:
     """Write `model` (merged, plain weights) to `folder`: config.json and model.safetensors.
 
-    A backbone that `transformers` does not know (static embeddings) is saved in our own layout with its head beside it.
+    Where no plain class computes the same (static embeddings; families other than BERT's), the backbone is saved in its
+    own form with the head beside it in head.safetensors, and only Tunewright opens the whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if not _is_transformers(model.backbone):
+    if not can_express(model.backbone, model.head_kind):
         _save_own(model, folder)
         return
     whole = _to_transformers(model, multi_label)
@@ -72,7 +73,7 @@ def can_express(backbone: nn.Module, head: Head) -> bool:
     """Whether a plain `transformers` class computes what this backbone with this head does."""
     if not _is_transformers(backbone):
         return False
-    return _pooling(head) is False or _encoder_of(backbone) is not None
+    return _encoder_of(backbone) is not None
 
 
 def _pooling(head: Head) -> bool:
@@ -120,11 +121,6 @@ def _to_transformers(model: Model, multi_label: bool) -> nn.Module:
     config.label2id = {label: index for index, label in enumerate(model.labels)}
     config.dtype = torch.float32
     if _pooling(model.head_kind):
-        if _encoder_of(model.backbone) is None:
-            raise ModelError(
-                f"A {config.model_type} classifier cannot be written for plain transformers with mean pooling. "
-                "Use a BERT, RoBERTa, XLM-R or ELECTRA-like backbone."
-            )
         config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
         config.num_hidden_layers += 1
     whole = getattr(transformers, model.head_kind.transformers_class).from_config(config)

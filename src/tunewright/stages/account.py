@@ -35,9 +35,9 @@ class Facts:
     calibrated: Calibrated
     items: Sequence[Inferred]  # test rows, in order
     predictions: Sequence[Prediction]  # of the tuned model, for them
+    baselines: Mapping[str, Sequence[Prediction]]
     verdict: Verdict
     certificate: Gate
-    test_uses: int
     findings: Sequence[Mapping[str, Any]]
 
 
@@ -54,7 +54,7 @@ def report(facts: Facts) -> Report:
             "multi_label": getattr(recipe.task, "multi_label", False),
             "language": facts.dataset.language,
             "report_language": recipe.report.language,
-            "verdict": {**facts.verdict.to_dict(), "test_uses": facts.test_uses},
+            "verdict": facts.verdict.to_dict(),
             "data": _data(facts),
             "model": _model(facts.trained),
             "training": _training(facts),
@@ -134,7 +134,7 @@ def _results(facts: Facts) -> dict[str, Any]:
     tuned = recipe.task.metrics(gold, facts.predictions, labels)
     return {
         "tuned": tuned,
-        "baselines": facts.verdict.baseline_metrics,
+        "baselines": {name: recipe.task.metrics(gold, said, labels) for name, said in facts.baselines.items()},
         "differences": {name: value.to_dict() for name, value in facts.verdict.differences.items()},
-        "intervals": {"tuned": judge.measured_interval(recipe, gold, facts.predictions, labels)},
+        "intervals": {name: value.to_dict() for name, value in facts.verdict.intervals.items()},
     }

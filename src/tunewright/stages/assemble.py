@@ -51,9 +51,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     name = recipe.model.backbone
     if name == "auto":
         name, whys["model.backbone"] = choose(dataset.language)
-    located = locate(
-        name, pickled_weights=recipe.model.pickled_weights, remote_code=recipe.model.remote_code
-    )
+    located = locate(name, pickled_weights=recipe.model.pickled_weights, remote_code=recipe.model.remote_code)
     processor = _processor(recipe, dataset, located, whys)
     counts = label_counts(dataset.splits["train"])
     ratio = max(counts.values(), default=1) / max(1, min(counts.values(), default=1))
@@ -149,5 +147,3 @@ def _longest(processor: Processor, dataset: Dataset, roles: tuple[str, ...]) -> 
 
 def _text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-

@@ -64,5 +64,3 @@ class Embedder:
 
 def _unlabelled(example: Example) -> Example:
     return Example(id=example.id, inputs=example.inputs)
-
-

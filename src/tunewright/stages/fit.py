@@ -133,9 +133,7 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decide
     if rate == "auto":
         from tunewright.models.surgery import hidden_size
 
-        rate = auto_learning_rate(
-            hidden_size(model.backbone), plan.located.facts.learning_rate, settings.method.rate
-        )
+        rate = auto_learning_rate(hidden_size(model.backbone), plan.located.facts.learning_rate, settings.method.rate)
         whys["train.learning_rate"] = "by the backbone's width and the method"
     if "train.precision" in decided:
         chosen, why = decided["train.precision"], "as in the interrupted run"

@@ -209,5 +209,3 @@ def _error(example: Example, prediction: Prediction) -> dict[str, Any]:
 
 def _shown(label: Any) -> Any:
     return list(map(str, label)) if isinstance(label, tuple) else label
-
-

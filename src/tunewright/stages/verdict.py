@@ -16,9 +16,11 @@ from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.files import machine_errors, read_json, write_json
 from tunewright.core.gate import Gate, check
 from tunewright.core.measures import COUNT_METRICS, count, encode_labels
-from tunewright.core.statistics import Interval, Metric, least_disagreements, resample, summarise
+from tunewright.core.statistics import Interval, least_disagreements, resample, summarise
 from tunewright.core.types import Label, Prediction, Span
 from tunewright.stages.wording import WORDS, sentence
+
+NO_QUALITY = ("n", "ece")  # numbers among a task's metrics of which more is not better
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,11 @@ def _measured(
 ) -> tuple[np.ndarray, dict[str, int]]:
     """(1 + resamples, models) values, and baseline → rows that tell it and the tuned model apart."""
     stated = task.metrics(gold, models["tuned"], labels)
-    if not isinstance(stated.get(metric), (int, float)):
-        numbers = [name for name, value in stated.items() if isinstance(value, (int, float)) and name != "n"]
+    numbers = [name for name, value in stated.items() if isinstance(value, (int, float)) and name not in NO_QUALITY]
+    if metric not in numbers:
         raise RecipeError(
-            f"evaluate.metric is {metric!r}, which this task does not measure.{nearest(metric, numbers)} "
-            f"It measures: {listing(numbers)}."
+            f"evaluate.metric is {metric!r}, by which this task cannot be judged.{nearest(metric, numbers)} "
+            f"Choose one of {listing(numbers)}."
         )
     rows = _as_arrays(gold, models, metric, labels, float(stated[metric]))
     if rows is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 METRICS = {  # how a sentence names a metric; by its own name where absent
     "en": {"macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "f1": "F1"},
-    "zh": {"accuracy": "准确率", "macro_f1": "宏平均 F1", "micro_f1": "微平均 F1", "mcc": "MCC", "f1": "F1"},
+    "zh": {"accuracy": "准确率", "macro_f1": "宏平均 F1 ", "micro_f1": "微平均 F1 ", "mcc": "MCC ", "f1": "F1 "},
 }
 WORDS: dict[str, Mapping[str, str]] = {
     "en": {
@@ -20,6 +20,7 @@ WORDS: dict[str, Mapping[str, str]] = {
         "worse": "Worse: {metric} {value:.3f} on {rows}, {distance} {baseline} ({interval}).",
         "no_gain": "No measurable gain: {metric} {value:.3f} on {rows}, {distance} {baseline} ({interval}): {reason}.",
         "alone": "No measurable gain: {metric} {value:.3f} on {rows}, and no baseline to compare with.",
+        "name": "{name}",
         "rows": "{n} sealed test rows",
         "row": "1 sealed test row",
         "above": "{points:.1f} points above",
@@ -27,7 +28,7 @@ WORDS: dict[str, Mapping[str, str]] = {
         "equal": "equal to",
         "strongest": "the best baseline, {name}",
         "other": "the baseline {name}",
-        "interval": "{confidence:.0%} interval {low:+.1f} to {high:+.1f}",
+        "interval": "{confidence:.0%} interval {low} to {high}",
         "chance": "the difference may be chance",
         "few": "the two differ on only {apart} of the rows, and at least {least} are needed to tell",
         "uses": " This test split has now been used {uses} times; each use makes a lucky result more likely.",
@@ -37,6 +38,7 @@ WORDS: dict[str, Mapping[str, str]] = {
         "worse": "更差：在{rows}上，{metric}为 {value:.3f}，{distance}（{interval}）。",
         "no_gain": "没有可测出的提升：在{rows}上，{metric}为 {value:.3f}，{distance}（{interval}），{reason}。",
         "alone": "没有可测出的提升：在{rows}上，{metric}为 {value:.3f}，但没有可供比较的基线。",
+        "name": " {name} ",
         "rows": " {n} 条封存的测试数据",
         "row": " 1 条封存的测试数据",
         "above": "比{baseline} 高 {points:.1f} 个百分点",
@@ -44,7 +46,7 @@ WORDS: dict[str, Mapping[str, str]] = {
         "equal": "与{baseline} 持平",
         "strongest": "最强的基线 {name}",
         "other": "基线 {name}",
-        "interval": "{confidence:.0%} 置信区间为 {low:+.1f} 至 {high:+.1f}",
+        "interval": "{confidence:.0%} 置信区间为 {low} 至 {high}",
         "chance": "这一差异可能只是偶然",
         "few": "两者只在 {apart} 条数据上有差别，至少要 {least} 条才能判断",
         "uses": "这份测试集至今已使用 {uses} 次；用得越多，碰巧得到好结果的可能越大。",
@@ -56,7 +58,7 @@ def sentence(verdict: Verdict, language: str) -> str:
     """The verdict in one line of `language` ("en" or "zh"); a second one when the test split was used before."""
     words = WORDS[language]
     facts = {
-        "metric": METRICS[language].get(verdict.metric, verdict.metric),
+        "metric": METRICS[language].get(verdict.metric, words["name"].format(name=verdict.metric)),
         "value": verdict.intervals["tuned"].value,
         "rows": words["row" if verdict.rows == 1 else "rows"].format(n=verdict.rows),
     }
@@ -84,6 +86,8 @@ def _comparison(verdict: Verdict, words: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _points(share: float) -> float:
-    """In points, without the minus of a rounded zero."""
-    return round(100 * share, 1) + 0.0
+def _points(share: float) -> str:
+    """In points with a sign; with a second digit where the first alone would hide that it is not zero."""
+    points = 100 * share
+    digits = 1 if points == 0 or abs(points) >= 0.05 else 2
+    return f"{round(points, digits) + 0.0:+.{digits}f}"

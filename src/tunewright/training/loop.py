@@ -115,6 +115,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     state = _resumed(job, optimizer) if resume else None
     if state is None:
         state = _fresh(job)
+    model.train()
     clock = _Clock(state)
 
     with _interrupts() as interrupted, job.progress.task("Training", total=steps) as tick:
@@ -150,6 +151,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                     break
 
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+    model.eval()
     checkpoint.load_weights(job.folder / "best", model)
     return Fitted(
         steps=state.step,

@@ -76,7 +76,7 @@ class TextClassification(Task):
         if self.multi_label:
             probabilities = sigmoid(logits)
             yes = probabilities >= np.array([policy.thresholds.get(label, 0.5) for label in labels])
-            value = tuple(label for label, said in zip(labels, yes, strict=True) if said)
+            value = tuple(sorted(label for label, said in zip(labels, yes, strict=True) if said))
             score = float(np.min(np.where(yes, probabilities, 1 - probabilities)))
         else:
             probabilities = softmax(logits)

@@ -40,16 +40,32 @@ def cost(report: Report, t: texts.Translator) -> Facts:
 
 def decision(report: Report, t: texts.Translator) -> Facts:
     """When the model answers, and what that costs."""
-    accept, scale = report.get("decision.accept"), report.get("decision.calibration.scale")
-    coverage = {key: report.get(f"decision.coverage.{key}") for key in ("accepted", "error", "limit")}
+    scale = report.get("decision.calibration.scale")
+    coverage = {key: report.get(f"decision.coverage.{key}") for key in ("accepted", "error", "upper", "limit")}
     return _known(
         t,
         "decision",
-        accept=None if accept is None else formats.number(accept),
+        accept=formats.number(report.get("decision.accept")) if answers_from(report) is not None else None,
         **{key: None if value is None else formats.percent(value) for key, value in coverage.items()},
         calibration=report.get("decision.calibration.name"),
-        scale=None if scale is None else formats.number(scale),
+        scale=formats.number(scale) if isinstance(scale, (int, float)) else None,
     )
+
+
+def decision_said(report: Report, t: texts.Translator) -> str:
+    """Whether the model always answers, never does, or where its threshold was measured; "" when nothing is known."""
+    if report.get("decision") is None:
+        return ""
+    if answers_from(report) is None:
+        return t("decision.always" if report.get("decision.accept") is None else "decision.never")
+    split = texts.namer(t.language)("split", report.get("decision.coverage.split", "validation"))
+    return t("decision.where", split=split)
+
+
+def answers_from(report: Report) -> float | None:
+    """The score from which the model answers; None when it always does, or never (a score no answer can reach)."""
+    accept = report.get("decision.accept")
+    return accept if accept is not None and accept <= 1 else None
 
 
 def environment(report: Report, t: texts.Translator) -> Facts:

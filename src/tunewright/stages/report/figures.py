@@ -176,7 +176,12 @@ def strips(parts: Sequence[Mapping[str, Any]], whole: float | None) -> list[Stri
 
 
 def curves(
-    title: str, series: Mapping[str, Sequence[Point]], mark: float | None = None, x_label: str = "", *, percent: bool = False
+    title: str,
+    series: Mapping[str, Sequence[Point]],
+    mark: float | None = None,
+    x_label: str = "",
+    *,
+    percent: bool = False,
 ) -> Plot | None:
     """Curves over steps: name → (step, value) pairs, with a vertical line at step `mark`. None without any point."""
     clean = {name: thinned([p for p in points if None not in p]) for name, points in series.items()}
@@ -240,7 +245,11 @@ def _interval(name: str, d: Mapping[str, Any], axis: Axis, *, main: bool, metric
 
 
 def _bin_box(b: Mapping[str, Any], title: str) -> Bar:
-    said = {"n": formats.count(b["n"]), "confidence": formats.percent(b["confidence"]), "accuracy": formats.percent(b["accuracy"])}
+    said = {
+        "n": formats.count(b["n"]),
+        "confidence": formats.percent(b["confidence"]),
+        "accuracy": formats.percent(b["accuracy"]),
+    }
     return Bar(
         round(100 * b["low"], 2),
         round(100 - 100 * b["accuracy"], 2),

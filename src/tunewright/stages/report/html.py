@@ -85,9 +85,7 @@ def _asset(name: str) -> str:
 
 def _content_security_policy(css: str, script: str) -> str:
     """Nothing may be loaded, sent or run but this page's own style and script, named by their hashes."""
-    return (
-        f"default-src 'none'; style-src {_hash_source(css)}; script-src {_hash_source(script)}; base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; style-src {_hash_source(css)}; script-src {_hash_source(script)}; base-uri 'none'; form-action 'none'"
 
 
 def _hash_source(text: str) -> str:
@@ -106,7 +104,9 @@ def _tiles(report: Report, t: texts.Translator, word: Any) -> list[dict[str, str
             note = t("key.interval", confidence=confidence, ends=ends) if ends else ""
             tiles.append(_tile(formats.measure(value, name), word("metric", name), note))
     labels = len(report.get("results.tuned.per_class", {}))
-    tiles.append(_tile(formats.count(report.test_rows), t("key.test_rows"), t("key.labels", n=labels) if labels else ""))
+    tiles.append(
+        _tile(formats.count(report.test_rows), t("key.test_rows"), t("key.labels", n=labels) if labels else "")
+    )
     uses = report.get("verdict.test_uses")
     if uses is not None:
         note, kind = (t("key.once"), "") if uses <= 1 else (t("key.more_than_once"), "bad")

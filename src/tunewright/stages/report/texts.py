@@ -18,6 +18,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "This file is complete in itself: it opens without a network and sends nothing anywhere.",
         "本文件自成一体：无需联网即可打开，也不会向任何地方发送数据。",
     ),
+    "page.colon": (": ", "："),
     "page.comma": (", ", "、"),
     "page.sort": ("Sort by this column", "按此列排序"),
     "page.more": ("… and {n} more characters", "……另有 {n} 个字符"),
@@ -29,9 +30,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "total": ("total", "合计"),
     # ---- verdict
     "verdict.title": ("Verdict", "结论"),
-    "verdict.better": ("Better", "更好"),
-    "verdict.no_gain": ("No measurable gain", "没有可测的提升"),
-    "verdict.worse": ("Worse", "更差"),
     "verdict.read": (
         "How to read it: each line compares the tuned model with one baseline on the same test rows. The dot is the measured "
         "difference in {metric}, the bar is how far chance alone could move it ({confidence} confidence). A bar wholly to the "
@@ -130,7 +128,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "读法：自动检查所注意到的问题，最严重的在前。修好数据往往比继续调优更有效。",
     ),
     "findings.none": ("The checks found nothing to mend.", "检查没有发现需要修正之处。"),
-    "findings.count": ("{n} cases", "{n} 处"),
+    "findings.count": ("{n}×", "{n} 处"),
     "findings.examples": ("Examples", "例子"),
     # ---- labels
     "labels.title": ("Labels", "标签分布"),
@@ -192,12 +190,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{n} 行，平均置信度 {confidence}：正确 {accuracy}",
     ),
     "reliability.ece": (
-        "The average gap between confidence and correctness (ECE) is {after}.",
-        "置信度与正确率的平均差距（ECE）为 {after}。",
+        "On the test, the average gap between confidence and correctness (ECE) is {ece}.",
+        "在测试集上，置信度与正确率的平均差距（ECE）为 {ece}。",
     ),
-    "reliability.ece_change": (
-        "Calibration ({name}) changed the average gap between confidence and correctness (ECE) from {before} to {after}.",
-        "校准（{name}）使置信度与正确率的平均差距（ECE）由 {before} 变为 {after}。",
+    "reliability.change": (
+        "Calibration ({name}), fitted on validation, brought it there from {before} to {after}.",
+        "在验证集上拟合的校准（{name}）使它在那里由 {before} 变为 {after}。",
     ),
     "reliability.range": ("confidence", "置信度区间"),
     "reliability.mean": ("mean confidence", "平均置信度"),
@@ -209,6 +207,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "finds; F1 joins both. The weakest labels come first.",
         "读法：精确率是模型给出该标签时答对的比例；召回率是该标签的数据被找出的比例；F1 综合两者。最弱的标签排在最前。",
     ),
+    "classes.weakest": ("The {n} weakest of {all} labels:", "{all} 个标签中最弱的 {n} 个："),
     "classes.precision": ("precision", "精确率"),
     "classes.recall": ("recall", "召回率"),
     "classes.f1": ("F1", "F1"),
@@ -236,14 +235,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     "decision.accept": ("accepts from score", "接受分数下限"),
     "decision.accepted": ("answered", "作答比例"),
     "decision.error": ("error among answers", "作答部分的错误率"),
+    "decision.upper": ("error at most, with 95% confidence", "错误率上界（95% 置信度）"),
     "decision.limit": ("error allowed", "允许的错误率"),
     "decision.calibration": ("calibration", "校准"),
-    "decision.scale": ("scale", "缩放"),
-    "decision.kept": ("The limit is kept.", "错误率在允许范围之内。"),
-    "decision.missed": (
-        "On the test the error is above the allowed one: raise the threshold, or gather more validation rows.",
-        "测试集上的错误率超出了允许值：请提高阈值，或收集更多验证数据。",
+    "decision.scale": ("scale of the logits", "logit 缩放系数"),
+    "decision.never": (
+        "No threshold was shown to keep errors within the limit, so the model always abstains: allow more errors, or give more validation rows.",
+        "没有任何阈值能确保错误率不超出上限，因此模型一律弃答：请放宽上限，或提供更多验证数据。",
     ),
+    "decision.where": ("Set and measured on the {split} rows.", "在{split}数据上设定并测得。"),
     "decision.thresholds": ("Thresholds of each label", "各标签的阈值"),
     # ---- errors
     "errors.title": ("Worst errors", "最严重的错误"),
@@ -288,6 +288,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "How to read it: the saved model was opened again and its answers compared, row by row, with those that were evaluated. "
         "Every check must pass before it may be served.",
         "读法：把保存下来的模型重新打开，逐行与评测时的回答比较。每项检查都通过才可以上线。",
+    ),
+    "certificate.none": (
+        "Nothing was compared: a model of this kind does not open with plain transformers, only with Tunewright.",
+        "没有进行比较：这类模型不能直接用 transformers 打开，只能用 Tunewright 打开。",
     ),
     "certificate.passed": ("Passed", "通过"),
     "certificate.failed": ("Failed", "未通过"),
@@ -336,25 +340,33 @@ TEXTS: dict[str, tuple[str, str]] = {
         "训练结束后，在其从未见过的 {n} 行测试数据上测得。",
     ),
     "card.data": ("Data", "数据"),
+    "card.used": ("rows used", "使用行数"),
+    "card.dropped": ("rows dropped", "丢弃行数"),
     "card.limits": ("Limits", "局限"),
     "card.worst_labels": ("Weakest labels on the test", "测试集上最弱的标签"),
     "card.worst_slices": ("Weakest parts of the test", "测试集上最弱的部分"),
     "card.abstention": ("Abstention", "弃答"),
     "card.abstention_text": (
-        "Below a score of {accept} it abstains. On the test it answered {accepted} of the rows with an error of {error} (allowed: {limit}).",
-        "分数低于 {accept} 时弃答。在测试集上，它回答了 {accepted} 的数据，错误率 {error}（允许 {limit}）。",
+        "Below a score of {accept} it abstains. On the {split} rows it then answered {accepted}, with an error of {error} (allowed: {limit}).",
+        "分数低于 {accept} 时弃答。在{split}数据上，它因此回答了 {accepted}，错误率为 {error}（允许 {limit}）。",
     ),
     "card.long": (
         "Texts longer than {n} tokens are handled as the recipe says (data.overflow: {overflow}).",
         "超过 {n} 个词元的文本按配方处理（data.overflow: {overflow}）。",
     ),
     "card.how": ("How to use it", "使用方法"),
-    "card.with_transformers": ("With `transformers` (these are the calibrated scores; nothing is left out):", "使用 `transformers`（得到校准后的分数，不弃答）："),
-    "card.with_tunewright": ("With `tunewright` (thresholds, abstention and long texts as decided above):", "使用 `tunewright`（按上述阈值、弃答和长文本规则）："),
+    "card.with_transformers": (
+        "With `transformers` (calibrated scores; it never abstains):",
+        "使用 `transformers`（得到校准后的分数，不弃答）：",
+    ),
+    "card.with_tunewright": (
+        "With `tunewright` (thresholds, abstention and long texts as decided above):",
+        "使用 `tunewright`（按上述阈值、弃答和长文本规则）：",
+    ),
     "card.made": ("How it was made", "制作过程"),
     "card.made_text": (
-        "Method {method}, {trained} of {all} parameters trained, in {time} on {device}. The complete recipe is recipe.yaml beside this file; to repeat it:",
-        "方法 {method}，训练 {all} 个参数中的 {trained} 个，在 {device} 上用时 {time}。完整配方见同目录下的 recipe.yaml；重复方法：",
+        "Method: {method}; parameters: {parameters}; {time} on {device}. recipe.yaml beside this file is the complete recipe; with the same data it repeats the run:",
+        "方法：{method}；参数：{parameters}；在 {device} 上用时 {time}。同目录下的 recipe.yaml 是完整配方；使用相同的数据即可重复这次运行：",
     ),
     "card.licence": ("Licence of the base", "基础模型的许可证"),
     "card.licence_text": (
@@ -376,10 +388,22 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "means": {
         "accuracy": ("share of rows answered wholly right", "完全答对的数据行所占比例"),
-        "macro_f1": ("F1 averaged over labels, so rare labels count as much as frequent ones", "各标签 F1 的平均，少见标签与常见标签同等重要"),
-        "micro_f1": ("F1 over all answers together, so frequent labels count more", "全部回答合在一起的 F1，常见标签影响更大"),
-        "mcc": ("correlation of answer and truth: 1 is perfect, 0 is guessing", "回答与真实标签的相关系数：1 为完美，0 等于瞎猜"),
-        "ece": ("average gap between confidence and correctness; smaller is better", "置信度与正确率的平均差距，越小越好"),
+        "macro_f1": (
+            "F1 averaged over labels, so rare labels count as much as frequent ones",
+            "各标签 F1 的平均，少见标签与常见标签同等重要",
+        ),
+        "micro_f1": (
+            "F1 over all answers together, so frequent labels count more",
+            "全部回答合在一起的 F1，常见标签影响更大",
+        ),
+        "mcc": (
+            "correlation of answer and truth: 1 is perfect, 0 is guessing",
+            "回答与真实标签的相关系数：1 为完美，0 等于瞎猜",
+        ),
+        "ece": (
+            "average gap between confidence and correctness; smaller is better",
+            "置信度与正确率的平均差距，越小越好",
+        ),
     },
     "baseline": {
         "majority": ("guessing the most frequent label", "一律猜最常见的标签"),
@@ -394,31 +418,36 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "severity": {
         "error": ("error", "错误"),
         "warning": ("warning", "警告"),
-        "info": ("note", "提示"),
+        "note": ("note", "提示"),
     },
     "task": {
         "text_classification": ("text classification", "文本分类"),
     },
     "slice": {
-        "length": ("length of the text", "文本长度"),
+        "length": ("length of the text (tokens)", "文本长度（词元数）"),
     },
     "reason": {
         "empty_text": ("empty text", "文本为空"),
         "empty_label": ("no label", "没有标签"),
-        "unknown_label": ("label never seen in training", "训练中没有的标签"),
-        "leakage": ("text also stands in validation or test", "文本也出现在验证或测试集中"),
-        "duplicate": ("exact duplicate", "完全重复"),
+        "unknown_label": ("label that training does not have", "训练集中没有的标签"),
+        "leakage": ("the text also stands in validation or test", "文本也出现在验证集或测试集中"),
         "garbled": ("garbled characters", "乱码"),
-        "broken_row": ("row could not be parsed", "该行无法解析"),
+        "broken_row": ("the row cannot be parsed", "该行无法解析"),
+        "limit": ("beyond the limit of rows that the recipe sets", "超出配方设定的行数上限"),
     },
     "finding": {
-        "leakage": ("the same text in training and test", "训练集与测试集有相同文本"),
-        "exact_duplicates": ("exact duplicates", "完全重复"),
+        "leakage": ("the same text in training and in validation or test", "训练集与验证集或测试集有相同文本"),
+        "duplicates": ("exact duplicates", "完全重复"),
         "near_duplicates": ("near duplicates", "近似重复"),
         "conflicts": ("same text, different labels", "同一文本，标签不同"),
+        "empty": ("empty rows", "空行"),
+        "garbled": ("garbled characters", "乱码"),
+        "broken_rows": ("rows that cannot be parsed", "无法解析的行"),
+        "label_spelling": ("labels that differ by spelling only", "仅写法不同的标签"),
         "rare_classes": ("labels with few rows", "数据很少的标签"),
+        "imbalance": ("labels of very different frequency", "标签多寡悬殊"),
         "truncation": ("texts longer than the model reads", "超出模型可读长度的文本"),
-        "language": ("language the model does not know", "模型不懂的语言"),
+        "language": ("a language the model does not know", "模型不懂的语言"),
     },
 }
 

@@ -41,7 +41,9 @@ def cut(text: Any, most: int) -> tuple[str, int]:
 
 def html_text(text: Any) -> str:
     """`text` as HTML that shows it letter by letter, isolated from the reading direction around it."""
-    pieces = (f"<b class=hidden>{html.escape(piece)}</b>" if hidden else html.escape(piece) for piece, hidden in marked(text))
+    pieces = (
+        f"<b class=hidden>{html.escape(piece)}</b>" if hidden else html.escape(piece) for piece, hidden in marked(text)
+    )
     return f"<bdi>{''.join(pieces)}</bdi>"
 
 

@@ -17,7 +17,7 @@ MOST_CONFUSED = 12  # labels in the matrix: more do not fit a page
 MOST_PAIRS = 12
 ERRORS_SHOWN, MOST_ERRORS = 15, 100  # at once, and after a click; errors.csv holds them all
 EXTREME_LABELS = 10  # most frequent and rarest, when there are too many to show
-SEVERITIES = ("error", "warning", "info")
+SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,13 @@ def label_rows(report: Report, most: int = 2 * EXTREME_LABELS + 4) -> LabelRows 
 def class_rows(report: Report) -> list[tuple[str, Mapping[str, Any]]]:
     """(label, {precision, recall, f1, support}), weakest first."""
     classes = report.get("results.tuned.per_class", {})
-    return sorted(classes.items(), key=lambda item: (item[1].get("f1") if item[1].get("f1") is not None else -1.0, item[0]))
+    return sorted(
+        classes.items(), key=lambda item: (item[1].get("f1") if item[1].get("f1") is not None else -1.0, item[0])
+    )
 
 
 def confusion(report: Report) -> Confusion | None:
-    """The confusion matrix, cut to the most confused labels when there are many. None when there is none."""
+    """The confusion matrix, cut to the most confused labels when there are many. None when it was not kept."""
     matrix = report.get("results.tuned.confusion")
     labels = report.get("results.tuned.labels", list(report.get("results.tuned.per_class", {})))
     if not matrix or len(matrix) != len(labels):
@@ -220,7 +222,9 @@ def confusion_pairs(report: Report) -> list[Pair]:
 def findings(report: Report) -> list[Mapping[str, Any]]:
     """What the data checks found, most serious first."""
     found = report.get("data.findings", [])
-    return sorted(found, key=lambda f: SEVERITIES.index(f["severity"]) if f["severity"] in SEVERITIES else len(SEVERITIES))
+    return sorted(
+        found, key=lambda f: SEVERITIES.index(f["severity"]) if f["severity"] in SEVERITIES else len(SEVERITIES)
+    )
 
 
 def weakest_slices(report: Report, most: int = 3) -> list[tuple[str, Mapping[str, Any]]]:
@@ -240,7 +244,10 @@ def validation_curves(report: Report) -> dict[str, list[tuple[int, float]]]:
 
 def loss_curve(report: Report) -> list[tuple[int, float]]:
     """Training loss as (step, value)."""
-    return [(entry["step"], entry.get("loss")) for entry in report.get("training.losses", report.get("training.history", []))]
+    return [
+        (entry["step"], entry.get("loss"))
+        for entry in report.get("training.losses", report.get("training.history", []))
+    ]
 
 
 def warnings(report: Report) -> list[tuple[str, dict[str, Any]]]:
@@ -258,9 +265,9 @@ def warnings(report: Report) -> list[tuple[str, dict[str, Any]]]:
 
 
 def certificate_passed(report: Report) -> bool | None:
-    """Whether every check of the certificate passed; None when there is none."""
+    """Whether every check of the certificate passed; None when nothing was checked."""
     checks = report.get("certificate.checks")
-    return None if checks is None else all(check.get("passed") for check in checks)
+    return None if not checks else all(check.get("passed") for check in checks)
 
 
 def names_of(value: Any) -> list[str]:

@@ -1,0 +1,213 @@
+"""Write a bundle's model card: README.md with the metadata and sections that the Hugging Face hub defines.
+
+The metadata keys follow https://huggingface.co/docs/hub/model-cards (model card metadata, model-index).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from tunewright.core.report import Report
+from tunewright.stages.report import facts, formats, texts, views
+from tunewright.stages.report.markdown import fenced, table
+from tunewright.stages.report.untrusted import markdown_code, markdown_text, visible
+
+WEAKEST = 5  # labels named under limits
+MOST_LABELS = 200  # named one by one
+# The hub's names of the licences our backbones may carry; any other is "other" with its own name beside it.
+LICENCES = {
+    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
+    "cc-by-nc-4.0", "gpl-3.0", "lgpl-3.0", "mpl-2.0", "openrail", "gemma", "llama2", "llama3",
+}  # fmt: skip
+# Metric → the hub's metric type; others go by their own name.
+METRIC_TYPES = {"macro_f1": "f1", "micro_f1": "f1", "mcc": "matthews_correlation"}
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_DATA_FILE = re.compile(r"\.(csv|tsv|jsonl?|parquet|txt|conll|zip|gz)$", re.IGNORECASE)
+
+
+def render_card(report: Report, language: str | None = None) -> str:
+    """The model card in `language` ("en" or "zh"; None: the report's own): YAML metadata, then Markdown."""
+    metadata = yaml.safe_dump(metadata_of(report), allow_unicode=True, sort_keys=False, width=100)
+    return f"---\n{metadata}---\n\n{_Card(report, language or report.language).render()}"
+
+
+def metadata_of(report: Report) -> dict[str, Any]:
+    """The card's metadata as the hub defines it; keys it has no value for are left out."""
+    licence = str(report.get("model.licence", "")).lower()
+    base, source = report.get("model.backbone", ""), report.get("data.sources.train", "")
+    language = str(report.get("language", ""))
+    known = {
+        "language": language if re.fullmatch(r"[a-z]{2,3}(-\w+)?", language) else None,
+        "license": licence if licence in LICENCES else "other" if licence else None,
+        "license_name": visible(licence) if licence and licence not in LICENCES else None,
+        "library_name": "transformers" if uses_transformers(report) else "tunewright",
+        "pipeline_tag": report.get("task").replace("_", "-") if re.fullmatch(r"\w+", report.get("task")) else None,
+        "base_model": base if _is_hub_id(base) else None,
+        "tags": ["tunewright", *_method_tag(report)],
+        "datasets": [source] if _is_hub_id(source) else None,
+        "metrics": list(dict.fromkeys(METRIC_TYPES.get(name, name) for name in _metrics(report))),
+        "model-index": [{"name": visible(report.get("name")), "results": [_result(report)]}],
+    }
+    return {key: value for key, value in known.items() if value}
+
+
+def uses_transformers(report: Report) -> bool:
+    """Whether it was shown that plain `transformers` gives the same answers from the bundle."""
+    return views.certificate_passed(report) is True
+
+
+def _result(report: Report) -> dict[str, Any]:
+    task = report.get("task").replace("_", "-")
+    name = _dataset_name(report)
+    return {
+        "task": {"type": task, "name": task.replace("-", " ")},
+        "dataset": {"name": name, "type": re.sub(r"[^\w-]+", "-", name).strip("-").lower() or "custom", "split": "test"},
+        "metrics": [
+            {"type": METRIC_TYPES.get(metric, metric), "name": metric.replace("_", " "), "value": round(report.get(f"results.tuned.{metric}"), 4)}
+            for metric in _metrics(report)
+        ],
+    }  # fmt: skip
+
+
+def _metrics(report: Report) -> list[str]:
+    """The deciding metric and the familiar ones among those that were measured."""
+    names = dict.fromkeys((report.get("verdict.metric"), "accuracy", "macro_f1", "mcc"))
+    return [name for name in names if report.get(f"results.tuned.{name}") is not None]
+
+
+def _dataset_name(report: Report) -> str:
+    """What the data is called: a hub id, the file's name, or its folder's where the file is just "train.csv"."""
+    source = report.get("data.sources.train", "") or report.get("name")
+    path = PurePosixPath(visible(source))
+    if _is_hub_id(source):
+        return source
+    return path.parent.name if path.stem.lower() in ("train", "training", "data") and path.parent.name else path.stem
+
+
+def _is_hub_id(name: str) -> bool:
+    return bool(_HUB_ID.fullmatch(name)) and "/" in name and not name.startswith(".") and not _DATA_FILE.search(name)
+
+
+def _method_tag(report: Report) -> list[str]:
+    name = report.get("model.method.name", "")
+    return [name] if re.fullmatch(r"[\w-]+", name) else []
+
+
+class _Card:
+    """One card: the report, its language, and a method a section that gives its lines."""
+
+    def __init__(self, report: Report, language: str) -> None:
+        self.report, self.language = report, language
+        self.t, self.word = texts.translator(language), texts.namer(language)
+        self.metric = report.get("verdict.metric")
+        self.base = facts.backbone(report) or formats.NONE
+
+    def render(self) -> str:
+        sections = [
+            ("card.use", self.use()),
+            ("card.results", self.results()),
+            ("card.data", self.data()),
+            ("card.limits", self.limits()),
+            ("card.how", self.how()),
+            ("card.made", self.made()),
+            ("card.licence", self.licence()),
+        ]
+        parts = ["\n".join(self.head())]
+        parts += ["\n".join([f"## {self.t(title)}", "", *lines]) for title, lines in sections]
+        return "\n\n".join(parts) + "\n"
+
+    def head(self) -> list[str]:
+        name, task = self.report.get("name"), self.word("task", self.report.get("task"))
+        about = self.t("card.about", task=task, base=self.base, version=self.report.get("tunewright", ""))
+        sentence = self.report.get("verdict.sentence")[self.language]
+        return [f"# {markdown_text(name)}", "", markdown_text(about), "", f"**{markdown_text(sentence)}**"]
+
+    def use(self) -> list[str]:
+        labels = [label for label, _ in views.class_rows(self.report)]
+        kind = self.t("card.several" if self.report.get("multi_label") else "card.one")
+        language = self.report.get("language", formats.NONE)
+        lines = [markdown_text(self.t("card.use_text", kind=kind, n=len(labels), language=language)), "", self.t("card.not_for")]
+        if labels and len(labels) <= MOST_LABELS:
+            lines += ["", f"{self.t('card.labels')}{self.t('page.colon')}{', '.join(markdown_code(label) for label in sorted(labels))}"]
+        return lines
+
+    def results(self) -> list[str]:
+        names = _metrics(self.report)
+        rows = [self.result(row, names) for row in views.result_rows(self.report)]
+        header = [self.t("results.model"), *(markdown_text(self.word("metric", name)) for name in names)]
+        measured = self.t("card.results_text", n=formats.count(self.report.test_rows))
+        return [measured, "", *table(header, rows)]
+
+    def result(self, row: views.ResultRow, names: list[str]) -> list[str]:
+        cells = [markdown_text(self.word("baseline", row.name)) if row.name else f"**{self.t('results.tuned')}**"]
+        for name in names:
+            interval = f" ({formats.between(row.interval, name)})" if row.interval and name == self.metric else ""
+            cells.append(f"{formats.measure(row.values.get(name), name)}{interval}")
+        return cells
+
+    def data(self) -> list[str]:
+        t = self.t
+        rows = [
+            [markdown_text(self.word("split", row.split)), formats.count(row.used), formats.count(row.dropped)]
+            for row in views.ledger_rows(self.report)
+        ]
+        header = [t("ledger.split"), t("card.used"), t("card.dropped")]
+        return [markdown_code(_dataset_name(self.report)), "", *table(header, rows)]
+
+    def limits(self) -> list[str]:
+        t, lines = self.t, []
+        if weak := views.class_rows(self.report)[:WEAKEST]:
+            shown = (f"{markdown_code(label)} (F1 {formats.percent(row.get('f1'))})" for label, row in weak)
+            lines.append(f"- {t('card.worst_labels')}{t('page.colon')}{', '.join(shown)}")
+        if slices := views.weakest_slices(self.report):
+            parts = (f"{self.word('slice', column)} {part['slice']} ({formats.measure(part['value'], self.metric)})" for column, part in slices)
+            lines.append(f"- {t('card.worst_slices')}{t('page.colon')}{markdown_text(', '.join(parts))}")
+        lines.append(f"- {t('card.abstention')}{t('page.colon')}{self.abstention()}")
+        if tokens := self.report.get("model.max_tokens"):
+            overflow = self.report.get("recipe.data.overflow", formats.NONE)
+            lines.append(f"- {markdown_text(t('card.long', n=formats.count(tokens), overflow=overflow))}")
+        return lines
+
+    def abstention(self) -> str:
+        accept = self.report.get("decision.accept")
+        if facts.answers_from(self.report) is None:
+            return self.t("decision.always" if accept is None else "decision.never")
+        coverage = {key: formats.percent(self.report.get(f"decision.coverage.{key}")) for key in ("accepted", "error", "limit")}
+        split = self.word("split", self.report.get("decision.coverage.split", "validation"))
+        return markdown_text(self.t("card.abstention_text", accept=formats.number(accept), split=split, **coverage))
+
+    def how(self) -> list[str]:
+        t, text = self.t, self.t("card.example")
+        own = f'import tunewright\n\nmodel = tunewright.load("BUNDLE")\nprint(model.predict(["{text}"]))'
+        lines = [t("card.with_tunewright"), "", *fenced(own, "python"), "", *fenced("tunewright predict BUNDLE input.csv", "sh")]
+        if uses_transformers(self.report):
+            top = ", top_k=None" if self.report.get("multi_label") else ""
+            plain = (
+                "from transformers import pipeline\n\n"
+                f'model = pipeline("{self.report.get("task").replace("_", "-")}", model="BUNDLE/model")\n'
+                f'print(model("{text}", truncation=True{top}))'
+            )
+            lines += ["", t("card.with_transformers"), "", *fenced(plain, "python")]
+        return lines
+
+    def made(self) -> list[str]:
+        report, t = self.report, self.t
+        about = t(
+            "card.made_text",
+            method=facts.component(report.get("model.method")) or formats.NONE,
+            parameters=facts.parameters(report, t) or formats.NONE,
+            time=facts.duration(report.get("training.seconds"), t) or formats.NONE,
+            device=report.get("training.device", formats.NONE),
+        )
+        lines = [markdown_text(about), "", *fenced("tunewright train recipe.yaml", "sh")]
+        versions = report.get("environment.versions", {})
+        shown = " ".join(markdown_code(f"{package} {version}") for package, version in versions.items())
+        return [*lines, "", f"{t('record.versions')}{t('page.colon')}{shown}"] if shown else lines
+
+    def licence(self) -> list[str]:
+        licence, source = (self.report.get(f"model.{key}", formats.NONE) for key in ("licence", "source"))
+        return [markdown_text(self.t("card.licence_text", base=self.base, source=source, licence=licence))]

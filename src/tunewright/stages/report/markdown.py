@@ -1,0 +1,198 @@
+"""Render a report as compact Markdown: the same story as the HTML page, for terminals, tickets and diffs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tunewright.core.report import Report
+from tunewright.stages.report import facts, formats, texts, views
+from tunewright.stages.report.untrusted import cut, markdown_code, markdown_text
+
+WEAKEST_LABELS = 10
+WORST_ERRORS = 10
+TEXT_LENGTH = 200
+
+
+def render_markdown(report: Report, language: str | None = None) -> str:
+    """The report as Markdown in `language` ("en" or "zh"; None: the report's own)."""
+    return _Page(report, language or report.language).render()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) -> list[str]:
+    """A Markdown table of ready cells; columns from `right` on are aligned to the right."""
+    marks = ["---" if column < right else "---:" for column in range(len(header))]
+    return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]
+
+
+def fenced(text: str, kind: str = "") -> list[str]:
+    """A code block whose fence is longer than any run of backticks in `text`."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return [f"{fence}{kind}", text.rstrip("\n"), fence]
+
+
+class _Page:
+    """One rendering: the report, its language, and a method a section that gives its lines."""
+
+    def __init__(self, report: Report, language: str) -> None:
+        self.report, self.language = report, language
+        self.t, self.word = texts.translator(language), texts.namer(language)
+        self.metric = report.get("verdict.metric")
+
+    def render(self) -> str:
+        sections = [
+            ("", self.head()),
+            ("results", self.results()),
+            ("ledger", self.ledger()),
+            ("findings", self.findings()),
+            ("confusion", self.pairs()),
+            ("classes", self.classes()),
+            ("slices", self.slices()),
+            ("decision", self.facts(facts.decision(self.report, self.t))),
+            ("errors", self.errors()),
+            ("cost", self.facts(facts.cost(self.report, self.t))),
+            ("certificate", self.checks(self.report.get("certificate.checks", []))),
+            ("record", self.record()),
+        ]
+        parts = []
+        for name, lines in sections:
+            if lines:
+                title = [f"## {self.t(f'{name}.title')}", ""] if name else []
+                parts.append("\n".join([*title, *lines]))
+        return "\n\n".join(parts) + "\n"
+
+    def head(self) -> list[str]:
+        report, t = self.report, self.t
+        lines = [f"# {markdown_text(report.get('name'))}", ""]
+        lines += [f"**{markdown_text(report.get('verdict.sentence')[self.language])}**"]
+        for key, values in views.warnings(report):
+            lines += ["", f"> ⚠ {markdown_text(t(key, **values))}"]
+        made = t("page.made", version=report.get("tunewright", ""), created=report.get("created", ""))
+        return [*lines, "", markdown_text(made)]
+
+    def results(self) -> list[str]:
+        names = views.metrics(self.report)
+        header = [self.t("results.model"), *(self.word("metric", name) for name in names)]
+        header.append(self.t("results.difference", metric=self.word("metric", self.metric)))
+        rows = [[self.model(row), *(self.value(row, name) for name in names), self.gap(row)] for row in views.result_rows(self.report)]
+        return table([markdown_text(cell) for cell in header], rows)
+
+    def model(self, row: views.ResultRow) -> str:
+        return markdown_text(self.word("baseline", row.name)) if row.name else f"**{self.t('results.tuned')}**"
+
+    def value(self, row: views.ResultRow, name: str) -> str:
+        text = formats.measure(row.values[name], name)
+        return f"{text} ({formats.between(row.interval, name)})" if row.interval and name == self.metric else text
+
+    def gap(self, row: views.ResultRow) -> str:
+        if not row.difference:
+            return ""
+        value, low, high = (formats.difference(row.difference.get(key), self.metric) for key in ("value", "low", "high"))
+        return f"{value} ({low} … {high})"
+
+    def ledger(self) -> list[str]:
+        t, rows = self.t, views.ledger_rows(self.report)
+        keys = ("read_rows", "moved_in", "used", "dropped", "moved_out", "adds_up")
+        total = views.ledger_total(rows)
+        lines = table(
+            [t("ledger.split"), *(t(f"ledger.{key}") for key in keys)],
+            [[self.split(row, total), *self.numbers(row.read, row.moved_in, row.used, row.dropped, row.moved_out), self.sum(row.missing)] for row in (*rows, total)],
+        )
+        if total.reasons:
+            reasons = (f"{markdown_text(self.word('reason', kind))} {formats.count(n)}" for kind, n in total.reasons.items())
+            lines += ["", f"{t('ledger.reasons')}{t('page.colon')}{t('page.comma').join(reasons)}"]
+        if tokens := views.token_rows(self.report):
+            keys = ("seen", "used", "truncated", "adds_up", "windows", "split_rows")
+            cells = [[markdown_text(self.word("split", row.split)), *self.numbers(row.seen, row.used, row.truncated), self.sum(row.missing), *self.numbers(row.windows, row.split_rows)] for row in tokens]
+            lines += ["", f"{t('ledger.tokens')}{t('page.colon')}", "", *table([t("ledger.split"), *(t(f"ledger.{key}") for key in keys)], cells)]
+        notes = [f"- {markdown_text(note)}" for note in self.report.get("data.notes", [])]
+        return [*lines, "", *notes] if notes else lines
+
+    def split(self, row: views.LedgerRow, total: views.LedgerRow) -> str:
+        return self.t("total") if row is total else markdown_text(self.word("split", row.split))
+
+    def numbers(self, *values: int) -> list[str]:
+        return [formats.count(value) for value in values]
+
+    def sum(self, missing: int) -> str:
+        return f"✗ {self.t('ledger.off_by', n=formats.number(missing))}" if missing else "✓"
+
+    def findings(self) -> list[str]:
+        if self.report.get("data.findings") is None:
+            return []
+        lines = []
+        for finding in views.findings(self.report):
+            words = (self.word("severity", finding["severity"]), self.word("finding", finding["kind"]))
+            severity, kind = map(markdown_text, words)
+            lines.append(f"- {severity}{self.t('page.colon')}**{kind}** {markdown_text(finding.get('message', ''))}")
+        return lines or [self.t("findings.none")]
+
+    def pairs(self) -> list[str]:
+        t = self.t
+        header = [t("confusion.gold"), t("confusion.predicted"), t("confusion.n"), t("confusion.share")]
+        rows = [
+            [markdown_code(pair.gold), markdown_code(pair.predicted), formats.count(pair.n), formats.percent(pair.share, 0)]
+            for pair in views.confusion_pairs(self.report)
+        ]
+        return table(header, rows, right=2) if rows else []
+
+    def classes(self) -> list[str]:
+        classes, keys = views.class_rows(self.report), ("f1", "precision", "recall")
+        rows = [
+            [markdown_code(label), *(formats.percent(row.get(key)) for key in keys), formats.count(row.get("support"))]
+            for label, row in classes[:WEAKEST_LABELS]
+        ]
+        header = [self.t("labels.label"), *(self.t(f"classes.{key}") for key in (*keys, "support"))]
+        shown = self.t("classes.weakest", n=len(rows), all=len(classes))
+        return [shown, "", *table(header, rows)] if rows else []
+
+    def slices(self) -> list[str]:
+        lines: list[str] = []
+        for column, parts in self.report.get("slices", {}).items():
+            title = self.t("slices.by", column=self.word("slice", column))
+            header = [markdown_text(title), markdown_text(self.word("metric", self.metric)), "", self.t("ledger.n")]
+            rows = [
+                [markdown_code(part["slice"]), formats.measure(part.get("value"), self.metric), formats.between(part, self.metric), formats.count(part.get("n"))]
+                for part in parts
+            ]
+            lines += [*table(header, rows), ""]
+        return lines[:-1]
+
+    def errors(self) -> list[str]:
+        t, lines = self.t, []
+        for error in self.report.get("errors", [])[:WORST_ERRORS]:
+            text, rest = cut(error.get("text"), TEXT_LENGTH)
+            more = f" {t('page.more', n=formats.count(rest))}" if rest else ""
+            gold, predicted = (self.answer(error.get(key)) for key in ("gold", "predicted"))
+            lines.append(
+                f"- {markdown_code(text)}{more}  \n  {t('errors.gold')} {gold}, {t('errors.predicted')} {predicted} "
+                f"({formats.percent(error.get('score'))}), {markdown_code(error.get('id'))}"
+            )
+        return lines
+
+    def answer(self, value: object) -> str:
+        return " ".join(markdown_code(name) for name in views.names_of(value)) or self.t("errors.nothing")
+
+    def facts(self, pairs: facts.Facts) -> list[str]:
+        return [f"- {name}{self.t('page.colon')}{markdown_text(value)}" for name, value in pairs]
+
+    def checks(self, checks: Sequence[dict[str, object]]) -> list[str]:
+        header = [self.t(f"check.{key}") for key in ("name", "result", "value", "limit", "why")]
+        rows = []
+        for check in checks:
+            result = self.t("certificate.passed") if check.get("passed") else f"**{self.t('certificate.failed')}**"
+            limit = f"{check.get('relation') or ''} {formats.number(check.get('limit'))}"
+            cells = (formats.number(check.get("value")), limit, check.get("why") or "")
+            rows.append([markdown_text(check.get("name", "")), result, *(markdown_text(cell) for cell in cells)])
+        return table(header, rows, right=5) if rows else []
+
+    def record(self) -> list[str]:
+        lines = fenced(self.report.get("command"), "sh") if self.report.get("command") else []
+        if machine := self.facts(facts.environment(self.report, self.t)):
+            lines += ["", *machine]
+        if versions := self.report.get("environment.versions"):
+            lines += ["", " ".join(markdown_code(f"{package} {version}") for package, version in versions.items())]
+        if recipe := facts.recipe_yaml(self.report):
+            lines += ["", *fenced(recipe, "yaml")]
+        return lines

@@ -1,0 +1,40 @@
+"""Small data for the data layer's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tunewright.core import catalog
+from tunewright.core.recipe import Data
+from tunewright.data.dataset import Dataset
+from tunewright.data.prepare import prepare
+
+ENGLISH = [(f"please book a table for {n} people tonight", "book" if n % 2 else "cancel") for n in range(60)]
+CHINESE = [(f"今天的天气真好，我们第{n}次去公园散步吧", "好" if n % 2 else "坏") for n in range(60)]
+
+
+def table(rows: list[tuple[str, ...]], header: tuple[str, ...] = ("text", "label"), delimiter: str = ",") -> str:
+    """Rows as CSV text; cells must not hold the delimiter."""
+    return "".join(delimiter.join(row) + "\n" for row in [header, *rows])
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Dataset]:
+    """Prepare data: make("a,b\\n…", test="…", split=…) writes the texts into files and returns the Dataset."""
+
+    def build(train: str | bytes, *, task: Any = "text_classification", seed: int = 13, out: str = "out", **data: Any):
+        for name, content in (("train", train), ("validation", data.get("validation")), ("test", data.get("test"))):
+            if content is not None:
+                path = tmp_path / f"{name}.csv"
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+                data[name] = str(path)
+        task = catalog.create("tasks", task) if isinstance(task, (str, dict)) else task
+        recipe = SimpleNamespace(task=task, data=Data(**data), seed=seed)
+        return prepare(recipe, tmp_path / out)
+
+    return build

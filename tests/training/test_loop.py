@@ -1,0 +1,205 @@
+"""The one loop: resumes to the same bits, keeps the best, stops early, survives lack of memory, names a bad batch."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tunewright.core import catalog
+from tunewright.core.errors import TrainingError
+from tunewright.training import checkpoint, loop
+from tunewright.training.loop import fit
+
+
+def weights(job):
+    return {name: value.detach().clone() for name, value in job.model.named_parameters()}
+
+
+def assert_same_bits(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+def killed_at(job, call: int):
+    """Make the job's evaluation-independent part stop dead in the middle of a gradient computation."""
+    loss, count = job.objective.loss, 0
+
+    class Dying:
+        def loss(self, *arguments):
+            nonlocal count
+            count += 1
+            if count == call:
+                raise Killed
+            return loss(*arguments)
+
+    object.__setattr__(job, "objective", Dying())
+    return job
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adafactor"])
+@pytest.mark.parametrize("kill_at", [1, 5, 14, 22])
+def test_a_run_killed_anywhere_resumes_to_the_same_bits(make_job, kill_at, optimizer):
+    settings = {"checkpoint_steps": 3, "early_stopping": None, "optimizer": catalog.create("optimizers", optimizer)}
+    whole = make_job("whole", settings=settings)
+    fit(whole)
+    with pytest.raises(Killed):
+        fit(killed_at(make_job("killed", settings=settings), kill_at))
+    again = make_job("killed", settings=settings)
+    fit(again, resume=True)
+    assert_same_bits(weights(whole), weights(again))
+    assert again.record.path.read_text() == whole.record.path.read_text()
+
+
+def test_training_learns_and_keeps_the_best_weights_by_validation(make_job):
+    job = make_job(settings={"epochs": 6, "early_stopping": None}, model_dropout=0.0)
+    fitted = fit(job)
+    scores = [entry["validation"]["accuracy"] for entry in fitted.history]
+    assert max(scores) > scores[0]
+    assert job.evaluate()["accuracy"] == max(scores)
+    best = next(entry for entry in fitted.history if entry["step"] == fitted.best_step)
+    assert best["validation"]["accuracy"] == max(scores)
+
+
+def test_the_start_is_kept_when_training_only_makes_it_worse(make_job):
+    job = make_job(learning_rate=1e-12)
+    scores = iter([0.9, 0.8, 0.8, 0.8])
+    before = weights(job)
+    fitted = fit(_with(job, evaluate=lambda: {"accuracy": next(scores), "loss": 1.0}))
+    assert fitted.best_step == 0
+    assert_same_bits(before, weights(job))
+
+
+def test_early_stopping_ends_after_as_many_evaluations_without_gain_as_its_patience(make_job):
+    job = make_job(settings={"epochs": 50})
+    calls = []
+    fitted = fit(_with(job, evaluate=lambda: calls.append(1) or {"accuracy": 0.5, "loss": 1.0}))
+    assert fitted.stopped_early and len(calls) == 3 and fitted.steps == 16
+
+
+def test_ties_in_the_metric_are_broken_by_the_loss(make_job):
+    losses = iter([1.0, 0.9, 0.95, 0.8])
+    job = make_job()
+    fitted = fit(_with(job, evaluate=lambda: {"accuracy": 0.5, "loss": next(losses)}))
+    assert fitted.best_step == 24
+
+
+def test_when_less_is_better_the_least_loss_is_kept(make_job):
+    losses = iter([1.0, 0.7, 0.9, 0.8])
+    fitted = fit(_with(make_job(), metric="loss", evaluate=lambda: {"loss": next(losses)}))
+    assert fitted.best_step == 8
+
+
+def test_lack_of_memory_halves_the_parts_and_gives_nearly_the_same_weights(make_job, monkeypatch):
+    whole = make_job("whole", model_dropout=0.0)
+    fit(whole)
+    messages = []
+    small = make_job("small", model_dropout=0.0)
+    forward = type(small.model).forward
+
+    def hungry(self, features):
+        if features["input_ids"].numel() > 40 and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
+        return forward(self, features)
+
+    monkeypatch.setattr(type(small.model), "forward", hungry)
+    monkeypatch.setattr(small.progress, "say", messages.append)
+    small.model.train()
+    fit(small)
+    monkeypatch.undo()
+    assert any("Out of memory" in message for message in messages)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, weights(small)[name], rtol=2e-2, atol=2e-3)
+
+
+def test_too_little_memory_for_one_window_is_said_with_what_to_do(make_job, monkeypatch):
+    job = make_job()
+
+    def never(self, features):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(type(job.model), "forward", never)
+    with pytest.raises(TrainingError, match=r"(?s)Memory does not suffice.*max_tokens.*lora"):
+        fit(_with(job, evaluate=lambda: {"accuracy": 0.0, "loss": 1.0}))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_is_no_number_stops_and_names_the_rows_of_the_batch(make_job):
+    job = make_job()
+
+    class Broken:
+        def loss(self, logits, labels, class_weights):
+            return logits.sum(dim=1) * math.nan
+
+    with pytest.raises(TrainingError, match=r"Step 1: .*not a number.*train\.csv:\d+.*learning_rate"):
+        fit(_with(job, objective=Broken()))
+
+
+def test_ctrl_c_saves_the_step_and_says_how_far_it_came(make_job, monkeypatch):
+    whole = make_job("whole", settings={"early_stopping": None})
+    fit(whole)
+    job = make_job("stopped", settings={"early_stopping": None})
+    flags = iter([False] * 4 + [True] * 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_interrupts", _fake_interrupts(lambda: next(flags)))
+        with pytest.raises(loop.Interrupted, match=r"Stopped at step \d+ of 24"):
+            fit(job)
+    again = make_job("stopped", settings={"early_stopping": None})
+    fit(again, resume=True)
+    assert_same_bits(weights(whole), weights(again))
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(make_job):
+    settings = {"checkpoint_steps": 4, "early_stopping": None}
+    whole = make_job("whole", settings=settings)
+    fit(whole)
+    with pytest.raises(Killed):
+        fit(killed_at(make_job("killed", settings=settings), 15))
+    again = make_job("killed", settings=settings)
+    newest = sorted(again.folder.glob("step-*"))[-1]
+    data = (newest / "weights.safetensors").read_bytes()
+    (newest / "weights.safetensors").write_bytes(data[: len(data) // 2])
+    found, problems = checkpoint.newest(again.folder)
+    assert found != newest and "damaged" in problems[0]
+    fit(again, resume=True)
+    assert_same_bits(weights(whole), weights(again))
+
+
+def test_the_learning_rate_follows_the_schedule(make_job):
+    job = make_job(settings={"schedule": catalog.create("schedules", {"name": "linear", "warmup": 0.5})})
+    fit(job)
+    lines = [json.loads(line) for line in job.record.path.read_text().splitlines()]
+    rates = {line["step"]: line["learning_rate"] for line in lines if line["kind"] == "train"}
+    assert rates[10] == pytest.approx(3e-3 * 10 / 12)
+    assert rates[24] == pytest.approx(3e-3 * 1 / 12)
+
+
+def test_class_weights_change_what_is_learned(make_job):
+    plain, weighed = make_job("plain"), make_job("weighed", class_weights=np.array([5.0, 0.1]))
+    fit(plain)
+    fit(weighed)
+    assert not torch.equal(weights(plain)["head.output.bias"], weights(weighed)["head.output.bias"])
+
+
+def _with(job, **changes):
+    import dataclasses
+
+    return dataclasses.replace(job, **changes)
+
+
+def _fake_interrupts(flag):
+    from contextlib import contextmanager
+
+    @contextmanager
+    def interrupts():
+        yield flag
+
+    return interrupts
