@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from data_samples import CHINESE, ENGLISH, table
 
-from tests.data.conftest import CHINESE, ENGLISH, table
 from tunewright.core.errors import DataError
 from tunewright.data.encoding import MARK, check_encoding, detect_delimiter, detect_encoding, lines
 
@@ -31,7 +31,11 @@ def test_an_encoding_that_is_none_of_ours_is_an_error_with_the_line_and_what_to_
 
 @pytest.mark.parametrize(
     ("encoding", "text"),
-    [("big5", "今天天氣真是很好啊我們去公園玩"), ("euc-kr", "오늘 날씨가 정말 좋네요"), ("shift_jis", "今日の天気はとても良いです")],
+    [
+        ("big5", "今天天氣真是很好啊我們去公園玩"),
+        ("euc-kr", "오늘 날씨가 정말 좋네요"),
+        ("shift_jis", "今日の天気はとても良いです"),
+    ],
 )
 def test_other_east_asian_encodings_are_not_taken_for_chinese(tmp_path: Path, encoding: str, text: str) -> None:
     path = tmp_path / "a.csv"
@@ -53,14 +57,18 @@ def test_a_binary_file_is_named_for_what_it_is(tmp_path: Path) -> None:
         archive.writestr("xl/workbook.xml", "x")
     with pytest.raises(DataError, match=r"is not a text file \(it looks like an Excel workbook\): save it as CSV"):
         detect_encoding(path)
-    for content, kind in ((b"\x89PNG\r\n\x1a\n", "a PNG image"), (pickle.dumps([1]), "a Python pickle"), (bytes(99), "binary")):
+    for content, kind in (
+        (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        (pickle.dumps([1]), "a Python pickle"),
+        (bytes(99), "binary"),
+    ):
         path.write_bytes(content)
         with pytest.raises(DataError, match=kind):
             detect_encoding(path)
 
 
 def test_an_encoding_nobody_knows_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="There is no encoding 'klingon'. Usual ones: utf-8, gb18030"):
+    with pytest.raises(DataError, match=r"There is no encoding 'klingon'\. Usual ones: utf-8, gb18030"):
         check_encoding("klingon", tmp_path / "a.csv")
 
 

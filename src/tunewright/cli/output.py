@@ -19,8 +19,8 @@ QUIET = typer.Option(False, "--quiet", "-q", help="No progress, only the result.
 
 
 def emit(value: Any) -> None:
-    """Print `value` as one JSON object."""
-    print(json.dumps(jsonable(value), ensure_ascii=False))
+    """Print `value` as one JSON object; lone surrogates, as in a broken file name, become JSON's escapes."""
+    print(json.dumps(jsonable(value), ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def say(message: str = "") -> None:

@@ -12,6 +12,8 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import BundleError, nearest
 from tunewright.core.files import read_json, sha256, write_json
+from tunewright.core.recipe import Recipe
+from tunewright.core.recipe_file import load
 from tunewright.core.run import now
 from tunewright.core.types import Policy
 
@@ -33,6 +35,11 @@ class Bundle:
     def model_folder(self) -> Path:
         """The weights and tokenizer in the Hugging Face layout."""
         return self.folder / "model"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe it was trained with."""
+        return load(self.folder / "recipe.yaml")
 
 
 def seal(folder: Path, *, task: Task, labels: Sequence[str], policy: Policy, **about: Any) -> None:

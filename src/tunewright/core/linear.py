@@ -175,9 +175,12 @@ def _standardised(features: Matrix) -> tuple[Matrix, np.ndarray, np.ndarray]:
     if hasattr(features, "tocsr"):
         return features.astype(np.float32), np.float32(0), np.float32(1)
     features = np.asarray(features, dtype=np.float32)
-    mean, scale = np.mean(features, axis=0), np.std(features, axis=0)
-    scale = np.where(scale > 1e-6 * (np.abs(mean) + 1e-6), scale, 1).astype(np.float32)
-    return (features - mean) / scale, mean, scale
+    mean = np.mean(features, axis=0, dtype=np.float64).astype(np.float32)
+    centred = features - mean
+    scale = np.std(centred, axis=0)
+    constant = scale <= 1e-6 * np.abs(mean)
+    centred[:, constant], scale[constant] = 0, 1
+    return centred / scale, mean, scale
 
 
 def _unfolded(

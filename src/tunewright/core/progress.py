@@ -71,7 +71,7 @@ class Terminal:
             nonlocal done, shown
             done += count
             now = time.monotonic()
-            if now - shown >= every:
+            if now - shown >= every and done != total:
                 shown = now
                 left = f", about {(now - started) / done * (total - done):.0f} s left" if total and done else ""
                 of = f" of {total}" if total else ""

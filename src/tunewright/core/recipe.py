@@ -26,6 +26,22 @@ Auto = Literal["auto"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+# What `check` can find in data, as data.refuse names it; data/checks.py says what each is.
+FindingKind = Literal[
+    "duplicates",
+    "near_duplicates",
+    "leakage",
+    "conflicts",
+    "empty",
+    "garbled",
+    "broken_rows",
+    "label_spelling",
+    "label_errors",
+    "rare_classes",
+    "imbalance",
+    "truncation",
+    "language",
+]
 VERSION = 1
 
 
@@ -62,7 +78,7 @@ class Data:
     overflow: Literal["split", "truncate", "refuse"] = "split"  # longer texts: split into windows that are joined again, cut off and counted, or refused
     stride: Annotated[int, Field(ge=0)] = 16  # tokens that neighbouring windows share when overflow is split
     leakage: Literal["drop", "keep"] = "drop"  # training rows whose text also stands in validation or test (normalised): drop them from train, or keep and report
-    refuse: tuple[str, ...] = ()  # findings of `check` that stop a run (exit 2), as [leakage, conflicts]
+    refuse: tuple[FindingKind, ...] = ()  # findings of `check` that stop a run (exit 2), as [leakage, conflicts]
     limit: Count | None = None  # use only that many rows of each file, for a quick try
 
 

@@ -50,11 +50,14 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     return _Builder(places, "recipe").section(Recipe, data, ())
 
 
-def to_yaml(recipe: Recipe, head: Sequence[str] = ()) -> str:
-    """The complete recipe as YAML, each key with the comment that explains it; `head` lines open it as comments."""
-    lines = [f"# {line}".rstrip() for line in head]
+def to_yaml(recipe: Recipe, head: Sequence[str] = (), reasons: Mapping[str, str] | None = None) -> str:
+    """The complete recipe as YAML, each key with the comment that explains it; `head` lines open it as comments.
+
+    reasons: dotted key → why it has this value, put before its comment.
+    """
+    lines = [f"# {_one_line(line)}".rstrip() for line in head]
     for setting in catalog.settings(Recipe):
-        lines += _yaml_lines(setting, getattr(recipe, setting.name), indent=0)
+        lines += _yaml_lines(setting, getattr(recipe, setting.name), setting.name, reasons or {})
     return "\n".join(lines) + "\n"
 
 
@@ -209,7 +212,9 @@ class _Builder:
         if value is None and type(None) in members:
             return None
         for hint in members:
-            if (kind := catalog.kind_of(hint)) and not (value == "auto" and len(members) > 1):
+            if kind := catalog.kind_of(hint):
+                if value == "auto" and len(members) > 1:
+                    continue
                 return self.component(kind, value, place, default=setting.default)
             if dataclasses.is_dataclass(hint):
                 return self.section(hint, value, place)
@@ -247,7 +252,9 @@ class _Builder:
             return pydantic.TypeAdapter(setting.type).validate_python(value)
         except pydantic.ValidationError as error:
             problem = "; ".join(dict.fromkeys(part["msg"] for part in error.errors()))
-            near = nearest(value, _words(setting.type)) if isinstance(value, str) else ""
+            words = _words(setting.type)
+            given = value if isinstance(value, (list, tuple)) else [value]
+            near = next((nearest(word, words) for word in given if isinstance(word, str) and word not in words), "")
             raise self.error(
                 place, f"{self.key(place)} is {_short(value)}: {problem}.{near} It means: {setting.why}."
             ) from None
@@ -274,10 +281,13 @@ def _members(hint: Any) -> tuple[Any, ...]:
 
 
 def _words(hint: Any) -> list[str]:
+    """The words that a setting of this type, or each of its parts, may be."""
     found = []
     for member in _members(hint):
         if typing.get_origin(member) is typing.Literal:
             found += [str(word) for word in typing.get_args(member)]
+        elif typing.get_origin(member) is tuple:
+            found += _words(typing.get_args(member)[0])
     return found
 
 
@@ -328,26 +338,34 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
-def _yaml_lines(setting: catalog.Setting, value: Any, indent: int) -> list[str]:
-    pad, why = "  " * indent, f"  # {setting.why}" if setting.why else ""
+def _yaml_lines(setting: catalog.Setting, value: Any, key: str, reasons: Mapping[str, str]) -> list[str]:
+    """The lines of the setting at the dotted `key`, which says how deep it stands."""
+    pad = "  " * key.count(".")
+    told = [_one_line(part) for part in (reasons.get(key), setting.why) if part]
+    why = f"  # {'; '.join(told)}" if told else ""
     if isinstance(value, Component) and not catalog.settings(type(value)):
         return [f"{pad}{setting.name}: {catalog.name_of(value)}{why}"]
     if isinstance(value, Component):
         lines = [f"{pad}{setting.name}:{why}", f"{pad}  name: {catalog.name_of(value)}"]
-        return lines + _inner_lines(value, indent + 1)
+        return lines + _inner_lines(value, key, reasons)
     if dataclasses.is_dataclass(value):
-        return [f"{pad}{setting.name}:{why}", *_inner_lines(value, indent + 1)]
+        return [f"{pad}{setting.name}:{why}", *_inner_lines(value, key, reasons)]
     if isinstance(value, tuple) and value and all(isinstance(item, Component) for item in value):
         text = ", ".join(_flow(_shortest(item)) for item in value)
         return [f"{pad}{setting.name}: [{text}]{why}"]
     return [f"{pad}{setting.name}: {_flow(to_mapping(value))}{why}"]
 
 
-def _inner_lines(section: Any, indent: int) -> list[str]:
+def _inner_lines(section: Any, key: str, reasons: Mapping[str, str]) -> list[str]:
     lines = []
     for setting in catalog.settings(type(section)):
-        lines += _yaml_lines(setting, getattr(section, setting.name), indent)
+        lines += _yaml_lines(setting, getattr(section, setting.name), f"{key}.{setting.name}", reasons)
     return lines
+
+
+def _one_line(text: str) -> str:
+    """Text as a comment can hold it: a column's or label's name must not end the comment."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _shortest(component: Component) -> Any:

@@ -44,14 +44,18 @@ class Report:
 
     @classmethod
     def load(cls, path: Path | str) -> Report:
-        """Read a report.json, or the one in a run's folder. Raises UsageError when there is none, or it is no report."""
+        """Read a report.json, or the one in a run's folder. Raises UsageError when it is missing or no report."""
         path = Path(path) / "report.json" if Path(path).is_dir() else Path(path)
         try:
             content = files.read_json(path)
         except FileNotFoundError:
-            raise UsageError(f"There is no report at {path}: `tunewright train` writes one into its run's folder.") from None
+            raise UsageError(
+                f"There is no report at {path}: `tunewright train` writes one into its run's folder."
+            ) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} is no report: it is not JSON ({error}). Run the training again to write it anew.") from None
+            raise UsageError(
+                f"{path} is no report: it is not JSON ({error}). Run the training again to write it anew."
+            ) from None
         _check(content, str(path))
         return cls(content)
 
@@ -101,7 +105,11 @@ def _check(content: Any, source: str) -> None:
             found = "is missing" if value is None else f"is {type(value).__name__}"
             raise UsageError(f"{source} is no complete report: {path} {found}, and must be {kind.__name__}.")
     if content["verdict"]["verdict"] not in VERDICTS:
-        raise UsageError(f"{source}: verdict.verdict is {content['verdict']['verdict']!r}, and must be one of {', '.join(VERDICTS)}.")
+        raise UsageError(
+            f"{source}: verdict.verdict is {content['verdict']['verdict']!r}, and must be one of {', '.join(VERDICTS)}."
+        )
     for language in LANGUAGES:
         if not isinstance(content["verdict"]["sentence"].get(language), str):
-            raise UsageError(f"{source} is no complete report: verdict.sentence.{language} is missing, and must be str.")
+            raise UsageError(
+                f"{source} is no complete report: verdict.sentence.{language} is missing, and must be str."
+            )

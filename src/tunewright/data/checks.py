@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tunewright.core.errors import DataError, LabelError, listing
+from tunewright.core.recipe import FindingKind
 from tunewright.core.types import label_names
 from tunewright.data.dataset import LEDGER, Dataset, Split
 from tunewright.data.language import NAMES
 from tunewright.data.normalise import normalise, normalise_label
 
-KINDS = (
-    "duplicates", "near_duplicates", "leakage", "conflicts", "empty", "garbled", "broken_rows", "label_spelling",
-    "rare_classes", "imbalance", "truncation", "language",
-)  # fmt: skip
+KINDS: tuple[str, ...] = typing.get_args(FindingKind)
 EXAMPLES = 5
 RARE = 5  # training rows below which a label can hardly be learned
 IMBALANCE = 20  # times that the largest class may exceed the smallest before it is worth saying

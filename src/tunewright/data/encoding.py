@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tunewright.core.errors import DataError, MachineError
 
@@ -20,8 +21,8 @@ LONGEST_LINE = (
     16 * 1024 * 1024
 )  # characters; one text is never longer, and a file without line ends must not fill memory
 _SAMPLE = 1 << 18  # bytes
-_ERRORS = "tunewright-mark"
-codecs.register_error(_ERRORS, lambda error: (MARK, error.end))
+MARKING = "tunewright-mark"
+codecs.register_error(MARKING, lambda error: (MARK, error.end))
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -109,20 +110,25 @@ def lines(path: Path | str, encoding: str, *, keep_ends: bool = False) -> Iterat
 
     A line longer than LONGEST_LINE is cut there and ends with MARK, so whoever reads it sees that it is broken.
     """
-    with reading(path), open(path, encoding=encoding, errors=_ERRORS, newline="" if keep_ends else None) as file:
-        number = 0
-        while line := file.readline(LONGEST_LINE):
-            number += 1
-            if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
-                while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(("\n", "\r")):
-                    pass
-                line = line[:-1] + MARK + "\n"
-            yield number, line if keep_ends else line.rstrip("\n")
+    with reading(path), open(path, encoding=encoding, errors=MARKING, newline="" if keep_ends else None) as file:
+        yield from lines_of(file, keep_ends=keep_ends)
+
+
+def lines_of(file: TextIO, *, keep_ends: bool = False) -> Iterator[tuple[int, str]]:
+    """Give the lines of an open text stream as `lines` does; open it with `errors=MARKING`."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
+            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(("\n", "\r")):
+                pass
+            line = line[:-1] + MARK + "\n"
+        yield number, line if keep_ends else line.rstrip("\n")
 
 
 def read_text(path: Path | str, encoding: str) -> str:
     """Return a whole file's text; undecodable bytes become MARK."""
-    with reading(path), open(path, encoding=encoding, errors=_ERRORS) as file:
+    with reading(path), open(path, encoding=encoding, errors=MARKING) as file:
         return file.read()
 
 
@@ -255,7 +261,9 @@ def _is_utf8(path: Path | str) -> bool:
 
 def _wide(head: bytes) -> str:
     """The UTF-16 without byte order mark that `head` is, or ""."""
-    if b"\0" not in head:
+    # Every line of UTF-16 holds zero bytes: its delimiter, its end. A stray one is only in its own line.
+    found = head.split(b"\n")
+    if sum(b"\0" in line for line in found) * 2 <= len(found):
         return ""
     scores = {}
     for name in ("utf-16-le", "utf-16-be"):
@@ -303,8 +311,9 @@ def _legacy(path: Path | str) -> str:
         return "utf-8"
     if good_gb >= 0.9 * (total - good_utf8) and _reads_as_chinese("".join(gathered)):
         return "gb18030"
-    if total - good_utf8 <= 2 and total <= 2 and number > 20:
-        return "utf-8"  # a line or two of broken bytes in a file that is otherwise ASCII
+    # A line in a hundred, or a single one among a few: the file is UTF-8, and those rows are broken.
+    if total - good_utf8 <= max(1, 0.01 * number) and number >= 5 * (total - good_utf8):
+        return "utf-8"
     raise DataError(
         f"{path}:{first_bad} does not decode as UTF-8, UTF-16 or GB18030. Save the file as UTF-8, or name its encoding "
         "under data.reader, as {name: csv, encoding: latin-1}."

@@ -20,7 +20,8 @@ from tunewright.data.ledger import Ledger
 from tunewright.data.split import parse_time
 from tunewright.data.table import OWN, RowWriter
 
-SAMPLE = 1000  # rows looked at before anything is decided
+SAMPLE, LOOKED_AT = 1000, 20_000  # rows by which columns are guessed, and the first rows they are taken from
+_SAMPLE_CHARACTERS = 32 * 1024 * 1024
 _NO_CLASS = -1
 _RESERVED = frozenset(OWN)
 
@@ -69,10 +70,17 @@ class Wanted:
 
 
 def sample_rows(source: str, reader: Reader, most: int = SAMPLE) -> list[dict[str, Any]]:
-    """Return the first good rows of a source. Raises DataError with the first problem when there are none."""
+    """Return good rows from the first part of a source, evenly spread: a file sorted by label then shows several.
+
+    Raises DataError with the first problem when there are none.
+    """
     found: list[dict[str, Any]] = []
     problems: list[str] = []
-    for row in islice(sources.rows(source, reader), most):
+    size = 0
+    for row in islice(sources.rows(source, reader), LOOKED_AT):
+        size += sum(len(value) for value in row.values.values() if isinstance(value, str))
+        if size > _SAMPLE_CHARACTERS and found:
+            break
         if row.problem:
             problems.append(f"{place(row, source)}: {row.problem}")
         else:
@@ -80,7 +88,7 @@ def sample_rows(source: str, reader: Reader, most: int = SAMPLE) -> list[dict[st
     if not found:
         why = f" The first one, {problems[0]}." if problems else ""
         raise DataError(f"{source} holds no usable rows.{why}")
-    return found
+    return found[:: max(1, len(found) // most)]
 
 
 def place(row: Row, source: str) -> str:

@@ -92,17 +92,17 @@ def require_column(column: str, names: Sequence[str], source: str, key: str) -> 
         )
 
 
-def guess_task(rows: Sequence[Mapping[str, Any]]) -> TaskGuess:
+def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None) -> TaskGuess:
     """Return the task that sample rows are for: text_classification (multi_label or not) or token_classification.
 
-    Raises DataError when there is no column that could be a label.
+    target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    for name in names:
+    for name in [target] if target else names:
         values = [row.get(name) for row in rows if not _empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
-    found = _by_name("label", names) or _label_like(rows, names)
+    found = (target, "") if target else _by_name("label", names) or _label_like(rows, names)
     if found is None:
         raise DataError(_nothing_fits("label", True, "the data", names, rows))
     column = found[0]
@@ -116,9 +116,7 @@ def guess_task(rows: Sequence[Mapping[str, Any]]) -> TaskGuess:
         return TaskGuess(
             "text_classification", settings, f"column {column!r} holds several labels, joined by {separator!r}"
         )
-    return TaskGuess(
-        "text_classification", {}, f"column {column!r} holds one of {len(set(map(str, values)))} labels a row"
-    )
+    return TaskGuess("text_classification", {}, f"column {column!r} holds one label a row")
 
 
 def guess_separator(cells: Sequence[str]) -> str:
@@ -160,7 +158,7 @@ def _label_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tupl
             continue
         different = len(set(values))
         length = sum(map(len, values)) / len(values)
-        if different < 2 or different > max(1, 0.5 * len(values)) or length > 40:
+        if different < 2 or different > 0.5 * len(values) or length > 40 or name.lower().endswith(("_id", "id")):
             continue
         score = different / len(values)
         if best is None or score < best[0]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def _check(plan: Plan, dataset: Dataset, progress: Progress) -> list[dict[str, Any]]:
     """Look for what is wrong with the data; stop where the recipe says so."""
-    found = findings(dataset, plan.processor, languages=plan.located.facts.languages, progress=progress)
+    found = findings(dataset, plan.processor, languages=plan.located.facts.languages)
     for finding in found:
         if finding.severity != "note":
             progress.say(f"{finding.severity}: {finding.message}")
@@ -139,7 +140,7 @@ def _check(plan: Plan, dataset: Dataset, progress: Progress) -> list[dict[str, A
             "The recipe refuses this data (data.refuse): "
             + "; ".join(f"{finding.kind}: {finding.message}" for finding in refused)
         )
-    return [finding.to_dict() for finding in found]
+    return [dataclasses.asdict(finding) for finding in found]
 
 
 def _fit(

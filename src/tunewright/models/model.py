@@ -53,9 +53,11 @@ class Model(nn.Module):
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
 
-def build_model(folder: Path, head: Head, labels: Sequence[str], *, dropout: float, attention: str) -> Model:
-    """Open the backbone in `folder` and put a fresh head for `labels` on it."""
-    backbone = load_backbone(folder, dropout=dropout, attention=attention)
+def build_model(
+    folder: Path, head: Head, labels: Sequence[str], *, dropout: float = 0.0, attention: str = "eager", **trust: bool
+) -> Model:
+    """Open the backbone in `folder` and put a fresh head for `labels` on it; `trust`: see load_backbone."""
+    backbone = load_backbone(folder, dropout=dropout, attention=attention, **trust)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # heads here pool by themselves; its weights would never train
     return Model(backbone, head.build(hidden_size(backbone), len(labels)), head, labels)

@@ -1,0 +1,1 @@
+"""What a run does, step by step: training, judging on the sealed test, saving a bundle, reporting."""

@@ -85,13 +85,19 @@ def build(plan: Plan, labels: tuple[str, ...], *, attention: str) -> Model:
 
     torch.manual_seed(plan.recipe.seed)
     settings = plan.recipe.model
-    model = build_model(plan.located.folder, plan.head, labels, dropout=settings.dropout, attention=attention)
+    model = open_model(plan, labels, dropout=settings.dropout, attention=attention)
     model = plan.recipe.train.method.apply(model)
     if _freeze_words(settings.word_embeddings, model):
         from tunewright.models import surgery
 
         surgery.word_embeddings(model.backbone).requires_grad_(False)
     return model
+
+
+def open_model(plan: Plan, labels: tuple[str, ...], *, dropout: float = 0.0, attention: str = "eager") -> Model:
+    """The planned backbone as it was pretrained, with a fresh head."""
+    trust = {name: getattr(plan.recipe.model, name) for name in ("pickled_weights", "remote_code")}
+    return build_model(plan.located.folder, plan.head, labels, dropout=dropout, attention=attention, **trust)
 
 
 def class_weights(plan: Plan, dataset: Dataset) -> np.ndarray | None:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunewright.core.contracts import Task
 from tunewright.core.progress import Progress
 from tunewright.core.types import Example
 from tunewright.models.inference import pooled
-from tunewright.models.model import Model, build_model
-from tunewright.stages.assemble import Plan
+from tunewright.models.model import Model
+from tunewright.stages.assemble import Plan, open_model
 from tunewright.training.precision import autocast
 
 CHUNK = 2048  # examples between two steps of the progress bar
@@ -47,7 +46,7 @@ class Embedder:
         windows = task.encode([_unlabelled(example) for example in examples], processor, ())
         with autocast(self.device, self.precision):
             features = pooled(
-                self._open(task), [w.features for w in windows], pad_id=processor.pad_id, device=self.device
+                self._open(), [w.features for w in windows], pad_id=processor.pad_id, device=self.device
             )
         weights = np.array([max(w.tokens, 1) for w in windows], dtype=np.float64)
         owners = np.array([w.example for w in windows])
@@ -55,10 +54,9 @@ class Embedder:
             own = owners == index if len(windows) > len(examples) else slice(index, index + 1)
             self._known[example.id] = np.average(features[own], axis=0, weights=weights[own]).astype(np.float32)
 
-    def _open(self, task: Task) -> Model:
+    def _open(self) -> Model:
         if self._model is None:
-            model = build_model(self.plan.located.folder, self.plan.head, ("",), dropout=0.0, attention="eager")
-            self._model = model.to(self.device).eval()
+            self._model = open_model(self.plan, ("",)).to(self.device).eval()
         return self._model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,10 @@ from tunewright.core.measures import encode_labels
 from tunewright.core.types import Example, Prediction
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-WORD = rf"(?u)[{HAN}]|[^\W{HAN}]+"  # Chinese is written without spaces: there, each character counts as a word
+# A word, a Chinese character (Chinese is written without spaces), or a sign such as "!" or an emoji.
+WORD = rf"[{HAN}]|[^\W{HAN}]+|[^\w\s]"
 PATH = (1.0, 3.0, 10.0, 30.0, 100.0)  # values of C, tried on validation
+MANY_ROWS = 1000  # from here on, what occurs in one row only is left out: it teaches nothing, and is most n-grams
 MOST_WEIGHTS = 8_000_000  # features times labels: the fit holds about twenty such arrays, 640 MB
 
 
@@ -40,8 +43,7 @@ class TfIdf(Baseline):
         """See Baseline.predict."""
         train = [example for example in train if example.label is not None]
         validation = [example for example in validation if example.label is not None]
-        weigh = self._vectorizer(len(train), len(labels))
-        seen = weigh.fit_transform(_texts(train)).tocsr()
+        weigh, seen = self._fitted(_texts(train), len(labels))
         held_out, unseen = (_transform(weigh, examples, seen.shape[1]) for examples in (validation, test))
         gold, held_out_gold = (
             encode_labels([example.label for example in part], labels) for part in (train, validation)
@@ -49,13 +51,21 @@ class TfIdf(Baseline):
         fit = fit_linear(seen, gold, held_out, held_out_gold, labels=len(labels), path=PATH)
         return answer(task, fit, unseen, labels, held_out, held_out_gold)
 
-    def _vectorizer(self, rows: int, labels: int) -> Any:
+    def _fitted(self, texts: list[str], labels: int) -> tuple[Any, Any]:
+        """A fitted vectorizer, and the texts' features (CSR)."""
+        if len(texts) >= MANY_ROWS:
+            with contextlib.suppress(ValueError):  # raised when no feature occurs twice
+                weigh = self._vectorizer(labels, least_rows=2)
+                return weigh, weigh.fit_transform(texts).tocsr()
+        weigh = self._vectorizer(labels, least_rows=1)
+        return weigh, weigh.fit_transform(texts).tocsr()
+
+    def _vectorizer(self, labels: int, least_rows: int) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.pipeline import FeatureUnion
 
         most = max(1, min(self.features, MOST_WEIGHTS // (2 * max(labels, 1))))
-        once = 1 if rows < 1000 else 2  # what occurs in one row of many teaches nothing, and is most of all n-grams
-        shared = {"sublinear_tf": True, "max_features": most, "min_df": once, "dtype": np.float32}
+        shared = {"sublinear_tf": True, "max_features": most, "min_df": least_rows, "dtype": np.float32}
         words = TfidfVectorizer(token_pattern=WORD, ngram_range=(1, self.words), **shared)
         characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, self.characters), **shared)
         return FeatureUnion([("words", words), ("characters", characters)])

@@ -35,7 +35,7 @@ class LoRA(Method):
         from tunewright.models import surgery
 
         maps = surgery.linear_maps(model.backbone)
-        names = [name for role in self.targets for name in maps.get(role, [])]
+        names = list(dict.fromkeys(name for role in self.targets for name in maps.get(role, [])))  # fused maps stand twice
         if not names:
             raise RecipeError(f"The backbone has no linear map of the roles {', '.join(self.targets)} for lora.")
         model.requires_grad_(False)

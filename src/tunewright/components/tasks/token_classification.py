@@ -56,7 +56,7 @@ class TokenClassification(Task):
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
         if isinstance(value, str):
-            value = json.loads(value) if value.lstrip().startswith("[") else value.split()
+            value = _json(value) if value.lstrip().startswith("[") else value.split()
         if not isinstance(value, (list, tuple)) or not all(re.fullmatch(r"O|[BI]-.+", str(tag)) for tag in value):
             raise LabelError(f"A list of BIO tags is expected (O, B-PER, I-PER, …), not {value!r:.80}.")
         return tuple(str(tag) for tag in value)
@@ -109,6 +109,13 @@ class TokenClassification(Task):
         hits = sum(len(entities & {(span.first, span.last, span.label) for span in spans}) for entities, spans in rows)
         precision, recall = hits / max(said, 1), hits / max(true, 1)
         return {"n": len(rows), "precision": precision, "recall": recall, "f1": 2 * hits / max(true + said, 1)}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # the caller refuses it, as it refuses any text that is no list of tags
 
 
 def _joined(tokens: Sequence[str] | str) -> tuple[str, list[tuple[int, int]]]:

@@ -6,6 +6,7 @@ The metadata keys follow https://huggingface.co/docs/hub/model-cards (model card
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,18 +14,26 @@ import yaml
 
 from tunewright.core.report import Report
 from tunewright.stages.report import facts, formats, texts, views
-from tunewright.stages.report.markdown import fenced, table
+from tunewright.stages.report.markdown import baseline, fenced, table
 from tunewright.stages.report.untrusted import markdown_code, markdown_text, visible
 
 WEAKEST = 5  # labels named under limits
 MOST_LABELS = 200  # named one by one
 # The hub's names of the licences our backbones may carry; any other is "other" with its own name beside it.
 LICENCES = {
-    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
-    "cc-by-nc-4.0", "gpl-3.0", "lgpl-3.0", "mpl-2.0", "openrail", "gemma", "llama2", "llama3",
+    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0",
+    "cc-by-sa-4.0", "cc-by-nc-4.0", "gpl-3.0", "lgpl-3.0", "mpl-2.0", "openrail", "gemma", "llama2", "llama3",
 }  # fmt: skip
 # Metric → the hub's metric type; others go by their own name.
 METRIC_TYPES = {"macro_f1": "f1", "micro_f1": "f1", "mcc": "matthews_correlation"}
+ANY_DATA = (
+    "train",
+    "training",
+    "data",
+    "训练",
+    "训练集",
+    "数据",
+)  # file names that say nothing; their folder's name does
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _DATA_FILE = re.compile(r"\.(csv|tsv|jsonl?|parquet|txt|conll|zip|gz)$", re.IGNORECASE)
 
@@ -61,16 +70,17 @@ def uses_transformers(report: Report) -> bool:
 
 
 def _result(report: Report) -> dict[str, Any]:
-    task = report.get("task").replace("_", "-")
-    name = _dataset_name(report)
+    task, name = report.get("task").replace("_", "-"), _dataset_name(report)
+    slug = re.sub(r"[^\w-]+", "-", name).strip("-").lower() or "custom"
     return {
         "task": {"type": task, "name": task.replace("-", " ")},
-        "dataset": {"name": name, "type": re.sub(r"[^\w-]+", "-", name).strip("-").lower() or "custom", "split": "test"},
-        "metrics": [
-            {"type": METRIC_TYPES.get(metric, metric), "name": metric.replace("_", " "), "value": round(report.get(f"results.tuned.{metric}"), 4)}
-            for metric in _metrics(report)
-        ],
-    }  # fmt: skip
+        "dataset": {"name": name, "type": slug, "split": "test"},
+        "metrics": [_metric(name, report.get(f"results.tuned.{name}")) for name in _metrics(report)],
+    }
+
+
+def _metric(name: str, value: float) -> dict[str, Any]:
+    return {"type": METRIC_TYPES.get(name, name), "name": name.replace("_", " "), "value": round(value, 4)}
 
 
 def _metrics(report: Report) -> list[str]:
@@ -85,7 +95,7 @@ def _dataset_name(report: Report) -> str:
     path = PurePosixPath(visible(source))
     if _is_hub_id(source):
         return source
-    return path.parent.name if path.stem.lower() in ("train", "training", "data") and path.parent.name else path.stem
+    return path.parent.name if path.stem.lower() in ANY_DATA and path.parent.name else path.stem
 
 
 def _is_hub_id(name: str) -> bool:
@@ -129,10 +139,12 @@ class _Card:
     def use(self) -> list[str]:
         labels = [label for label, _ in views.class_rows(self.report)]
         kind = self.t("card.several" if self.report.get("multi_label") else "card.one")
-        language = self.report.get("language", formats.NONE)
-        lines = [markdown_text(self.t("card.use_text", kind=kind, n=len(labels), language=language)), "", self.t("card.not_for")]
+        language = markdown_text(self.report.get("language", formats.NONE))
+        use = self.t("card.use_text", kind=kind, n=len(labels), language=language)
+        lines = [use, "", self.t("card.not_for")]
         if labels and len(labels) <= MOST_LABELS:
-            lines += ["", f"{self.t('card.labels')}{self.t('page.colon')}{', '.join(markdown_code(label) for label in sorted(labels))}"]
+            named = ", ".join(markdown_code(label) for label in sorted(labels))
+            lines += ["", f"{self.t('card.labels')}{self.t('page.colon')}{named}"]
         return lines
 
     def results(self) -> list[str]:
@@ -143,7 +155,7 @@ class _Card:
         return [measured, "", *table(header, rows)]
 
     def result(self, row: views.ResultRow, names: list[str]) -> list[str]:
-        cells = [markdown_text(self.word("baseline", row.name)) if row.name else f"**{self.t('results.tuned')}**"]
+        cells = [baseline(row.name, self.word) if row.name else f"**{self.t('results.tuned')}**"]
         for name in names:
             interval = f" ({formats.between(row.interval, name)})" if row.interval and name == self.metric else ""
             cells.append(f"{formats.measure(row.values.get(name), name)}{interval}")
@@ -164,26 +176,37 @@ class _Card:
             shown = (f"{markdown_code(label)} (F1 {formats.percent(row.get('f1'))})" for label, row in weak)
             lines.append(f"- {t('card.worst_labels')}{t('page.colon')}{', '.join(shown)}")
         if slices := views.weakest_slices(self.report):
-            parts = (f"{self.word('slice', column)} {part['slice']} ({formats.measure(part['value'], self.metric)})" for column, part in slices)
-            lines.append(f"- {t('card.worst_slices')}{t('page.colon')}{markdown_text(', '.join(parts))}")
+            shown = (self.slice(column, part) for column, part in slices)
+            lines.append(f"- {t('card.worst_slices')}{t('page.colon')}{', '.join(shown)}")
         lines.append(f"- {t('card.abstention')}{t('page.colon')}{self.abstention()}")
         if tokens := self.report.get("model.max_tokens"):
             overflow = self.report.get("recipe.data.overflow", formats.NONE)
             lines.append(f"- {markdown_text(t('card.long', n=formats.count(tokens), overflow=overflow))}")
         return lines
 
+    def slice(self, column: str, part: Mapping[str, Any]) -> str:
+        value = formats.measure(part["value"], self.metric)
+        return f"{markdown_text(self.word('slice', column))} {markdown_code(part['slice'])} ({value})"
+
     def abstention(self) -> str:
-        accept = self.report.get("decision.accept")
-        if facts.answers_from(self.report) is None:
-            return self.t("decision.always" if accept is None else "decision.never")
-        coverage = {key: formats.percent(self.report.get(f"decision.coverage.{key}")) for key in ("accepted", "error", "limit")}
-        split = self.word("split", self.report.get("decision.coverage.split", "validation"))
+        accept = facts.answers_from(self.report)
+        if accept is None:
+            return facts.decision_said(self.report, self.t, self.word) or self.t("decision.always")
+        known = self.report.get("decision.coverage", {})
+        coverage = {key: formats.percent(known.get(key)) for key in ("accepted", "error", "limit")}
+        split = self.word("split", known.get("split", "validation"))
         return markdown_text(self.t("card.abstention_text", accept=formats.number(accept), split=split, **coverage))
 
     def how(self) -> list[str]:
         t, text = self.t, self.t("card.example")
         own = f'import tunewright\n\nmodel = tunewright.load("BUNDLE")\nprint(model.predict(["{text}"]))'
-        lines = [t("card.with_tunewright"), "", *fenced(own, "python"), "", *fenced("tunewright predict BUNDLE input.csv", "sh")]
+        lines = [
+            t("card.with_tunewright"),
+            "",
+            *fenced(own, "python"),
+            "",
+            *fenced("tunewright predict BUNDLE input.csv", "sh"),
+        ]
         if uses_transformers(self.report):
             top = ", top_k=None" if self.report.get("multi_label") else ""
             plain = (

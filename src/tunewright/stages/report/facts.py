@@ -52,14 +52,13 @@ def decision(report: Report, t: texts.Translator) -> Facts:
     )
 
 
-def decision_said(report: Report, t: texts.Translator) -> str:
+def decision_said(report: Report, t: texts.Translator, word: texts.Namer) -> str:
     """Whether the model always answers, never does, or where its threshold was measured; "" when nothing is known."""
     if report.get("decision") is None:
         return ""
     if answers_from(report) is None:
         return t("decision.always" if report.get("decision.accept") is None else "decision.never")
-    split = texts.namer(t.language)("split", report.get("decision.coverage.split", "validation"))
-    return t("decision.where", split=split)
+    return t("decision.where", split=word("split", report.get("decision.coverage.split", "validation")))
 
 
 def answers_from(report: Report) -> float | None:

@@ -5,6 +5,7 @@ Positions are percentages, so a figure fills any width while its text keeps the 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def forest(differences: Mapping[str, Mapping[str, Any]], main: str) -> Forest | 
     metric = next(iter(known.values())).get("metric", "accuracy")
     reach = BEYOND * max((abs(known[main][end]) for end in ("low", "high")), default=0) if main in known else math.inf
     drawn = [d for d in known.values() if max(abs(d["low"]), abs(d["high"])) <= max(reach, SMALLEST_REACH)]
-    axis = Axis.around([0.0, *(d[end] for d in drawn for end in ("low", "high"))])
+    axis = Axis.around([0.0, *(d[end] for d in drawn for end in ("low", "high"))], ticks=4)
     order = sorted(known.items(), key=lambda item: (item[0] != main, item[1]["value"]))
     rows = tuple(_interval(name, d, axis, main=name == main, metric=metric) for name, d in order)
     ticks = tuple(Tick(axis.at(t), formats.difference(t, metric).removesuffix(".0"), t == 0) for t in axis.ticks)
@@ -232,7 +233,7 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     if len(points) <= most:
         return list(points)
     edges = [round(i * len(points) / most) for i in range(most + 1)]
-    groups = [points[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    groups = [points[start:stop] for start, stop in itertools.pairwise(edges)]
     return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
 
 

@@ -44,6 +44,7 @@ def render_html(report: Report, language: str | None = None) -> str:
         "slices": _slices(report),
         "cost": facts.cost(report, t),
         "decision": facts.decision(report, t),
+        "decision_said": facts.decision_said(report, t, word),
         "environment": facts.environment(report, t),
         "recipe": facts.recipe_yaml(report),
         "contents": [],  # (id, title) of the sections, gathered while they are rendered
@@ -85,14 +86,15 @@ def _asset(name: str) -> str:
 
 def _content_security_policy(css: str, script: str) -> str:
     """Nothing may be loaded, sent or run but this page's own style and script, named by their hashes."""
-    return f"default-src 'none'; style-src {_hash_source(css)}; script-src {_hash_source(script)}; base-uri 'none'; form-action 'none'"
+    own = f"style-src {_hash_source(css)}; script-src {_hash_source(script)}"
+    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
 
 
 def _hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _tiles(report: Report, t: texts.Translator, word: Any) -> list[dict[str, str]]:
+def _tiles(report: Report, t: texts.Translator, word: texts.Namer) -> list[dict[str, str]]:
     """The key figures: value, name, note and kind ("bad" for what must be noticed)."""
     metric, confidence = report.get("verdict.metric"), formats.percent(report.get("verdict.confidence", 0.95), 0)
     tiles = []
@@ -123,7 +125,7 @@ def _tile(value: str, name: str, note: str = "", kind: str = "") -> dict[str, st
     return {"value": value, "name": name, "note": note, "kind": kind}
 
 
-def _curves(report: Report, t: texts.Translator, word: Any) -> list[tuple[figures.Plot, dict[str, str]]]:
+def _curves(report: Report, t: texts.Translator, word: texts.Namer) -> list[tuple[figures.Plot, dict[str, str]]]:
     """The loss plot and the validation plot with the names of their lines; those without points are left out."""
     validation = views.validation_curves(report)
     loss = {"training_loss": views.loss_curve(report)}

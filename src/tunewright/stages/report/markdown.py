@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tunewright.core.report import Report
 from tunewright.stages.report import facts, formats, texts, views
-from tunewright.stages.report.untrusted import cut, markdown_code, markdown_text
+from tunewright.stages.report.texts import Namer
+from tunewright.stages.report.untrusted import cut, markdown_code, markdown_text, visible
 
 WEAKEST_LABELS = 10
 WORST_ERRORS = 10
@@ -32,6 +34,12 @@ def fenced(text: str, kind: str = "") -> list[str]:
     return [f"{fence}{kind}", text.rstrip("\n"), fence]
 
 
+def baseline(name: str, word: Namer) -> str:
+    """A baseline in words, with the name that recipes use: untuned model + logistic regression (`linear_probe`)."""
+    said = word("baseline", name)
+    return markdown_code(name) if said == visible(name) else f"{markdown_text(said)} ({markdown_code(name)})"
+
+
 class _Page:
     """One rendering: the report, its language, and a method a section that gives its lines."""
 
@@ -49,7 +57,7 @@ class _Page:
             ("confusion", self.pairs()),
             ("classes", self.classes()),
             ("slices", self.slices()),
-            ("decision", self.facts(facts.decision(self.report, self.t))),
+            ("decision", self.decision()),
             ("errors", self.errors()),
             ("cost", self.facts(facts.cost(self.report, self.t))),
             ("certificate", self.checks(self.report.get("certificate.checks", []))),
@@ -68,18 +76,20 @@ class _Page:
         lines += [f"**{markdown_text(report.get('verdict.sentence')[self.language])}**"]
         for key, values in views.warnings(report):
             lines += ["", f"> ⚠ {markdown_text(t(key, **values))}"]
-        made = t("page.made", version=report.get("tunewright", ""), created=report.get("created", ""))
-        return [*lines, "", markdown_text(made)]
+        if created := report.get("created"):
+            lines += ["", markdown_text(t("page.made", version=report.get("tunewright", ""), created=created))]
+        return lines
 
     def results(self) -> list[str]:
         names = views.metrics(self.report)
         header = [self.t("results.model"), *(self.word("metric", name) for name in names)]
         header.append(self.t("results.difference", metric=self.word("metric", self.metric)))
-        rows = [[self.model(row), *(self.value(row, name) for name in names), self.gap(row)] for row in views.result_rows(self.report)]
+        found = views.result_rows(self.report)
+        rows = [[self.model(row), *(self.value(row, name) for name in names), self.gap(row)] for row in found]
         return table([markdown_text(cell) for cell in header], rows)
 
     def model(self, row: views.ResultRow) -> str:
-        return markdown_text(self.word("baseline", row.name)) if row.name else f"**{self.t('results.tuned')}**"
+        return baseline(row.name, self.word) if row.name else f"**{self.t('results.tuned')}**"
 
     def value(self, row: views.ResultRow, name: str) -> str:
         text = formats.measure(row.values[name], name)
@@ -88,29 +98,36 @@ class _Page:
     def gap(self, row: views.ResultRow) -> str:
         if not row.difference:
             return ""
-        value, low, high = (formats.difference(row.difference.get(key), self.metric) for key in ("value", "low", "high"))
+        ends = (row.difference.get(key) for key in ("value", "low", "high"))
+        value, low, high = (formats.difference(end, self.metric) for end in ends)
         return f"{value} ({low} … {high})"
 
     def ledger(self) -> list[str]:
         t, rows = self.t, views.ledger_rows(self.report)
-        keys = ("read_rows", "moved_in", "used", "dropped", "moved_out", "adds_up")
         total = views.ledger_total(rows)
+        keys = ("read_rows", "moved_in", "used", "dropped", "moved_out", "adds_up")
         lines = table(
-            [t("ledger.split"), *(t(f"ledger.{key}") for key in keys)],
-            [[self.split(row, total), *self.numbers(row.read, row.moved_in, row.used, row.dropped, row.moved_out), self.sum(row.missing)] for row in (*rows, total)],
+            [t(f"ledger.{key}") for key in ("split", *keys)], [self.row(row, total) for row in (*rows, total)]
         )
         if total.reasons:
-            reasons = (f"{markdown_text(self.word('reason', kind))} {formats.count(n)}" for kind, n in total.reasons.items())
-            lines += ["", f"{t('ledger.reasons')}{t('page.colon')}{t('page.comma').join(reasons)}"]
+            named = ((markdown_text(self.word("reason", kind)), n) for kind, n in total.reasons.items())
+            reasons = t("page.comma").join(f"{name} {formats.count(n)}" for name, n in named)
+            lines += ["", f"{t('ledger.reasons')}{t('page.colon')}{reasons}"]
         if tokens := views.token_rows(self.report):
             keys = ("seen", "used", "truncated", "adds_up", "windows", "split_rows")
-            cells = [[markdown_text(self.word("split", row.split)), *self.numbers(row.seen, row.used, row.truncated), self.sum(row.missing), *self.numbers(row.windows, row.split_rows)] for row in tokens]
-            lines += ["", f"{t('ledger.tokens')}{t('page.colon')}", "", *table([t("ledger.split"), *(t(f"ledger.{key}") for key in keys)], cells)]
+            cells = table([t(f"ledger.{key}") for key in ("split", *keys)], map(self.tokens, tokens))
+            lines += ["", f"{t('ledger.tokens')}{t('page.colon')}", "", *cells]
         notes = [f"- {markdown_text(note)}" for note in self.report.get("data.notes", [])]
         return [*lines, "", *notes] if notes else lines
 
-    def split(self, row: views.LedgerRow, total: views.LedgerRow) -> str:
-        return self.t("total") if row is total else markdown_text(self.word("split", row.split))
+    def row(self, row: views.LedgerRow, total: views.LedgerRow) -> list[str]:
+        name = self.t("total") if row is total else markdown_text(self.word("split", row.split))
+        counts = self.numbers(row.read, row.moved_in, row.used, row.dropped, row.moved_out)
+        return [name, *counts, self.sum(row.missing)]
+
+    def tokens(self, row: views.TokenRow) -> list[str]:
+        name, counts = markdown_text(self.word("split", row.split)), self.numbers(row.seen, row.used, row.truncated)
+        return [name, *counts, self.sum(row.missing), *self.numbers(row.windows, row.split_rows)]
 
     def numbers(self, *values: int) -> list[str]:
         return [formats.count(value) for value in values]
@@ -131,11 +148,10 @@ class _Page:
     def pairs(self) -> list[str]:
         t = self.t
         header = [t("confusion.gold"), t("confusion.predicted"), t("confusion.n"), t("confusion.share")]
-        rows = [
-            [markdown_code(pair.gold), markdown_code(pair.predicted), formats.count(pair.n), formats.percent(pair.share, 0)]
-            for pair in views.confusion_pairs(self.report)
-        ]
-        return table(header, rows, right=2) if rows else []
+        pairs = views.confusion_pairs(self.report)
+        names = ((markdown_code(pair.gold), markdown_code(pair.predicted)) for pair in pairs)
+        counts = ((formats.count(pair.n), formats.percent(pair.share, 0)) for pair in pairs)
+        return table(header, [[*name, *n] for name, n in zip(names, counts, strict=True)], right=2) if pairs else []
 
     def classes(self) -> list[str]:
         classes, keys = views.class_rows(self.report), ("f1", "precision", "recall")
@@ -152,12 +168,16 @@ class _Page:
         for column, parts in self.report.get("slices", {}).items():
             title = self.t("slices.by", column=self.word("slice", column))
             header = [markdown_text(title), markdown_text(self.word("metric", self.metric)), "", self.t("ledger.n")]
-            rows = [
-                [markdown_code(part["slice"]), formats.measure(part.get("value"), self.metric), formats.between(part, self.metric), formats.count(part.get("n"))]
-                for part in parts
-            ]
-            lines += [*table(header, rows), ""]
+            lines += [*table(header, map(self.slice, parts)), ""]
         return lines[:-1]
+
+    def slice(self, part: Mapping[str, Any]) -> list[str]:
+        value, ends = formats.measure(part.get("value"), self.metric), formats.between(part, self.metric)
+        return [markdown_code(part["slice"]), value, ends, formats.count(part.get("n"))]
+
+    def decision(self) -> list[str]:
+        said = facts.decision_said(self.report, self.t, self.word)
+        return [said, "", *self.facts(facts.decision(self.report, self.t))] if said else []
 
     def errors(self) -> list[str]:
         t, lines = self.t, []
@@ -171,13 +191,13 @@ class _Page:
             )
         return lines
 
-    def answer(self, value: object) -> str:
+    def answer(self, value: Any) -> str:
         return " ".join(markdown_code(name) for name in views.names_of(value)) or self.t("errors.nothing")
 
     def facts(self, pairs: facts.Facts) -> list[str]:
         return [f"- {name}{self.t('page.colon')}{markdown_text(value)}" for name, value in pairs]
 
-    def checks(self, checks: Sequence[dict[str, object]]) -> list[str]:
+    def checks(self, checks: Sequence[Mapping[str, Any]]) -> list[str]:
         header = [self.t(f"check.{key}") for key in ("name", "result", "value", "limit", "why")]
         rows = []
         for check in checks:

@@ -31,11 +31,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- verdict
     "verdict.title": ("Verdict", "结论"),
     "verdict.read": (
-        "How to read it: each line compares the tuned model with one baseline on the same test rows. The dot is the measured "
-        "difference in {metric}, the bar is how far chance alone could move it ({confidence} confidence). A bar wholly to the "
-        "right of zero means really better; one that touches zero means the data cannot tell.",
-        "读法：每一行在同一批测试数据上把调优后的模型与一个基线相比。圆点是测得的{metric}之差，横条是仅凭偶然可能偏离的范围"
-        "（置信度 {confidence}）。横条整个在零的右侧，表示确实更好；碰到零，表示数据还分不出高下。",
+        "How to read it: each line compares the tuned model with one baseline on the same test rows. The dot is the "
+        "measured difference in {metric}, the bar is how far chance alone could move it ({confidence} confidence). "
+        "A bar wholly to the right of zero means really better; one that touches zero means the data cannot tell.",
+        "读法：每一行在同一批测试数据上把调优后的模型与一个基线相比。圆点是测得的{metric}之差，横条是仅凭偶然可能偏"
+        "离的范围（置信度 {confidence}）。横条整个在零的右侧，表示确实更好；碰到零，表示数据还分不出高下。",
     ),
     "verdict.axis": ("difference in {metric}, percentage points", "{metric}之差（百分点）"),
     "verdict.axis_plain": ("difference in {metric}", "{metric}之差"),
@@ -48,8 +48,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "verdict.checks": ("The checks behind the verdict", "结论所依据的检查"),
     # ---- warnings
     "warn.test_uses": (
-        "The sealed test was used {n} times. Each further look makes its numbers look better than they are: "
-        "confirm this result on fresh test rows before relying on it.",
+        "The sealed test was used {n} times. Each further look makes its numbers look better than they are: confirm "
+        "this result on fresh test rows before relying on it.",
         "封存的测试集已使用 {n} 次。每多看一次，数字都会比实际更好看：在依赖这一结果之前，请用新的测试数据再确认一遍。",
     ),
     "warn.ledger": (
@@ -67,8 +67,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- key figures
     "key.title": ("Key figures", "关键数字"),
     "key.read": (
-        "How to read it: measured on test rows that nothing in training has seen; the range beside a number is where it "
-        "could lie by chance ({confidence} confidence).",
+        "How to read it: measured on test rows that nothing in training has seen; the range beside a number is "
+        "where it could lie by chance ({confidence} confidence).",
         "读法：在训练过程从未接触过的测试数据上测得；数字旁的范围是它因偶然可能落在的区间（置信度 {confidence}）。",
     ),
     "key.interval": ("{confidence} interval {ends}", "{confidence} 区间 {ends}"),
@@ -83,9 +83,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- results
     "results.title": ("Results", "结果"),
     "results.read": (
-        "How to read it: every row is one way to solve the task, all judged on the same test rows. A tuned model is only worth "
-        "its cost if it clearly beats the simple ones.",
-        "读法：每一行是解决该任务的一种办法，都在同一批测试数据上评判。调优后的模型只有明显胜过简单办法，才值得其成本。",
+        "How to read it: every row is one way to solve the task, all judged on the same test rows. A tuned model is "
+        "only worth its cost if it clearly beats the simple ones.",
+        "读法：每一行是解决该任务的一种办法，都在同一批测试数据上评判。调优后的模型只有明显胜过简单办法，才值得其成"
+        "本。",
     ),
     "results.model": ("model", "模型"),
     "results.tuned": ("tuned model", "调优后的模型"),
@@ -94,7 +95,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- ledger
     "ledger.title": ("Data ledger", "数据账本"),
     "ledger.read": (
-        "How to read it: every row and token that was read must turn up again on the right-hand side. A tick means that it does.",
+        "How to read it: every row and token that was read must turn up again on the right-hand side. A tick means "
+        "that it does.",
         "读法：读入的每一行、每一个词元都必须在等号右边重新出现。打勾表示对得上。",
     ),
     "ledger.rows": ("Rows", "数据行"),
@@ -124,7 +126,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- findings
     "findings.title": ("Findings in the data", "数据检查发现"),
     "findings.read": (
-        "How to read it: what the automatic checks noticed, most serious first. Mending the data often gains more than tuning longer.",
+        "How to read it: what the automatic checks noticed, most serious first. Mending the data often gains more "
+        "than tuning longer.",
         "读法：自动检查所注意到的问题，最严重的在前。修好数据往往比继续调优更有效。",
     ),
     "findings.none": ("The checks found nothing to mend.", "检查没有发现需要修正之处。"),
@@ -133,7 +136,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- labels
     "labels.title": ("Labels", "标签分布"),
     "labels.read": (
-        "How to read it: how many rows each label has. Labels with few rows are learned worse, and their numbers below rest on little.",
+        "How to read it: how many rows each label has. Labels with few rows are learned worse, and their numbers "
+        "below rest on little.",
         "读法：每个标签有多少行数据。数据少的标签学得较差，下文关于它们的数字依据也少。",
     ),
     "labels.label": ("label", "标签"),
@@ -145,9 +149,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- curves
     "curves.title": ("Learning curves", "学习曲线"),
     "curves.read": (
-        "How to read it: loss (the model's error in training) should fall and level off; validation is measured on rows kept out of "
-        "training. If validation turns for the worse while training loss still falls, the model has begun to learn by heart.",
-        "读法：损失（训练中的误差）应当下降并趋平；验证指标在未参与训练的数据上测得。若训练损失仍在下降而验证变差，说明模型开始死记硬背。",
+        "How to read it: loss (the model's error in training) should fall and level off; validation is measured on "
+        "rows kept out of training. If validation turns for the worse while training loss still falls, the model "
+        "has begun to learn by heart.",
+        "读法：损失（训练中的误差）应当下降并趋平；验证指标在未参与训练的数据上测得。若训练损失仍在下降而验证变差，"
+        "说明模型开始死记硬背。",
     ),
     "curves.loss": ("Loss", "损失"),
     "curves.validation": ("Validation", "验证"),
@@ -161,8 +167,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- confusion
     "confusion.title": ("Confusions", "混淆情况"),
     "confusion.read": (
-        "How to read it: rows are the true label, columns what the model said. The diagonal is right; a dark cell off the diagonal "
-        "is a pair of labels the model mixes up.",
+        "How to read it: rows are the true label, columns what the model said. The diagonal is right; a dark cell "
+        "off the diagonal is a pair of labels the model mixes up.",
         "读法：行是真实标签，列是模型给出的标签。对角线上为正确；对角线外颜色深的格子，是模型容易弄混的一对标签。",
     ),
     "confusion.part": (
@@ -179,9 +185,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- reliability
     "reliability.title": ("Can the confidence be trusted?", "置信度可信吗？"),
     "reliability.read": (
-        "How to read it: of the answers given with 80% confidence, about 80% should be right, so the bars should reach the dashed "
-        "diagonal. Bars below it: the model is too sure of itself; above it: too modest. Larger dots stand for more rows.",
-        "读法：置信度为 80% 的回答中，应有约 80% 是对的，所以柱顶应当够到虚线对角线。低于它表示模型过于自信，高于它表示过于谨慎。圆点越大，行数越多。",
+        "How to read it: of the answers given with 80% confidence, about 80% should be right, so the bars should "
+        "reach the dashed diagonal. Bars below it: the model is too sure of itself; above it: too modest. Larger "
+        "dots stand for more rows.",
+        "读法：置信度为 80% 的回答中，应有约 80% 是对的，所以柱顶应当够到虚线对角线。低于它表示模型过于自信，高于它"
+        "表示过于谨慎。圆点越大，行数越多。",
     ),
     "reliability.axis": ("confidence", "置信度"),
     "reliability.accuracy": ("share that is right", "实际正确率"),
@@ -203,8 +211,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- classes
     "classes.title": ("Each label", "逐个标签"),
     "classes.read": (
-        "How to read it: precision is how often the model is right when it says this label; recall is how many of this label's rows it "
-        "finds; F1 joins both. The weakest labels come first.",
+        "How to read it: precision is how often the model is right when it says this label; recall is how many of "
+        "this label's rows it finds; F1 joins both. The weakest labels come first.",
         "读法：精确率是模型给出该标签时答对的比例；召回率是该标签的数据被找出的比例；F1 综合两者。最弱的标签排在最前。",
     ),
     "classes.weakest": ("The {n} weakest of {all} labels:", "{all} 个标签中最弱的 {n} 个："),
@@ -216,16 +224,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- slices
     "slices.title": ("Slices of the data", "数据切片"),
     "slices.read": (
-        "How to read it: {metric} on parts of the test. The line is the interval; a part whose line lies wholly left of the overall "
-        "value (dashed) is served worse than the rest.",
-        "读法：测试集各部分上的{metric}。线段为区间；若某部分的线段整个在总体数值（虚线）左侧，则模型对它的效果比其余更差。",
+        "How to read it: {metric} on parts of the test. The line is the interval; a part whose line lies wholly "
+        "left of the overall value (dashed) is served worse than the rest.",
+        "读法：测试集各部分上的{metric}。线段为区间；若某部分的线段整个在总体数值（虚线）左侧，则模型对它的效果比其"
+        "余更差。",
     ),
     "slices.by": ("By {column}", "按“{column}”"),
     "slices.slice": ("part", "部分"),
     # ---- decision
     "decision.title": ("When the model answers", "模型何时作答"),
     "decision.read": (
-        "How to read it: an answer is given only when its score reaches the threshold; otherwise the model abstains and a person decides.",
+        "How to read it: an answer is given only when its score reaches the threshold; otherwise the model abstains "
+        "and a person decides.",
         "读法：只有分数达到阈值时才给出答案；否则模型弃答，由人来决定。",
     ),
     "decision.always": (
@@ -240,7 +250,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "decision.calibration": ("calibration", "校准"),
     "decision.scale": ("scale of the logits", "logit 缩放系数"),
     "decision.never": (
-        "No threshold was shown to keep errors within the limit, so the model always abstains: allow more errors, or give more validation rows.",
+        "No threshold was shown to keep errors within the limit, so the model always abstains: allow more errors, "
+        "or give more validation rows.",
         "没有任何阈值能确保错误率不超出上限，因此模型一律弃答：请放宽上限，或提供更多验证数据。",
     ),
     "decision.where": ("Set and measured on the {split} rows.", "在{split}数据上设定并测得。"),
@@ -248,16 +259,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- errors
     "errors.title": ("Worst errors", "最严重的错误"),
     "errors.read": (
-        "How to read it: wrong answers, those given with the most confidence first. Some will be the model's mistakes, others wrong "
-        "labels in the data: both are worth mending.",
+        "How to read it: wrong answers, those given with the most confidence first. Some will be the model's "
+        "mistakes, others wrong labels in the data: both are worth mending.",
         "读法：答错的例子，置信度最高的在前。其中有些是模型的错，有些是数据标错了：都值得改正。",
     ),
     "errors.none": ("There is no error to show.", "没有错误可列。"),
     "errors.gold": ("true", "真实"),
     "errors.predicted": ("model", "模型"),
     "errors.score": ("confidence", "置信度"),
-    "errors.place": ("place", "位置"),
-    "errors.text": ("text", "文本"),
     "errors.shown": ("{n} of {all} shown; errors.csv holds them all.", "列出 {all} 个中的 {n} 个；errors.csv 含全部。"),
     "errors.nothing": ("(none)", "（无）"),
     # ---- cost
@@ -285,8 +294,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- certificate
     "certificate.title": ("Certificate", "证书"),
     "certificate.read": (
-        "How to read it: the saved model was opened again and its answers compared, row by row, with those that were evaluated. "
-        "Every check must pass before it may be served.",
+        "How to read it: the saved model was opened again and its answers compared, row by row, with those that "
+        "were evaluated. Every check must pass before it may be served.",
         "读法：把保存下来的模型重新打开，逐行与评测时的回答比较。每项检查都通过才可以上线。",
     ),
     "certificate.none": (
@@ -323,14 +332,17 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "card.use": ("Intended use", "预期用途"),
     "card.use_text": (
-        "It assigns {kind} of {n} labels to texts in the language it was trained on ({language}) and of the kind it was trained on. Texts of "
-        "another kind, language or time should be measured first: `tunewright evaluate BUNDLE DATA`.",
-        "它为与训练数据语言（{language}）相同、类型相同的文本从 {n} 个标签中选出{kind}。用于其他类型、语言或时期的文本之前，请先评测：`tunewright evaluate BUNDLE DATA`。",
+        "It assigns {kind} of {n} labels to texts in the language it was trained on ({language}) and of the kind it "
+        "was trained on. Texts of another kind, language or time should be measured first: `tunewright evaluate "
+        "BUNDLE DATA`.",
+        "它为与训练数据语言（{language}）相同、类型相同的文本从 {n} 个标签中选出{kind}。用于其他类型、语言或时期的文"
+        "本之前，请先评测：`tunewright evaluate BUNDLE DATA`。",
     ),
     "card.one": ("one", "一个"),
     "card.several": ("any number", "任意多个"),
     "card.not_for": (
-        "Do not let it decide alone where an error harms someone: use the abstention below and have a person look at the rest.",
+        "Do not let it decide alone where an error harms someone: use the abstention below and have a person look "
+        "at the rest.",
         "凡出错会伤及他人之处，不要让它独自决定：请使用下述弃答机制，其余由人来看。",
     ),
     "card.labels": ("Labels", "标签"),
@@ -347,7 +359,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "card.worst_slices": ("Weakest parts of the test", "测试集上最弱的部分"),
     "card.abstention": ("Abstention", "弃答"),
     "card.abstention_text": (
-        "Below a score of {accept} it abstains. On the {split} rows it then answered {accepted}, with an error of {error} (allowed: {limit}).",
+        "Below a score of {accept} it abstains. On the {split} rows it then answered {accepted}, with an error of "
+        "{error} (allowed: {limit}).",
         "分数低于 {accept} 时弃答。在{split}数据上，它因此回答了 {accepted}，错误率为 {error}（允许 {limit}）。",
     ),
     "card.long": (
@@ -365,12 +378,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "card.made": ("How it was made", "制作过程"),
     "card.made_text": (
-        "Method: {method}; parameters: {parameters}; {time} on {device}. recipe.yaml beside this file is the complete recipe; with the same data it repeats the run:",
-        "方法：{method}；参数：{parameters}；在 {device} 上用时 {time}。同目录下的 recipe.yaml 是完整配方；使用相同的数据即可重复这次运行：",
+        "Method: {method}; parameters: {parameters}; {time} on {device}. recipe.yaml beside this file is the "
+        "complete recipe; with the same data it repeats the run:",
+        "方法：{method}；参数：{parameters}；在 {device} 上用时 {time}。同目录下的 recipe.yaml 是完整配方；使用相同"
+        "的数据即可重复这次运行：",
     ),
     "card.licence": ("Licence of the base", "基础模型的许可证"),
     "card.licence_text": (
-        "{base} ({source}) is under {licence}; the adapted weights inherit its terms. The data's licence is for its owner to state.",
+        "{base} ({source}) is under {licence}; the adapted weights inherit its terms. The data's licence is for its "
+        "owner to state.",
         "{base}（{source}）采用 {licence} 许可证，调优后的权重沿用其条款。数据的许可证由其所有者声明。",
     ),
     "card.example": ("A text of yours", "这里填入您的文本"),
@@ -452,6 +468,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 
 Translator = Callable[..., str]
+Namer = Callable[[str, Any], str]
 
 
 def translator(language: str) -> Translator:
@@ -464,7 +481,7 @@ def translator(language: str) -> Translator:
     return t
 
 
-def namer(language: str) -> Callable[[str, Any], str]:
+def namer(language: str) -> Namer:
     """A function `word(kind, name)` that says a name of `kind` in `language`, or the name itself when it is unknown."""
     index = LANGUAGES.index(language)
 

@@ -1,4 +1,4 @@
-"""Show what users' data holds without letting it act: invisible characters made visible, markup and formulas disarmed."""
+"""Show what users' data holds without letting it act: hidden characters made visible, markup and formulas disarmed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HIDDEN = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _NAMES = {"\n": "↵", "\r": "␍", "\t": "⇥"}
-# A spreadsheet runs a cell that begins so; after ; tab or a line break a reader with other delimiters may see a new cell.
+# A spreadsheet runs a cell that begins so. After ";", tab or a line break, one set to other delimiters sees a new cell.
 _FORMULA = re.compile(r"(^|[;\t\r\n])(\s*)(?=[=+\-@＝＋－＠])")
 
 

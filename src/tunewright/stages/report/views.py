@@ -166,7 +166,7 @@ def result_rows(report: Report) -> list[ResultRow]:
 
 
 def label_rows(report: Report, most: int = 2 * EXTREME_LABELS + 4) -> LabelRows | None:
-    """Label counts; with more than `most` labels, `shown` holds the most frequent and the rarest. None without counts."""
+    """Label counts; of more than `most` labels, `shown` holds the most frequent and the rarest. None without counts."""
     splits = report.get("data.labels", {})
     names = list(dict.fromkeys(label for split in in_order(splits) for label in splits[split]))
     if not names:

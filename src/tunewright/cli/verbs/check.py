@@ -1,0 +1,122 @@
+"""Look before training: what is wrong with the data, whether the machine suffices, how long it will take.
+
+Ends with exit code 2 when something is found that the recipe refuses, as `refuse: [leakage, conflicts]` under data.
+Nothing is written.
+
+Examples:
+
+  tunewright check recipe.yaml
+
+  tunewright check recipe.yaml --deep --set data.refuse=[leakage,label_spelling]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tunewright.cli import output
+
+if TYPE_CHECKING:
+    from tunewright.stages.check import Checked
+
+PARTS = {
+    "data": "reading and checking",
+    "tokenizing": "tokenizing",
+    "embedding": "embedding with the frozen backbone",
+    "training": "training",
+    "evaluation": "evaluating",
+    "baselines": "baselines",
+    "saving": "saving",
+}
+
+
+def command(
+    recipe: Path = typer.Argument(help="The recipe, as `tunewright init` writes it."),
+    deep: bool = typer.Option(False, "--deep", help="Look at all rows, and for labels that a model doubts. Slower."),
+    changes: list[str] = output.SET,
+    quiet: bool = output.QUIET,
+    json: bool = output.JSON,
+) -> int:
+    from tunewright.core.recipe_file import load
+
+    loaded = load(recipe, changes or ())
+    progress = output.progress(quiet)
+    from tunewright.stages.check import check
+
+    checked = check(loaded, deep=deep, progress=progress)
+    if not quiet:
+        _show(checked)
+    output.say(_sentence(checked, recipe))
+    if json:
+        output.emit(checked.to_dict())
+    else:
+        print("passed" if checked.passed else "refused")
+    return 0 if checked.passed else 2
+
+
+def _show(checked: Checked) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=False)
+    for note in checked.notes:
+        console.print(f"· {note}")
+    console.print()
+    if checked.findings:
+        console.print(_findings(checked))
+    else:
+        console.print("Nothing wrong was found in the data.")
+    console.print(_costs(checked))
+
+
+def _findings(checked: Checked) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = {"error": "red", "warning": "yellow", "note": "default"}
+    table = Table("", "found", "rows or labels", "what it is, and where", title="Data", title_justify="left", show_lines=True)
+    refused = {finding.kind for finding in checked.refused}
+    for finding in checked.findings:
+        told = "\n".join([finding.message, *(f"  {example}" for example in finding.examples)])
+        level = "refused" if finding.kind in refused else finding.severity
+        style = "bold red" if level == "refused" else colours[finding.severity]
+        table.add_row(Text(level, style=style), Text(finding.kind), f"{finding.count:,}", Text(told))
+    return table
+
+
+def _costs(checked: Checked) -> object:
+    from rich.table import Table
+
+    expected = checked.estimate
+    table = Table("", "needs", "has", title="This machine", title_justify="left")
+    for made in checked.machine.checks:
+        mark = "" if made.passed else "  too little"
+        if made.name.startswith("packages"):
+            table.add_row("packages", made.why, "" if made.passed else "missing")
+        else:
+            name, _, unit = made.name.partition(", ")
+            table.add_row(name, f"about {made.value:,.0f} {unit}", f"{made.limit:,.0f} {unit} {made.why}{mark}")
+    for part, seconds in expected.parts.items():
+        table.add_row(f"time for {PARTS[part]}", duration(seconds), "")
+    table.add_row("time in all, at most", duration(expected.seconds), f"{expected.steps:,} steps, {expected.precision}, {expected.device}")
+    return table
+
+
+def _sentence(checked: Checked, recipe: Path) -> str:
+    expected = checked.estimate
+    cost = f"about {duration(expected.seconds)} and {expected.memory_mb / 1024:.1f} GiB of memory"
+    if checked.refused:
+        kinds = ", ".join(sorted({finding.kind for finding in checked.refused}))
+        return f"Refused: the recipe's data.refuse names {kinds}, and the data has it. Mend the data, or change data.refuse."
+    worst = "; ".join(f"not enough: {made.name}" for made in checked.machine.failed)
+    short = f" But {worst}." if worst else ""
+    return f"Passed. Training takes at most {cost}.{short} Next: tunewright train {recipe}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

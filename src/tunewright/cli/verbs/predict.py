@@ -1,0 +1,117 @@
+"""Answer every row of a file, or of standard input.
+
+INPUT is a .csv, .tsv, .jsonl, .json, .parquet or .txt file of any size (at constant memory), or `-` for standard input: one
+text a line, or one JSON object a line. Each answer keeps the input's columns in their order and adds label, score (the
+calibrated probability), decision (model or abstain) and truncated_tokens. A column of yours that has one of these names
+is kept as input_NAME. A row that cannot be answered stays in its place with decision "error" and the reason in `error`.
+
+Answers go to standard output, one JSON object a line, or to a .jsonl, .csv or .tsv file with --out. With --json one object
+is printed: a summary with the number of rows, labels and problems, and without --out all answers as `predictions`.
+
+Examples:
+
+  tunewright predict runs/first/bundle new.csv --out answers.csv
+
+  tunewright predict runs/first/bundle new.csv --column content --all-scores --out answers.jsonl
+
+  echo "I lost my card" | tunewright predict runs/first/bundle -
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tunewright.cli import output
+from tunewright.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from tunewright.predict.source import Source
+    from tunewright.predict.stream import Stream, Tally
+
+
+def command(
+    bundle: Path = typer.Argument(help="A bundle, or the run that holds it."),
+    input: str = typer.Argument(metavar="INPUT", help="The file to answer, or - for standard input."),
+    out: Path = typer.Option(None, "--out", help="Write the answers to this .jsonl, .csv or .tsv file."),
+    column: list[str] = typer.Option(
+        None, "--column", metavar="[text=]NAME", help="The input's column with the text. Default: as in training, or guessed."
+    ),
+    all_scores: bool = typer.Option(False, "--all-scores", help="Add the probability of every label, as `scores`."),
+    strict: bool = typer.Option(False, "--strict", help="Stop with exit code 3 at the first row that cannot be answered."),
+    quiet: bool = output.QUIET,
+    json: bool = output.JSON,
+) -> None:
+    from tunewright.predict import sink
+
+    if out is not None:
+        sink.ending(out)
+    progress = output.progress(quiet)
+    stream = _open(bundle, input, out, column or (), progress, all_scores=all_scores, strict=strict)
+    from tunewright.predict.stream import write
+
+    if json and out is None:
+        predictions = list(stream.rows(progress))
+        output.emit({**stream.tally.to_dict(), "out": None, "predictions": predictions})
+        return
+    shown: Progress = Silent() if out is None and sys.stdout.isatty() else progress
+    write(stream, out, shown)
+    if json:
+        output.emit({**stream.tally.to_dict(), "out": out})
+        return
+    if not quiet:
+        _tell(stream.tally)
+    if out is not None:
+        print(out)
+
+
+def _open(
+    bundle: Path, input: str, out: Path | None, words: list[str] | tuple[()], progress: Progress, **settings: Any
+) -> Stream:
+    """Everything that can go wrong before the first answer, cheapest first."""
+    from tunewright.core.bundle import open_bundle
+    from tunewright.predict.source import choose_columns, parse_columns
+    from tunewright.predict.stream import Stream, refuse_same_file
+
+    opened = open_bundle(bundle)
+    columns = parse_columns(words, opened.task)
+    if input != "-":
+        refuse_same_file(input, out)
+    source = _source(input, opened.task.inputs[0], progress)
+    roles, notes = choose_columns(source, opened.task, columns, opened.recipe.data.columns)
+    for note in (*source.notes, *notes):
+        progress.say(note)
+    from tunewright.predict.predictor import Predictor
+
+    stream = Stream(Predictor(opened), source, roles, **settings)
+    for name, kept in stream.renamed.items():
+        if name in source.columns:
+            progress.say(f"{source.name}: its column {name!r} is kept as {kept!r}, since the answers have a {name!r}.")
+    return stream
+
+
+def _source(input: str, text_column: str, progress: Progress) -> Source:
+    from tunewright.predict.source import open_file, open_stream
+
+    if input != "-":
+        return open_file(input, progress)
+    if sys.stdin is not None and sys.stdin.isatty():
+        progress.say("Reading standard input: type one text a line, and end with Ctrl-D.")
+    return open_stream(getattr(sys.stdin, "buffer", sys.stdin), text_column)
+
+
+def _tell(tally: Tally) -> None:
+    output.say(f"{tally.rows} rows in {tally.seconds:.1f} s ({tally.rows / max(tally.seconds, 1e-9):.0f} a second).")
+    if tally.abstained:
+        output.say(f"{tally.abstained} have a score too low for the bundle's policy (decision: abstain).")
+    if tally.truncated:
+        output.say(f"{tally.truncated} are longer than the model reads; truncated_tokens says by how much.")
+    if tally.problems:
+        output.say(f"{tally.problems} could not be answered (decision: error):")
+        for example in tally.examples[:3]:
+            output.say(f"  {example}")
+        if tally.problems > 3:
+            output.say("  …")

@@ -1,0 +1,216 @@
+"""Files in and out: every row of a source is answered and written, in order, at constant memory."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.contracts import Row
+from tunewright.core.errors import DataError, UsageError
+from tunewright.core.files import writing
+from tunewright.core.progress import Progress, Silent
+from tunewright.core.types import Example, Prediction, Span, label_names
+from tunewright.predict import sink
+from tunewright.predict.infer import CHUNK
+from tunewright.predict.predictor import Predictor
+from tunewright.predict.source import Source
+
+CHUNK_CHARACTERS = 4_000_000  # of the rows in memory at a time, whatever their number
+DIGITS = 6  # of a score in a file
+SHOWN_PROBLEMS = 10
+
+
+@dataclass
+class Tally:
+    """What became of the rows. examples: the first rows that could not be answered, as "file:line: reason"."""
+
+    rows: int = 0
+    problems: int = 0
+    abstained: int = 0
+    truncated: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the summary of `predict --json`."""
+        return {
+            "rows": self.rows,
+            "labels": dict(self.labels.most_common()),
+            "abstained": self.abstained,
+            "truncated": self.truncated,
+            "problems": self.problems,
+            "problem_examples": self.examples,
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": round(self.rows / self.seconds, 1) if self.seconds else None,
+        }
+
+
+class Stream:
+    """One pass of a source's rows through a predictor.
+
+    columns: role → column of the task's inputs; all_scores: add every label's probability; strict: stop at the first
+    row that cannot be answered (DataError) instead of giving it an `error`.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        source: Source,
+        columns: Mapping[str, str],
+        *,
+        all_scores: bool = False,
+        strict: bool = False,
+    ) -> None:
+        self.tally = Tally()
+        self._predictor = predictor
+        self._source = source
+        self._columns = dict(columns)
+        self._strict = strict
+        scores = ("scores",) if all_scores else ()
+        self._added = (predictor.bundle.task.target, "score", "decision", "truncated_tokens", *scores, "error")
+        self.renamed = _renamed(source.columns, self._added)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table of the answers: the input's, then what is added."""
+        return [*(self.renamed.get(name, name) for name in self._source.columns), *self._added]
+
+    def rows(self, progress: Progress | None = None) -> Iterator[dict[str, Any]]:
+        """Every row with its answer, in order. Raises DataError at the end when not a single row could be answered."""
+        started = time.monotonic()
+        with (progress or Silent()).task("Predicting", self._source.total) as step:
+            for chunk in _chunks(self._source.read()):
+                yield from self._answered(chunk)
+                self.tally.seconds = time.monotonic() - started
+                step(len(chunk))
+        if self.tally.rows and self.tally.problems == self.tally.rows:
+            raise DataError(f"None of the {self.tally.rows} rows can be answered. The first one, {self.tally.examples[0]}.")
+
+    def _answered(self, chunk: Sequence[Row]) -> Iterator[dict[str, Any]]:
+        problems = [self._problem(row) for row in chunk]
+        good = [self._example(row) for row, problem in zip(chunk, problems, strict=True) if not problem]
+        predictions = self._predictor.predictions(good)
+        for row, problem in zip(chunk, problems, strict=True):
+            self.tally.rows += 1
+            added = self._failed(row, problem) if problem else self._said(next(predictions)[1])
+            yield {**{self.renamed.get(name, name): value for name, value in row.values.items()}, **added}
+
+    def _problem(self, row: Row) -> str:
+        """Why a row cannot be answered, or ""."""
+        if row.problem:
+            return row.problem
+        for column in self._columns.values():
+            if column not in row.values:
+                return f"no column {column!r}"
+            value = row.values[column]
+            if value is None or value != value or not str(value).strip():
+                return f"column {column!r} is empty"
+            if isinstance(value, str) and not _is_unicode(value):
+                return f"garbled: column {column!r} holds characters that are no Unicode text"
+        return ""
+
+    def _example(self, row: Row) -> Example:
+        return Example(self._source.place(row), {role: row.values[column] for role, column in self._columns.items()})
+
+    def _failed(self, row: Row, problem: str) -> dict[str, Any]:
+        message = f"{self._source.place(row)}: {problem}"
+        if self._strict:
+            raise DataError(f"{message}. Mend the row, or leave out --strict to go on without it.")
+        self.tally.problems += 1
+        if len(self.tally.examples) < SHOWN_PROBLEMS:
+            self.tally.examples.append(message)
+        return {**dict.fromkeys(self._added), "decision": "error", "error": message}
+
+    def _said(self, prediction: Prediction) -> dict[str, Any]:
+        self.tally.labels.update(label_names(prediction.value))
+        self.tally.abstained += prediction.decision == "abstain"
+        self.tally.truncated += prediction.truncated_tokens > 0
+        target = self._added[0]
+        said = {
+            target: answer(prediction.value),
+            "score": round(prediction.score, DIGITS),
+            "decision": prediction.decision,
+            "truncated_tokens": prediction.truncated_tokens,
+        }
+        if "scores" in self._added:
+            said["scores"] = {label: round(score, DIGITS) for label, score in prediction.scores.items()}
+        return said
+
+
+def write(stream: Stream, out: Path | str | None, progress: Progress | None = None) -> Tally:
+    """Write every row's answer to the file `out` (.jsonl, .csv, .tsv), or as JSON lines to standard output.
+
+    A file is whole or not there. Raises UsageError for another ending, MachineError when it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        if out is None:
+            put, done = sink.writer(sys.stdout, ".jsonl", stream.columns), sys.stdout.flush
+        else:
+            suffix = sink.ending(out)
+            path = stack.enter_context(writing(out))
+            file = stack.enter_context(open(path, "w", encoding="utf-8", errors="backslashreplace", newline=""))
+            put, done = sink.writer(file, suffix, stream.columns), file.flush
+        _write_all(stream.rows(progress), put)
+        done()
+    return stream.tally
+
+
+def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]], None]) -> None:
+    for row in rows:
+        put(row)
+
+
+def answer(value: Any) -> Any:
+    """A prediction's value as plain data: several labels or spans become a list."""
+    if isinstance(value, tuple):
+        return [dataclasses.asdict(part) if isinstance(part, Span) else part for part in value]
+    return value
+
+
+def refuse_same_file(source: Path | str, out: Path | str | None) -> None:
+    """Raise UsageError when the answers would take the place of the input."""
+    if out is not None and Path(out).exists() and Path(source).exists() and Path(out).samefile(source):
+        raise UsageError(f"--out {out} is the input itself. Choose another name, so that nothing is lost.")
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Rows by the chunk: at most CHUNK, and no more after CHUNK_CHARACTERS."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += sum(len(value) for value in row.values.values() if isinstance(value, str))
+        if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _renamed(columns: Sequence[str], added: Sequence[str]) -> dict[str, str]:
+    """Input column → the name it is kept under, for those whose own name an answer needs."""
+    taken = {*columns, *added}
+    found = {}
+    for name in added:
+        kept = f"input_{name}"
+        while kept in taken:
+            kept = f"input_{kept}"
+        found[name] = kept
+        taken.add(kept)
+    return found
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

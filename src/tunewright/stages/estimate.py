@@ -1,0 +1,347 @@
+"""Estimate what a run will take: train a few typical steps on this machine, and reckon from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core import catalog
+from tunewright.core.progress import Silent, Step
+from tunewright.core.recipe import replace
+from tunewright.core.types import Example
+from tunewright.data.dataset import Dataset, Split
+from tunewright.stages.assemble import Plan
+from tunewright.stages.embed import Embedder
+from tunewright.stages.fit import PROBE_ROWS, train_model
+from tunewright.stages.judge import BASELINE_ROWS
+from tunewright.training.batching import steps_of_epoch
+from tunewright.training.checkpoint import KEEP
+from tunewright.training.encoded import EncodedSplit, write_encoded
+from tunewright.training.loop import CHECKPOINT_SECONDS, peak_memory_mb
+from tunewright.training.precision import choose_device, choose_threads, threads
+
+ROWS = 4096  # training rows that are tokenized to know the lengths
+STEPS = 8  # steps that are trained, twice: from the shortest over all lengths to the longest
+SECONDS = 40.0  # spent on training steps at most
+EMBEDDED_TOKENS, EMBEDDED_ROWS = 40_000, 1000  # what the frozen backbone is timed on, at most
+MIB = 1 << 20
+# What `train` does around the loop: the network is opened for training, embedding (before training and after), judging
+# validation and test, and by transformers; validation and test go through it for calibration, judgement, certificate.
+OPENED, VALIDATION_PASSES, TEST_PASSES = 6, 3, 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to take on this machine, as it is loaded now.
+
+    seconds: to the verdict, when no early stop ends training sooner; parts: what they are made of; memory_mb: the
+    process's largest, in MiB; disk_mb: the run's folder, in MiB; steps: optimizer steps.
+    """
+
+    seconds: float
+    memory_mb: float
+    disk_mb: float
+    steps: int
+    precision: str
+    device: str
+    parts: dict[str, float]
+
+
+def estimate(plan: Plan, dataset: Dataset, folder: Path, *, preparing: float = 0.0) -> Estimate:
+    """Measure in `folder`, and reckon. preparing: seconds that reading and checking the data took.
+
+    The random state is as before afterwards, and nothing outside `folder` is written.
+    """
+    device = choose_device(plan.recipe.train.device)
+    with threads(choose_threads(plan.recipe.train.threads)), _random_state():
+        lengths = _lengths(plan, dataset, folder)
+        trained = _train(plan, dataset, lengths, folder, device)
+        frozen = _embed(trained.plan, dataset, lengths, device)
+    steps, training = _training(plan, dataset, lengths, trained)
+    parts = {"data": preparing, "tokenizing": lengths.seconds * sum(map(len, dataset.splits.values())) / lengths.rows}
+    parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
+    saves = steps / _steps_an_evaluation(plan, dataset, lengths) + training / CHECKPOINT_SECONDS
+    parts["saving"] = trained.watch.saving * (saves + 1)
+    memory = peak_memory_mb() + _growth(plan, dataset, lengths, frozen) / MIB
+    disk = trained.disk + sum(file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file())
+    return Estimate(
+        seconds=sum(parts.values()), memory_mb=memory, disk_mb=disk / MIB, steps=steps,
+        precision=trained.plan.recipe.train.precision, device=device, parts=parts,
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- measuring
+
+
+@dataclass(frozen=True)
+class _Lengths:
+    """Windows of rows from all over the training split. seconds: to tokenize them; bytes: that a row's windows hold."""
+
+    windows: EncodedSplit
+    places: np.ndarray  # (rows,) their numbers in the split
+    seconds: float
+    bytes: float
+
+    @property
+    def rows(self) -> int:
+        return len(self.places)
+
+    @property
+    def tokens_a_row(self) -> float:
+        return float(self.windows.lengths.sum()) / self.rows
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What training a few steps showed."""
+
+    plan: Plan  # with the measured precision
+    watch: _Stopwatch
+    steps: list[np.ndarray]  # of an epoch over the sample: window indices
+    lengths: np.ndarray  # of the sample's windows
+    disk: int  # bytes that checkpoints and the bundle take
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """What the frozen backbone and the baselines cost."""
+
+    opening: float  # seconds to open the network
+    token: float  # seconds a token takes through it
+    baselines: dict[str, float]  # name → seconds beside embedding, for `rows` training rows
+    embedding: bool  # whether a baseline asked for features
+    rows: int
+    width: int
+
+
+def _lengths(plan: Plan, dataset: Dataset, folder: Path) -> _Lengths:
+    split = dataset.splits["train"]
+    places = spread(len(split), ROWS)
+    examples = split.take(places)
+    started = time.perf_counter()
+    windows = plan.recipe.task.encode(examples, plan.processor, dataset.labels)
+    seconds = time.perf_counter() - started
+    tracemalloc.start()
+    kept = plan.recipe.task.encode(examples[:64], plan.processor, dataset.labels)
+    held = tracemalloc.get_traced_memory()[0] / min(64, len(examples))
+    tracemalloc.stop()
+    del kept
+    encoded = write_encoded(windows, folder / "lengths", plan.processor.pad_id)
+    return _Lengths(encoded, places, seconds, held)
+
+
+def _train(plan: Plan, dataset: Dataset, lengths: _Lengths, folder: Path, device: str) -> _Trained:
+    """Train on the rows of a few typical steps by the very code that trains in earnest, with a stopwatch on it."""
+    batch, seed = plan.recipe.train.batch_size, plan.recipe.seed
+    steps = sorted(steps_of_epoch(lengths.windows.lengths, batch, seed, 0), key=lambda step: _size(step, lengths))
+    chosen = [steps[place] for place in spread(len(steps), STEPS)]
+    rows = lengths.places[np.unique(lengths.windows.examples[np.concatenate(chosen)])]
+    sample = _sample(dataset, {"train": rows, "validation": spread(len(dataset.splits["validation"]), len(rows)),
+                               "test": np.zeros(1, dtype=np.int64)})  # fmt: skip
+    short = {"train.epochs": 2.0, "train.evaluate_every": 2.0, "train.early_stopping": None, "trackers": ()}
+    short_plan = dataclasses.replace(plan, recipe=replace(plan.recipe, **short))
+    watch, decided = _Stopwatch(), [short_plan]
+    try:
+        train_model(
+            short_plan, sample, folder / "run", embedder=Embedder(short_plan, device, Silent()), device=device,
+            resume=False, decided={}, progress=watch, on_plan=decided.append,
+        )  # fmt: skip
+    except _Enough:
+        pass
+    from tunewright.training.encoded import open_encoded
+
+    windows = open_encoded(folder / "run" / "encoded")
+    epochs = [steps_of_epoch(windows.lengths, batch, seed, epoch) for epoch in (0, 1)]
+    disk = _disk(folder / "run" / "checkpoints")
+    return _Trained(decided[-1], watch, [step for epoch in epochs for step in epoch], windows.lengths, disk)
+
+
+def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Frozen:
+    """Time the frozen backbone, then every baseline on the features."""
+    rows = int(np.clip(EMBEDDED_TOKENS / lengths.tokens_a_row, 32, EMBEDDED_ROWS))
+    train, validation = (dataset.splits[name].take(spread(len(dataset.splits[name]), rows)) for name in ("train", "validation"))
+    embedder = Embedder(plan, device, Silent())
+    embedder.precision = plan.recipe.train.precision
+    opening = _seconds(lambda: embedder(train[:1]))
+    token = _seconds(lambda: embedder(train)) / (len(train) * lengths.tokens_a_row)
+    width = embedder(train[:1]).shape[1]
+    embedder(validation)
+    asked: list[int] = []
+
+    def embed(examples: Sequence[Example]) -> np.ndarray:
+        asked.append(len(examples))
+        return embedder(examples)
+
+    unlabelled = [Example(id=example.id, inputs=example.inputs) for example in validation]
+    baselines = {
+        catalog.name_of(baseline): _seconds(
+            lambda baseline=baseline: baseline.predict(
+                plan.recipe.task, train, validation, unlabelled, dataset.labels, embed, plan.recipe.seed
+            )
+        )
+        for baseline in plan.recipe.evaluate.baselines
+    }
+    return _Frozen(opening, token, baselines, bool(asked), len(train), width)
+
+
+# --------------------------------------------------------------------------------------------------- reckoning
+
+
+def _training(plan: Plan, dataset: Dataset, lengths: _Lengths, trained: _Trained) -> tuple[int, float]:
+    """Steps of the whole training, and their seconds: those measured, at the lengths of all rows."""
+    times = np.array(trained.watch.steps)
+    sizes = np.array([_padded(step, trained.lengths) for step in trained.steps[: len(times)]])
+    warm = min(2, len(times) - 1)  # the first steps also make room for gradients and the optimizer's state
+    settings, windows = plan.recipe.train, lengths.windows
+    all_windows = len(windows) * len(dataset.splits["train"]) / lengths.rows
+    steps = max(1, round(settings.epochs * all_windows / settings.batch_size))
+    population = steps_of_epoch(windows.lengths, settings.batch_size, plan.recipe.seed, 0)
+    typical = float(np.mean([_padded(step, windows.lengths) for step in population]))
+    fixed, token = _line(sizes[warm:], times[warm:])
+    return steps, steps * (fixed + token * typical)
+
+
+def _line(sizes: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:
+    """(seconds a step, seconds a token) through the measurements; through zero where noise would turn one negative."""
+    if len(np.unique(sizes)) > 2:
+        token, fixed = np.polyfit(sizes, seconds, 1)
+        if token > 0 and fixed > 0:
+            return float(fixed), float(token)
+    return 0.0, float(seconds.sum() / sizes.sum())
+
+
+def _around(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) -> dict[str, float]:
+    """Seconds of everything that the network does without learning, and of the baselines."""
+    rows = {name: len(split) for name, split in dataset.splits.items()}
+    forward = frozen.token * lengths.tokens_a_row
+    settings = plan.recipe.train
+    probe = settings.start == "probe" and plan.recipe.task.probe
+    fitted = min(rows["train"], BASELINE_ROWS)
+    embedded = max(min(rows["train"], PROBE_ROWS) * probe, fitted * frozen.embedding)
+    embedded += rows["validation"] + rows["test"] * frozen.embedding
+    evaluations = 1 + settings.epochs / settings.evaluate_every
+    return {
+        "embedding": forward * embedded + frozen.opening * OPENED,
+        "evaluation": forward * (rows["validation"] * (evaluations + VALIDATION_PASSES) + rows["test"] * TEST_PASSES),
+        "baselines": sum(frozen.baselines.values()) * fitted / frozen.rows,
+    }
+
+
+def _growth(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) -> float:
+    """Bytes that grow with the rows, and so were smaller while measuring: features, and windows being judged."""
+    rows = {name: len(split) for name, split in dataset.splits.items()}
+    embedded = min(rows["train"], BASELINE_ROWS) + rows["validation"] + rows["test"]
+    return embedded * frozen.width * 4 * 2 + (rows["validation"] + rows["test"]) * lengths.bytes
+
+
+def _steps_an_evaluation(plan: Plan, dataset: Dataset, lengths: _Lengths) -> float:
+    windows = len(lengths.windows) * len(dataset.splits["train"]) / lengths.rows
+    return max(1.0, plan.recipe.train.evaluate_every * windows / plan.recipe.train.batch_size)
+
+
+def _disk(checkpoints: Path) -> int:
+    """Bytes of the best weights twice (they go into the bundle too) and of the checkpoints that are kept at once."""
+    sizes = {entry.name: sum(file.stat().st_size for file in entry.rglob("*")) for entry in checkpoints.iterdir()}
+    best = sizes.pop("best", 0)
+    return 2 * best + (KEEP + 1) * max(sizes.values(), default=3 * best)
+
+
+def _padded(step: np.ndarray, lengths: np.ndarray) -> int:
+    return len(step) * int(lengths[step].max())
+
+
+def _size(step: np.ndarray, lengths: _Lengths) -> int:
+    return _padded(step, lengths.windows.lengths)
+
+
+# -------------------------------------------------------------------------------------------------------- tools
+
+
+def spread(size: int, most: int) -> np.ndarray:
+    """At most `most` numbers below `size`, evenly apart, the first and the last among them."""
+    return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(np.int64))
+
+
+class _Enough(Exception):
+    """The steps measured so far must do."""
+
+
+@dataclass
+class _Stopwatch:
+    """Progress that notes when training steps end, and how long saving takes after the last evaluation."""
+
+    steps: list[float] = field(default_factory=list)  # seconds of each training step
+    saving: float = 0.0
+    said: float = 0.0
+
+    @contextmanager
+    def task(self, title: str, total: int | None = None) -> Iterator[Step]:
+        """See Progress.task."""
+        if title != "Training":
+            yield lambda count: None
+            return
+        started = last = time.perf_counter()
+
+        def step(count: int) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            if count:
+                self.steps.append(now - last)
+            last = now
+            if now - started > SECONDS and len(self.steps) >= 4:
+                raise _Enough
+
+        yield step
+        self.saving = time.perf_counter() - self.said
+
+    def say(self, message: str) -> None:
+        """See Progress.say."""
+        self.said = time.perf_counter()
+
+
+class _Sample:
+    """Some rows of a split, as a split."""
+
+    def __init__(self, split: Split, places: np.ndarray) -> None:
+        self.name, self._split, self._places = split.name, split, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self.examples())
+
+    def examples(self, start: int = 0, stop: int | None = None) -> list[Example]:
+        """See Split.examples."""
+        return self._split.take(self._places[start:stop])
+
+
+def _sample(dataset: Dataset, places: dict[str, np.ndarray]) -> Any:
+    """The data set with these rows only; labels, roles and folder stay."""
+    import copy
+
+    sample = copy.copy(dataset)
+    sample.splits = {name: _Sample(dataset.splits[name], rows) for name, rows in places.items()}
+    return sample
+
+
+@contextmanager
+def _random_state() -> Iterator[None]:
+    import torch
+
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        yield
+
+
+def _seconds(action: Any) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started

@@ -1,0 +1,323 @@
+"""Look at data and write a complete recipe for it: what was seen decides what is written, and is said."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Reader, Row
+from tunewright.core.errors import DataError, MachineError, UsageError, listing
+from tunewright.core.files import write_text
+from tunewright.core.progress import Progress, Silent
+from tunewright.core.recipe import Recipe, replace, to_mapping
+from tunewright.core.recipe_file import changed, from_mapping, to_yaml
+from tunewright.data import sources
+from tunewright.data.dataset import Dataset
+from tunewright.data.gather import sample_rows
+from tunewright.data.guess import guess_columns, guess_task
+from tunewright.data.language import NAMES
+from tunewright.data.prepare import SPLITS, prepare
+from tunewright.models.locate import choose, locate
+from tunewright.models.processor import Processor, token_limit
+from tunewright.stages.assemble import IMBALANCE
+
+LARGE = 64 << 20  # bytes; of a longer file only the first rows are looked at
+FIRST = 200_000  # rows, of a large file
+TEXTS = 2000  # whose length is measured, from all over the training rows
+SHOWN = 8  # labels that are named with their counts
+BESIDE = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  # usual names of such files
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What data looks like, and the recipe for it.
+
+    recipe: complete, with absolute paths; reasons: recipe key → why it has its value; rows: split → rows; labels:
+    label → rows, the most frequent first; columns: role → column; lengths: {"characters" | "tokens": {"median", "p95",
+    "longest"}}; notes: what was seen, in sentences.
+    """
+
+    recipe: Recipe
+    reasons: Mapping[str, str]
+    rows: Mapping[str, int]
+    labels: Mapping[str, int]
+    columns: Mapping[str, str]
+    language: str
+    lengths: Mapping[str, Mapping[str, int]]
+    notes: Sequence[str]
+
+
+def look(
+    train: str,
+    *,
+    validation: str | None = None,
+    test: str | None = None,
+    task: str | None = None,
+    changes: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Seen:
+    """Look at the sources as `train` would, and decide on a recipe.
+
+    task: its name, where it is not to be guessed; changes: "key.path=value" that the recipe is to say.
+    Raises the errors that training would raise: DataError, LabelError, RecipeError, ModelError.
+    """
+    progress = progress or Silent()
+    reasons: dict[str, str] = {}
+    try:
+        recipe = _first_recipe({"train": train, "validation": validation, "test": test}, task, changes, reasons)
+        with tempfile.TemporaryDirectory(prefix="tunewright-") as folder:
+            dataset, bounded = _prepared(recipe, Path(folder), progress)
+            recipe = _with_backbone(_with_columns(recipe, dataset, reasons), dataset, reasons)
+            return _describe(recipe, reasons, dataset, bounded)
+    except DataError as error:
+        if "data.columns" in str(error):
+            raise type(error)(f"{error} For `init`: --set data.columns.label=NAME, or .text=NAME.") from error
+        raise
+
+
+def write(seen: Seen, path: Path, *, force: bool = False) -> None:
+    """Write the recipe to `path`, atomically, with what was seen at its head.
+
+    Data in the recipe's folder or below is named relative to it, so that both can be moved together.
+    """
+    refuse_taken(path, force=force)
+    folder = Path(os.path.abspath(path.parent))
+    data = seen.recipe.data
+    named = {f"data.{name}": _relative(getattr(data, name), folder) for name in SPLITS}
+    head = [
+        "A recipe for Tunewright, written by `tunewright init` after a look at the data:",
+        *(f"  {note}" for note in seen.notes),
+        "Every key has its default and the reason for it; change what you like.",
+        f"Next: tunewright check {path.name}, then tunewright train {path.name}",
+        "",
+    ]
+    write_text(path, to_yaml(replace(seen.recipe, **named), head, seen.reasons))
+
+
+def refuse_taken(path: Path, *, force: bool = False) -> None:
+    """Raise UsageError when `path` cannot be a new recipe's."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name the recipe's file, as --out {path / 'recipe.yaml'}.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already and was left as it is. Choose another --out, or replace it by --force.")
+
+
+# ------------------------------------------------------------------------------------------------ parts, in order
+
+
+def _first_recipe(
+    given: Mapping[str, str | None], task: str | None, changes: Sequence[str], reasons: dict[str, str]
+) -> Recipe:
+    """The recipe that names sources and task; everything else as by default, or as `changes` say."""
+    recipe = changed(from_mapping({"task": task or "text_classification", "data": dict(given)}), changes)
+    reader, described = sources.open_source(recipe.data.train, recipe.data.reader)
+    found = {name: described.get("splits", {}).get(name) for name in SPLITS[1:]}
+    beside = {f"data.{name}": source for name, source in found.items() if source and not getattr(recipe.data, name)}
+    reasons.update(dict.fromkeys(beside, "stands beside the training rows"))
+    recipe = replace(recipe, **beside)
+    if task or any(change.partition("=")[0].strip() == "task" for change in changes):
+        return recipe
+    rows = sample_rows(recipe.data.train, reader)
+    guessed = guess_task(rows, recipe.data.columns.get(recipe.task.target))
+    reasons["task"] = guessed.reason
+    settings = {"name": guessed.name, **guessed.settings}
+    return changed(from_mapping({**to_mapping(recipe), "task": settings}), changes)
+
+
+def _prepared(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Dataset, bool]:
+    """The data as training would see it; of large files the first rows, unless these alone would be refused."""
+    given = [getattr(recipe.data, name) for name in SPLITS]
+    if any(source and os.path.isfile(source) and os.path.getsize(source) > LARGE for source in given):
+        try:
+            return prepare(replace(recipe, **{"data.reader": _First(recipe.data.reader)}), folder / "first", progress), True
+        except DataError:
+            progress.say(f"The first {FIRST:,} rows do not show enough: reading all of them.")
+    return prepare(recipe, folder / "all", progress), False
+
+
+@dataclass(frozen=True)
+class _First(Reader):
+    """The first rows of what another reader reads."""
+
+    inner: Reader | str
+    most: int = FIRST
+
+    def recognises(self, source: str) -> bool:
+        """See Reader.recognises."""
+        return sources.open_source(source, self.inner)[0].recognises(source)
+
+    def read(self, source: str) -> Iterator[Row]:
+        """See Reader.read."""
+        return islice(sources.open_source(source, self.inner)[0].read(source), self.most)
+
+    def describe(self, source: str) -> dict[str, Any]:
+        """See Reader.describe."""
+        return sources.open_source(source, self.inner)[1]
+
+
+def _with_columns(recipe: Recipe, dataset: Dataset, reasons: dict[str, str]) -> Recipe:
+    if recipe.data.columns:
+        return replace(recipe, **{"data.columns": dict(dataset.roles)})
+    reader, _ = sources.open_source(recipe.data.train, recipe.data.reader)
+    guessed = guess_columns(sample_rows(recipe.data.train, reader), recipe.task, source=recipe.data.train)
+    reasons["data.columns"] = "; ".join(guessed.reasons) or "the columns are named so"
+    return replace(recipe, **{"data.columns": dict(guessed.of)})
+
+
+def _with_backbone(recipe: Recipe, dataset: Dataset, reasons: dict[str, str]) -> Recipe:
+    if recipe.model.backbone != "auto":
+        return recipe
+    name, why = choose(dataset.language)
+    reasons["model.backbone"] = why.removeprefix(f"{name}: ").rstrip(".")
+    return replace(recipe, **{"model.backbone": name})
+
+
+def _describe(recipe: Recipe, reasons: Mapping[str, str], dataset: Dataset, bounded: bool) -> Seen:
+    labels: dict[str, int] = dict.fromkeys(dataset.labels, 0)
+    for counts in dataset.described["labels"].values():
+        for label, count in counts.items():
+            labels[label] = labels.get(label, 0) + count
+    labels = dict(sorted(labels.items(), key=lambda item: -item[1]))
+    lengths = _lengths(recipe, dataset)
+    notes = [
+        *_about_sources(recipe, dataset, bounded),
+        _about_task(recipe, reasons),
+        _about_columns(recipe, dataset, reasons),
+        *_about_labels(dataset, labels),
+        _about_language(recipe, dataset, reasons),
+        _about_lengths(recipe, lengths),
+        *_about_splits(recipe, dataset),
+        *_about_losses(dataset),
+        *_about_files_beside(recipe),
+    ]
+    rows = {name: len(split) for name, split in dataset.splits.items()}
+    return Seen(recipe, reasons, rows, labels, recipe.data.columns, dataset.language, lengths, notes)
+
+
+def _lengths(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
+    """How long the training texts are; in tokens only where the backbone is there to count them."""
+    split = dataset.splits["train"]
+    places = np.unique(np.linspace(0, len(split) - 1, min(TEXTS, len(split))).astype(np.int64))
+    texts = [" ".join(map(str, example.inputs.values())) for example in split.take(places)]
+    found = {"characters": _spread([len(text) for text in texts])}
+    try:
+        settings = recipe.model
+        located = locate(
+            settings.backbone, pickled_weights=settings.pickled_weights, remote_code=settings.remote_code
+        )
+    except MachineError:
+        return found  # its package is not installed, which the line on the backbone says
+    processor = Processor.load(located.folder, max_tokens=token_limit(located.folder), prefix=located.facts.prefix)
+    found["tokens"] = {**_spread(processor.lengths(texts)), "limit": processor.max_tokens}
+    return found
+
+
+def _spread(lengths: Any) -> dict[str, int]:
+    median, p95, longest = np.quantile(lengths, [0.5, 0.95, 1.0], method="higher")
+    return {"median": int(median), "p95": int(p95), "longest": int(longest)}
+
+
+# -------------------------------------------------------------------------------------------- what is said of it
+
+
+def _about_sources(recipe: Recipe, dataset: Dataset, bounded: bool) -> Iterator[str]:
+    for name, source in dataset.described["sources"].items():
+        facts = dataset.described["readers"][name]
+        reader = sources.open_source(source, recipe.data.reader)[0]
+        told = [str(facts["encoding"])] if facts.get("encoding") else []
+        told += [f"delimiter {facts['delimiter']!r}"] if facts.get("delimiter") else []
+        told += ["no header line"] if facts.get("header") is False else []
+        read = dataset.ledger["rows"][name]["read"]
+        yield f"{_short(source)}: {read:,} rows for {name} ({', '.join([catalog.name_of(reader), *told])})."
+        if bounded and read >= FIRST:
+            yield f"Only the first {FIRST:,} rows of {_short(source)} were looked at, as it is large."
+
+
+def _about_task(recipe: Recipe, reasons: Mapping[str, str]) -> str:
+    several = ", multi_label: a text can have several labels" if getattr(recipe.task, "multi_label", False) else ""
+    why = f" ({reasons['task']})" if "task" in reasons else ""
+    return f"Task: {catalog.name_of(recipe.task)}{several}{why}."
+
+
+def _about_columns(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str]) -> str:
+    used = recipe.data.columns
+    others = [name for name in dataset.splits["train"].columns if name not in used.values()]
+    told = ", ".join(f"{role} from {column!r}" for role, column in used.items())
+    why = f" ({reasons['data.columns']})" if "data.columns" in reasons else ""
+    return f"Columns: {told}{why}." + (f" Not learned from: {listing(map(repr, others), 6)}." if others else "")
+
+
+def _about_labels(dataset: Dataset, labels: Mapping[str, int]) -> Iterator[str]:
+    if not labels:
+        return
+    top = [f"{label} {count:,}" for label, count in islice(labels.items(), SHOWN)]
+    more = f", and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+    yield f"Labels: {len(labels)} ({', '.join(top)}{more})."
+    learned = dataset.described["labels"].get("train", {})
+    least, most = min(learned, key=learned.__getitem__), max(learned, key=learned.__getitem__)
+    ratio = learned[most] / learned[least]
+    told = f"Balance: in train, {most!r} has {ratio:.1f} times the rows of {least!r} ({learned[most]:,} and {learned[least]:,})"
+    advice = "; so classes are weighed, and macro_f1 decides instead of accuracy" if ratio > IMBALANCE else ""
+    yield f"{told}{advice}."
+
+
+def _about_language(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str]) -> str:
+    shares = dataset.described.get("languages", {})
+    told = ", ".join(f"{NAMES.get(code, code)} {share:.0%}" for code, share in islice(shares.items(), 3)) or "unknown"
+    why = f" ({reasons['model.backbone']})" if "model.backbone" in reasons else ""
+    return f"Language: {told}. Backbone: {recipe.model.backbone}{why}."
+
+
+def _about_lengths(recipe: Recipe, lengths: Mapping[str, Mapping[str, int]]) -> str:
+    told = [f"{found['median']:,} {unit} (longest {found['longest']:,})" for unit, found in lengths.items()]
+    tokens = lengths.get("tokens", {})
+    long = ""
+    if tokens and tokens["longest"] > tokens["limit"]:
+        how = {"split": "read in windows that are joined again", "truncate": "cut off", "refuse": "refused"}
+        long = f" Texts over {tokens['limit']} tokens are {how[recipe.data.overflow]} (data.overflow: {recipe.data.overflow})."
+    return f"Length: half of the texts have at most {', or '.join(told)}.{long}"
+
+
+def _about_splits(recipe: Recipe, dataset: Dataset) -> Iterator[str]:
+    for name in SPLITS[1:]:
+        if name not in dataset.described["sources"]:
+            share = getattr(recipe.data.split, f"{name}_share")
+            how = {"stratified": "each label in its share", "random": "at random"}.get(recipe.data.split.by, "as data.split says")
+            sealed = "; sealed until the verdict" if name == "test" else ""
+            yield f"No {name} file: {len(dataset.splits[name]):,} rows ({share:.0%}) are split off train, {how}{sealed}."
+
+
+def _about_losses(dataset: Dataset) -> Iterator[str]:
+    for name, counts in dataset.ledger["rows"].items():
+        reasons = ", ".join(f"{kind} {count:,}" for kind, count in counts["reasons"].items() if count)
+        if reasons:
+            yield f"Left out of {name}: {reasons}. `tunewright check` shows which."
+
+
+def _about_files_beside(recipe: Recipe) -> Iterator[str]:
+    """Files that look like the other splits and were not named."""
+    train = Path(recipe.data.train)
+    for name, words in BESIDE.items():
+        found = [train.with_name(word + train.suffix) for word in words if train.suffix]
+        near = next((path for path in found if path.is_file() and path != train), None)
+        if near and not getattr(recipe.data, name):
+            yield f"{near.name} stands beside {train.name} and is not used: --{name} {near.name} would use it."
+
+
+def _short(source: str) -> str:
+    return Path(source).name if os.path.exists(source) else source
+
+
+def _relative(source: str | None, folder: Path) -> str | None:
+    if source is None or not os.path.exists(source):
+        return source  # a hub id
+    path = Path(os.path.abspath(source))
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) and path != folder else str(path)

@@ -1,0 +1,176 @@
+"""Baselines learn what can be learned without tuning, and never see the test labels."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+from tunewright.core import catalog
+from tunewright.core.linear import fit_linear
+from tunewright.core.types import Example
+
+TASK = catalog.create("tasks", "text_classification")
+SEVERAL = catalog.create("tasks", {"name": "text_classification", "multi_label": True})
+NAMES = ("majority", "tfidf", "linear_probe")
+
+
+def examples(texts, labels):
+    return [
+        Example(f"row {row}", {"text": text}, label)
+        for row, (text, label) in enumerate(zip(texts, labels, strict=True))
+    ]
+
+
+def unlabelled(rows):
+    return [Example(row.id, row.inputs) for row in rows]
+
+
+def embed(rows):
+    """Features that show whether a text praises, on very different scales."""
+    praise = np.array([sum(word in row.inputs["text"] for word in ("good", "fine", "好", "棒")) for row in rows], float)
+    return np.stack([praise * 100 + 7, 0.001 * np.cos(np.arange(len(rows))), np.full(len(rows), 3.0)], axis=1)
+
+
+def predict(name, train, validation, test, labels, task=TASK):
+    baseline = catalog.create("baselines", name)
+    return baseline.predict(task, train, validation, unlabelled(test), labels, embed, seed=13)
+
+
+ENGLISH = (
+    ["a good film", "fine and good", "good fun", "so bad", "a dull bore", "bad and dull"] * 3,
+    ["+"] * 3 + ["-"] * 3,
+)
+CHINESE = (["这家店很好", "真棒", "好吃又便宜", "太差了", "难吃", "又贵又差"] * 3, ["+"] * 3 + ["-"] * 3)
+
+
+@pytest.mark.parametrize(("texts", "labels"), [ENGLISH, CHINESE])
+@pytest.mark.parametrize("name", ["tfidf", "linear_probe"])
+def test_what_words_show_is_learned_in_english_and_chinese(name, texts, labels):
+    rows = examples(texts, labels * 3)
+    found = predict(name, rows, rows, rows, ("+", "-"))
+    assert [prediction.value for prediction in found] == labels * 3
+    assert all(sum(prediction.scores.values()) == pytest.approx(1) for prediction in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_baseline_says_the_same_when_it_is_run_again(name):
+    rows = examples(ENGLISH[0], ENGLISH[1] * 3)
+    assert predict(name, rows, rows, rows, ("+", "-")) == predict(name, rows, rows, rows, ("+", "-"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_without_label_labels_without_rows_and_no_validation_are_no_problem(name):
+    rows = examples([*ENGLISH[0], "who knows"], [*ENGLISH[1] * 3, None])
+    found = predict(name, rows, [], rows[:2], ("+", "-", "never"))
+    assert len(found) == 2
+    assert all(prediction.scores["never"] < 1e-3 for prediction in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_label_only_is_always_answered(name):
+    rows = examples(["good", "bad", "fine"], ["+"] * 3)
+    assert {prediction.value for prediction in predict(name, rows, rows, rows, ("+",))} == {"+"}
+
+
+@pytest.mark.parametrize("texts", [["!!!", "?", "😀"], [chr(0x4E00 + row) for row in range(1200)]])
+def test_texts_without_words_or_without_any_word_in_common_are_no_problem_for_tfidf(texts):
+    rows = examples(texts, ["+", *["-"] * (len(texts) - 1)])
+    assert len(predict("tfidf", rows, rows[:3], rows[:3], ("+", "-"))) == 3
+
+
+def test_the_majority_gives_every_row_the_most_frequent_label_with_its_share():
+    rows = examples("abcde", ["+", "-", "-", "-", "o"])
+    found = predict("majority", rows, rows, rows, ("+", "-", "o"))
+    assert len(found) == 5
+    assert (found[0].value, found[0].score) == ("-", pytest.approx(0.6))
+    assert found[0].scores == pytest.approx({"+": 0.2, "-": 0.6, "o": 0.2})
+
+
+def test_the_majority_of_several_labels_is_the_constant_set_of_best_micro_f1():
+    rows = examples("abcdefghij", [("x", "y")] * 5 + [("x",)] * 4 + [("z",)])
+    found = predict("majority", rows, rows, rows, ("x", "y", "z"), SEVERAL)
+    assert found[0].value == ("x", "y")
+    assert found[0].scores == pytest.approx({"x": 0.9, "y": 0.5, "z": 0.1})
+
+
+@pytest.mark.parametrize("name", ["tfidf", "linear_probe"])
+def test_several_labels_a_row_get_thresholds_of_their_own(name):
+    rows = examples(["good 好", "good film", "dull"] * 8, [("praise",), ("praise",), ()] * 8)
+    found = predict(name, rows, rows, rows, ("praise",), SEVERAL)
+    assert [prediction.value for prediction in found] == [("praise",), ("praise",), ()] * 8
+
+
+# The linear fit they share with the trainer
+
+
+def cloud(rng, rows, labels, features=20):
+    gold = rng.integers(labels, size=rows)
+    centres = np.random.default_rng(99).normal(size=(labels, features))
+    return (centres[gold] * 0.6 + rng.normal(size=(rows, features))) * 10.0 ** np.linspace(-3, 3, features), gold
+
+
+@pytest.mark.parametrize("labels", [2, 6])
+@pytest.mark.parametrize("C", [0.01, 1.0])
+def test_the_fit_is_that_of_scikit_learn(labels, C):
+    rng = np.random.default_rng(0)
+    features, gold = cloud(rng, 600, labels)
+    unseen, unseen_gold = cloud(rng, 300, labels)
+    fit = fit_linear(features, gold, unseen, unseen_gold, labels=labels, path=(C,))
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    # Two labels: two symmetric rows of weights are penalised half as much as scikit-learn's single row.
+    theirs = LogisticRegression(C=C * (2 if labels == 2 else 1), max_iter=5000, tol=1e-8)
+    theirs.fit((features - mean) / scale, gold)
+    ours = np.exp(fit.logits(unseen) - fit.logits(unseen).max(axis=1, keepdims=True))
+    ours /= ours.sum(axis=1, keepdims=True)
+    assert np.abs(ours - theirs.predict_proba((unseen - mean) / scale)).max() < 0.02
+    assert fit.weight.shape == (labels, 20)
+    assert fit.weight.dtype == np.float32
+    assert fit.score == pytest.approx(theirs.score((unseen - mean) / scale, unseen_gold), abs=0.01)
+
+
+def test_the_fit_of_several_labels_is_one_logistic_regression_for_each():
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(500, 8))
+    gold = (features[:, :3] + rng.normal(size=(500, 3)) > [0.0, 1.0, -0.5]).astype(float)
+    fit = fit_linear(features, gold, features, gold, labels=3, path=(1.0,))
+    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
+    for label in range(3):
+        theirs = LogisticRegression(C=1.0, max_iter=5000).fit(scaled, gold[:, label])
+        assert (
+            np.abs(1 / (1 + np.exp(-fit.logits(features)[:, label])) - theirs.predict_proba(scaled)[:, 1]).max() < 0.02
+        )
+
+
+def test_sparse_features_give_the_same_fit_as_dense_ones_of_that_scale():
+    rng = np.random.default_rng(2)
+    features, gold = cloud(rng, 300, 3)
+    features = (features - features.mean(axis=0)) / features.std(axis=0)
+    dense, sparse = (
+        fit_linear(kind(features), gold, kind(features), gold, labels=3, path=(0.1,))
+        for kind in (np.asarray, csr_matrix)
+    )
+    assert np.abs(dense.weight - sparse.weight).max() < 0.01
+
+
+def test_the_penalty_is_chosen_on_validation():
+    rng = np.random.default_rng(3)
+    features, gold = cloud(rng, 60, 2, features=200)
+    unseen, unseen_gold = cloud(rng, 500, 2, features=200)
+    chosen = fit_linear(features, gold, unseen, unseen_gold, labels=2)
+    alone = [fit_linear(features, gold, unseen, unseen_gold, labels=2, path=(C,)).score for C in (0.001, 0.1, 10.0)]
+    assert chosen.score >= max(alone) - 0.01
+
+
+def test_a_label_without_training_rows_gets_no_weight_and_is_never_likely():
+    features, gold = cloud(np.random.default_rng(4), 100, 2)
+    fit = fit_linear(features, gold * 2, features, gold * 2, labels=4)
+    assert (fit.weight[[1, 3]] == 0).all()
+    assert set(fit.logits(features).argmax(axis=1)) == {0, 2}
+
+
+def test_a_feature_that_never_changes_gets_no_weight():
+    features, gold = cloud(np.random.default_rng(5), 200, 2)
+    features[:, 3] = 12345.678
+    fit = fit_linear(features, gold, features, gold, labels=2)
+    assert np.abs(fit.weight[:, 3]).max() < 1e-6
+    assert np.isfinite(fit.logits(features)).all()

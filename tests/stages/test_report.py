@@ -1,0 +1,481 @@
+"""Reports: complete in both languages, safe whatever the data holds, adding up in sight."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import report_fixture
+import yaml
+
+from tunewright.core.errors import MachineError, UsageError
+from tunewright.core.report import Report
+from tunewright.stages.report import (
+    errors_csv,
+    figures,
+    formats,
+    render_card,
+    render_html,
+    render_markdown,
+    texts,
+    untrusted,
+    views,
+    write_card,
+    write_reports,
+)
+
+KINDS = ("english", "chinese", "multi_label", "tiny", "hostile")
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+
+
+def report(kind: str, **changes) -> Report:
+    return Report({**getattr(report_fixture, kind)(), **changes})
+
+
+class Page(HTMLParser):
+    """A page's tags, attributes and text; checks that tags close in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags, self.attributes, self.text, self.open, self.ids = [], [], [], [], set()
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        self.ids |= {value for name, value in attrs if name == "id"}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def words(html: str) -> str:
+    return re.sub(r"\s+", " ", "".join(Page(html).text))
+
+
+# ------------------------------------------------------------------------------------------------------------ report
+
+
+def test_a_report_reads_the_same_after_it_was_saved(tmp_path):
+    made = report("tiny", extra={"accuracy": np.float32(0.5), "gone": float("nan"), "pair": (1, 2)})
+    made.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == Report.load(tmp_path) == made
+    assert made.get("extra") == {"accuracy": 0.5, "gone": None, "pair": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.pop("name"), "name is missing, and must be str"),
+        (lambda r: r["verdict"].pop("metric"), "verdict.metric is missing"),
+        (lambda r: r["results"].update(tuned=3), "results.tuned is int, and must be dict"),
+        (lambda r: r["verdict"].update(verdict="good"), "must be one of better, no_gain, worse"),
+        (lambda r: r["verdict"]["sentence"].pop("zh"), "verdict.sentence.zh is missing"),
+        (lambda r: r.update(schema=9), "schema 9, and this version reads schema 1"),
+    ],
+)
+def test_a_report_that_lacks_what_renderings_need_names_the_key(tmp_path, change, message):
+    content = report_fixture.tiny()
+    change(content)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        Report(content)
+    (tmp_path / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UsageError, match=re.escape(str(tmp_path / "report.json"))):
+        Report.load(tmp_path)
+
+
+def test_a_missing_or_broken_report_file_says_what_to_do(tmp_path):
+    with pytest.raises(UsageError, match=r"There is no report at .*report\.json: `tunewright train` writes one"):
+        Report.load(tmp_path)
+    (tmp_path / "report.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match="is no report: it is not JSON"):
+        Report.load(tmp_path)
+    (tmp_path / "report.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(UsageError, match="it must be a JSON object"):
+        Report.load(tmp_path)
+
+
+def test_the_language_is_the_chosen_one_else_that_of_the_data():
+    assert report("english").language == "en"
+    assert report("chinese").language == "zh"
+    assert report("chinese", report_language="en").language == "en"
+    assert report("english", report_language="auto").language == "en"
+
+
+# -------------------------------------------------------------------------------------------------------------- HTML
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_report_renders_as_well_formed_html_in_both_languages(kind, language):
+    page = Page(render_html(report(kind), language))
+    links = {value for _, name, value in page.attributes if name == "href"}
+    assert links <= {f"#{identifier}" for identifier in page.ids}
+    assert not [text for text in page.text if "Undefined" in text or text.strip() in ("None", "nan")]
+
+
+def test_the_page_loads_nothing_and_runs_only_its_own_script():
+    html = render_html(report("hostile"))
+    page = Page(html)
+    assert page.tags.count("script") == page.tags.count("style") == 1
+    assert not {"img", "link", "iframe", "object", "base", "form"} & set(page.tags)
+    assert not [name for _, name, _ in page.attributes if name.startswith("on") or name in ("src", "style", "srcset")]
+    policy = next(value for tag, name, value in page.attributes if name == "content" and "default-src" in value)
+    assert policy.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
+
+
+@pytest.mark.parametrize("kind", ["english", "hostile"])
+def test_the_policy_names_the_hashes_of_exactly_the_style_and_script_that_stand_in_the_page(kind):
+    import base64
+    import hashlib
+
+    html = render_html(report(kind))
+    for tag in ("style", "script"):
+        inside = re.search(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in html.replace("&#39;", "'")
+
+
+def test_rendering_twice_gives_the_same_bytes():
+    assert render_html(report("english")) == render_html(report("english"))
+
+
+def test_hostile_texts_are_shown_letter_by_letter():
+    shown = words(render_html(report("hostile")))
+    for text in report_fixture.HOSTILE:
+        assert re.sub(r"\s+", " ", untrusted.visible(text)) in shown
+    assert "user⟨U+202E⟩gnp.exe⟨U+2066⟩ ⟨U+0007⟩⟨U+200B⟩" in shown
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u0007]", render_html(report("hostile")))
+
+
+def test_the_page_tells_the_verdict_the_key_figures_and_how_to_repeat_the_run():
+    content = report("english")
+    shown = words(render_html(content))
+    tuned = content.get("results.tuned")
+    for text in (
+        content.get("verdict.sentence.en"),
+        formats.percent(tuned["accuracy"]),
+        formats.percent(tuned["macro_f1"]),
+        "4,530",
+        "151 labels",
+        "6 min 53 s",
+        "18,233 tokens per second",
+        "11,054,231 trained of 22,771,351 (48.5%)",
+        "tunewright train recipes/clinc150-minilm.yaml --set seed=13",
+        "torch 2.13.0",
+        "overflow: split",
+    ):
+        assert text in shown
+
+
+def test_chinese_pages_are_chinese_throughout():
+    html = render_html(report("chinese"))
+    assert '<html lang="zh-Hans">' in html
+    shown = words(html)
+    for text in (
+        "关键数字",
+        "数据账本",
+        "水运工程施工项目全过程管理的有效性探索",
+        "6 分 53 秒",
+        "训练集与验证集或测试集有相同文本",
+    ):
+        assert text in shown
+    english = {en for en, zh in texts.TEXTS.values() if en != zh and len(en) > 16}
+    assert not [sentence for sentence in english if sentence in shown]
+
+
+def test_using_the_sealed_test_again_is_a_visible_warning():
+    assert "sealed test was used 2 times" in words(render_html(report("chinese"), "en"))
+    assert "封存的测试集已使用 2 次" in words(render_html(report("chinese"), "zh"))
+    assert "Each further look" not in words(render_html(report("english")))
+
+
+def test_the_ledger_shows_that_it_adds_up_and_warns_when_it_does_not():
+    assert "off by" not in words(render_html(report("english")))
+    content = report_fixture.english()
+    content["data"]["ledger"]["rows"]["train"]["used"] -= 3
+    shown = words(render_html(Report(content)))
+    assert "✗ off by 3" in shown
+    assert "The data ledger does not add up (train)" in shown
+
+
+def test_a_failed_certificate_and_serious_findings_stand_at_the_top():
+    content = report_fixture.english()
+    content["certificate"]["checks"][0]["passed"] = False
+    content["data"]["findings"][0]["severity"] = "error"
+    keys = [key for key, _ in views.warnings(Report(content))]
+    assert keys == ["warn.certificate", "warn.findings"]
+
+
+def test_a_certificate_without_checks_is_not_called_passed():
+    shown = words(render_html(report("english", certificate={"name": "transformers", "passed": True, "checks": []})))
+    assert "Nothing was compared" in shown
+
+
+def test_many_labels_show_only_the_most_confused_and_say_so():
+    shown = words(render_html(report("english")))
+    assert "Of 151 labels, only the 12 that are most mixed up are shown" in shown
+    assert "Of 13 labels" not in words(render_html(report("chinese"), "en"))
+
+
+def test_each_row_of_the_cut_matrix_still_sums_to_the_labels_rows():
+    content = report("english")
+    figure = views.confusion(content)
+    for label, cells in figure.rows:
+        assert sum(cell.n for cell in cells) == content.get("results.tuned.per_class")[label]["support"]
+
+
+def test_a_matrix_that_was_not_kept_still_leaves_the_pairs():
+    content = report_fixture.english()
+    content["results"]["tuned"]["confusion"] = None
+    shown = words(render_html(Report(content)))
+    assert "Most frequent mix-ups" in shown and "only the 12" not in shown
+
+
+def test_long_texts_are_cut_and_the_rest_is_counted():
+    text = report_fixture.ENGLISH_TEXTS[1] * 40
+    assert f"… and {len(text) - 400:,} more characters" in words(render_html(report("english")))
+
+
+def test_several_labels_are_shown_one_by_one_with_their_thresholds():
+    shown = words(render_html(report("multi_label")))
+    assert "anger fear" in shown and "(none)" in shown and "threshold" in shown and "0.35" in shown
+
+
+def test_what_was_not_measured_is_left_out_and_nothing_fails():
+    page = Page(render_html(report("tiny")))
+    assert {"curves", "confusion", "reliability", "classes", "slices", "errors"}.isdisjoint(page.ids)
+    assert {"verdict", "key", "results", "ledger", "record"} <= page.ids
+
+
+def test_a_model_that_can_never_keep_the_limit_says_that_it_always_abstains():
+    decision = {"accept": 1.1, "coverage": {"accepted": 0.0, "error": 0.0, "limit": 0.01, "split": "validation"}}
+    assert "the model always abstains" in words(render_html(report("english", decision=decision)))
+    assert "the model always abstains" in render_card(report("english", decision=decision))
+
+
+# ----------------------------------------------------------------------------------------------------------- figures
+
+
+def test_a_scale_ends_at_round_numbers_and_holds_all_values():
+    axis = figures.Axis.around([0.0, 0.062, -0.013])
+    assert axis.low <= -0.013 and axis.high >= 0.062
+    assert 0.0 in axis.ticks
+    assert axis.at(axis.low) == 0 and axis.at(axis.high) == 100
+
+
+def test_a_flat_curve_and_a_single_value_still_have_a_scale():
+    for values in ([0.5], [0.0, 0.0], []):
+        axis = figures.Axis.around(values)
+        assert axis.high > axis.low
+
+
+def test_the_forest_puts_the_deciding_baseline_first_and_far_ones_off_the_scale():
+    plot = figures.forest(report("english").get("results.differences"), main="linear_probe")
+    assert [row.name for row in plot.rows] == ["linear_probe", "tfidf", "majority"]
+    assert [row.beyond for row in plot.rows] == ["", "", "right"]
+    assert all(0 <= row.low <= row.value <= row.high <= 100 for row in plot.rows[:2])
+    assert plot.rows[0].main and plot.rows[0].side == "above"
+
+
+def test_an_interval_over_zero_is_drawn_as_undecided():
+    plot = figures.forest(report("multi_label").get("results.differences"), main="linear_probe")
+    assert plot.rows[0].side == "across"
+
+
+def test_long_curves_are_thinned_to_averages_that_keep_their_mean():
+    points = [(step, float(step % 7)) for step in range(10_000)]
+    thin = figures.thinned(points)
+    assert len(thin) == figures.MOST_POINTS
+    assert np.mean([y for _, y in thin]) == pytest.approx(3.0, abs=0.01)
+
+
+# ----------------------------------------------------------------------------------------------------------- formats
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (formats.percent(0.9123), "91.2%"),
+        (formats.measure(0.9123, "mcc"), "0.912"),
+        (formats.difference(0.0312), "+3.1"),
+        (formats.difference(-0.0312), "−3.1"),
+        (formats.difference(-0.00001), "0.0"),
+        (formats.between({"low": 0.9, "high": 0.92}), "90.0–92.0%"),
+        (formats.between({"low": -0.01, "high": 0.02}, "mcc"), "−0.010 … 0.020"),
+        (formats.between(None), "–"),
+        (formats.duration(3.21), "3.2 s"),
+        (formats.duration(59.7), "60 s"),
+        (formats.duration(192), "3 min 12 s"),
+        (formats.duration(3900), "1 h 5 min"),
+        (formats.size(812), "812 MiB"),
+        (formats.size(1843), "1.8 GiB"),
+        (formats.number(22771351.0), "22,771,351"),
+        (formats.number(3.1e-7), "3.1e-07"),
+        (formats.number(True), "True"),
+        (formats.count(None), "–"),
+    ],
+)
+def test_numbers_are_written_as_people_read_them(shown, expected):
+    assert shown == expected
+
+
+# ------------------------------------------------------------------------------------------------------------- texts
+
+
+def test_every_text_and_word_is_said_in_both_languages_with_the_same_places_to_fill():
+    for key, (english, chinese) in texts.TEXTS.items():
+        assert english.strip() or key.startswith("page."), key
+        assert sorted(re.findall(r"{(\w+)}", english)) == sorted(re.findall(r"{(\w+)}", chinese)), key
+        assert english == chinese or re.search("[\u3000-\u9fff\uff00-\uffef…]", chinese), key
+    assert all(en and zh for words in texts.WORDS.values() for en, zh in words.values())
+
+
+def test_a_name_without_a_translation_is_shown_as_it_is():
+    assert texts.namer("zh")("baseline", "my_own") == "my_own"
+
+
+# ---------------------------------------------------------------------------------------------------------- Markdown
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_markdown_tables_keep_their_columns_and_no_text_becomes_markup(kind, language):
+    for rendered in (render_markdown(report(kind), language), render_card(report(kind), language).split("---\n", 2)[2]):
+        outside = re.sub(r"(?ms)^(```+)\w*\n.*?^\1$", "", rendered)
+        columns = None
+        for line in outside.splitlines():
+            if not line.startswith("|"):
+                columns = None
+                continue
+            cells = len(re.findall(r"(?<!\\)\|", line))
+            columns = columns or cells
+            assert cells == columns, line
+        plain = re.sub(r"(?<!\\)(`+)(?!`).*?(?<!`)\1(?!`)", "", outside)
+        assert not re.search(r"<\w|(?<!\\)\]\(", plain)
+
+
+def test_markdown_tells_the_same_numbers_as_the_page():
+    content = report("english")
+    rendered = render_markdown(content)
+    assert content.get("verdict.sentence.en").replace("_", "\\_") in rendered
+    assert "| train | 20,426 | 0 | 18,120 | 41 | 2,265 | ✓ |" in rendered
+    assert "```sh\ntunewright train recipes/clinc150-minilm.yaml --set seed=13\n```" in rendered
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a`b", "``a`b``"), ("`", "`` ` ``"), ("a|b", "`a\\|b`"), ("", "` `"), ("x\ny", "`x↵y`")],
+)
+def test_code_spans_hold_any_text(text, expected):
+    assert untrusted.markdown_code(text) == expected
+
+
+# ---------------------------------------------------------------------------------------------------------- the card
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cards_metadata_is_what_the_hub_reads(kind):
+    hub = pytest.importorskip("huggingface_hub")
+    card = hub.ModelCard(render_card(report(kind)))
+    results = card.data.eval_results
+    tuned = report(kind).get("results.tuned")
+    assert {result.metric_type: result.metric_value for result in results}["accuracy"] == round(tuned["accuracy"], 4)
+    assert card.data.tags[0] == "tunewright"
+
+
+def test_the_card_names_licence_base_and_data_only_as_far_as_they_are_known():
+    known = yaml.safe_load(render_card(report("english")).split("---\n")[1])
+    assert (known["license"], known["library_name"], known["pipeline_tag"]) == (
+        "apache-2.0", "transformers", "text-classification"
+    )  # fmt: skip
+    assert "base_model" not in known and "datasets" not in known
+    content = report_fixture.english()
+    content["model"] |= {"backbone": "google-bert/bert-base-chinese", "licence": "Own terms"}
+    content["data"]["sources"]["train"] = "clinc/clinc_oos"
+    known = yaml.safe_load(render_card(Report(content)).split("---\n")[1])
+    assert (known["base_model"], known["datasets"]) == ("google-bert/bert-base-chinese", ["clinc/clinc_oos"])
+    assert (known["license"], known["license_name"]) == ("other", "own terms")
+
+
+def test_the_card_shows_transformers_only_when_it_was_shown_to_answer_alike():
+    assert 'pipeline("text-classification", model="BUNDLE/model")' in render_card(report("english"))
+    own = render_card(report("english", certificate={"name": "transformers", "checks": []}))
+    assert "from transformers" not in own and "library_name: tunewright" in own
+
+
+def test_the_card_tells_limits_and_abstention_in_both_languages():
+    for language, sentence in (("en", "Below a score of 0.71 it abstains"), ("zh", "分数低于 0.71 时弃答")):
+        card = render_card(report("chinese"), language)
+        assert sentence in card and "`理学` (F1" in card and "87.3%" in card
+
+
+def test_a_backbone_in_a_folder_does_not_tell_the_path():
+    content = report_fixture.english()
+    content["model"]["backbone"] = "/home/someone/models/my-bert"
+    card = render_card(Report(content))
+    assert "my-bert" in card and "/home/someone" not in card
+
+
+# ------------------------------------------------------------------------------------------------------ files, sheet
+
+
+def test_all_files_are_written_and_agree(tmp_path):
+    write_reports(report("chinese"), tmp_path)
+    write_card(report("chinese"), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "report.json", "report.html", "report.md", "errors.csv", "README.md"
+    }  # fmt: skip
+    assert render_html(Report.load(tmp_path)) == (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_written_is_said_plainly(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match=r"A part of that path is a file|A file stands where a folder is needed"):
+        write_reports(report("tiny"), tmp_path / "file")
+
+
+def test_texts_with_broken_unicode_are_written_all_the_same(tmp_path):
+    errors = [{"id": "a:1", "text": "half \ud83d emoji", "gold": "x", "predicted": "y", "score": 0.5}]
+    write_reports(report("english", errors=errors), tmp_path)
+    assert "half ⟨U+D83D⟩ emoji" in words((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+
+def test_no_cell_of_the_errors_begins_a_formula():
+    rows = list(csv.reader(io.StringIO(errors_csv(report("hostile")).removeprefix("\ufeff"))))
+    assert rows[0] == ["id", "text", "gold", "predicted", "score"]
+    assert len(rows) == 1 + len(report("hostile").get("errors"))
+    assert not [cell for row in rows for cell in row if cell.lstrip()[:1] in tuple("=+-@")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("=1+1", "'=1+1"),
+        (" @SUM(A1)", " '@SUM(A1)"),
+        ("＝1+1", "'＝1+1"),
+        ("a;=1+1", "a;'=1+1"),
+        ("a\n-2", "a\n'-2"),
+        ("plain - text", "plain - text"),
+        (0.5, 0.5),
+        (-0.5, -0.5),
+    ],
+)
+def test_formulas_are_disarmed_and_other_cells_left_alone(cell, expected):
+    assert untrusted.spreadsheet_cell(cell) == expected
