@@ -163,6 +163,7 @@ def hostile() -> dict[str, Any]:
         "method": {"name": HOSTILE[0]},
     }
     report["environment"] = {"python": HOSTILE[0], "versions": {h: h for h in HOSTILE}, "commit": HOSTILE[2]}
+    report["model"]["whys"] = {h: h for h in HOSTILE}
     report["command"], report["recipe"] = HOSTILE[0], {h: h for h in HOSTILE}
     report["decision"]["calibration"]["name"] = HOSTILE[0]
     return report

@@ -306,6 +306,13 @@ def test_long_curves_are_thinned_to_averages_that_keep_their_mean():
     assert np.mean([y for _, y in thin]) == pytest.approx(3.0, abs=0.01)
 
 
+def test_validation_curves_keep_to_one_scale_and_leave_out_repeats():
+    content = report_fixture.english()
+    for entry in content["training"]["history"]:
+        entry["validation"] |= {"micro_f1": entry["validation"]["accuracy"], "ece": 0.03, "mcc": 0.9}
+    assert list(views.validation_curves(Report(content))) == ["accuracy", "macro_f1", "loss"]
+
+
 # ----------------------------------------------------------------------------------------------------------- formats
 
 
@@ -407,7 +414,7 @@ def test_the_card_names_licence_base_and_data_only_as_far_as_they_are_known():
     )  # fmt: skip
     assert "base_model" not in known and "datasets" not in known
     content = report_fixture.english()
-    content["model"] |= {"backbone": "google-bert/bert-base-chinese", "licence": "Own terms"}
+    content["model"] |= {"base_model": "google-bert/bert-base-chinese", "licence": "Own terms"}
     content["data"]["sources"]["train"] = "clinc/clinc_oos"
     known = yaml.safe_load(render_card(Report(content)).split("---\n")[1])
     assert (known["base_model"], known["datasets"]) == ("google-bert/bert-base-chinese", ["clinc/clinc_oos"])

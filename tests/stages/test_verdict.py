@@ -36,11 +36,11 @@ def test_a_clear_gain_over_every_baseline_is_better_and_says_by_how_much():
     assert found.gate.passed
     assert found.difference.value == pytest.approx(0.05)
     assert found.sentence["en"] == (
-        "Better: accuracy 0.960 on 500 sealed test rows, 5.0 points above the best baseline, linear_probe "
+        "Better: accuracy 96.0% on 500 sealed test rows, 5.0 points above the best baseline, linear_probe "
         f"(95% interval {found.difference.low * 100:+.1f} to {found.difference.high * 100:+.1f})."
     )
     assert found.sentence["zh"] == (
-        "更好：在 500 条封存的测试数据上，准确率为 0.960，比最强的基线 linear_probe 高 5.0 个百分点"
+        "更好：在 500 条封存的测试数据上，准确率为 96.0%，比最强的基线 linear_probe 高 5.0 个百分点"
         f"（95% 置信区间为 {found.difference.low * 100:+.1f} 至 {found.difference.high * 100:+.1f}）。"
     )
 
@@ -49,7 +49,7 @@ def test_a_small_gain_is_no_measurable_gain():
     found = verdict(range(40), {"tfidf": range(4, 49)})
     assert (found.verdict, found.against) == ("no_gain", "tfidf")
     assert not found.gate.passed
-    assert "No measurable gain: accuracy 0.920 on 500 sealed test rows, 1.0 points above" in found.sentence["en"]
+    assert "No measurable gain: accuracy 92.0% on 500 sealed test rows, 1.0 points above" in found.sentence["en"]
     assert found.sentence["en"].endswith("the difference may be chance.")
     assert "没有可测出的提升" in found.sentence["zh"]
     assert found.sentence["zh"].endswith("这一差异可能只是偶然。")
@@ -65,7 +65,7 @@ def test_a_clear_loss_against_the_best_baseline_is_worse_even_if_another_is_beat
 def test_equal_answers_are_called_equal():
     found = verdict(range(40), {"tfidf": range(40)})
     assert found.verdict == "no_gain"
-    assert "accuracy 0.920 on 500 sealed test rows, equal to the best baseline, tfidf" in found.sentence["en"]
+    assert "accuracy 92.0% on 500 sealed test rows, equal to the best baseline, tfidf" in found.sentence["en"]
     assert "与最强的基线 tfidf 持平" in found.sentence["zh"]
 
 
@@ -96,7 +96,7 @@ def test_without_a_baseline_there_is_no_gain_to_measure():
     found = verdict(range(20), {})
     assert (found.verdict, found.against, found.difference) == ("no_gain", None, None)
     assert found.sentence["en"] == (
-        "No measurable gain: accuracy 0.960 on 500 sealed test rows, and no baseline to compare with."
+        "No measurable gain: accuracy 96.0% on 500 sealed test rows, and no baseline to compare with."
     )
     assert "没有可供比较的基线" in found.sentence["zh"]
 

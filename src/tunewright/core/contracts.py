@@ -67,6 +67,7 @@ class BackboneFacts:
     languages: tuple[str, ...]  # ISO 639-1 codes it was trained on; ("*",) for about a hundred, () for unknown
     licence: str
     source: str  # the package (with version) or address its weights come from
+    hub_id: str = ""  # where the weights first came from, as the model card names its base
     prefix: str = ""  # put before every text, as the e5 family expects
     learning_rate: float | None = None  # our advice for full fine-tuning, when it differs from the width's rule
 

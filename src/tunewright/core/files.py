@@ -105,6 +105,8 @@ def machine_errors(path: Path | str) -> Iterator[None]:
             errno.EROFS: "That file system is read-only: choose another folder with --out.",
             errno.ENOTDIR: "A part of that path is a file, not a folder: choose another path with --out.",
             errno.EEXIST: "A file stands where a folder is needed: choose another path with --out.",
+            errno.ENOENT: "That folder cannot be made there: choose another path with --out.",
+            errno.EFBIG: "The file is larger than this file system or your limits allow: choose another folder with --out.",
             errno.ENAMETOOLONG: "The path is too long: choose a shorter one.",
         }.get(error.errno)
         if advice is None:

@@ -36,7 +36,7 @@ _AS_LATIN = re.compile(
     r"\u2013-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]{1,2}){2,}|\u00c3[\u0080-\u00bf]|\u00e2\u20ac[\u0099\u0153\u0153\u2122\u201c\u201d]"
 )
 _AS_GBK = re.compile("锟斤拷|烫烫烫|屯屯屯")
-_HAN_RUN = re.compile("[\u3400-\u9fff]{3,}")
+_HAN_RUN = re.compile("[\u3040-\u9fff]{3,}")
 
 Severity = Literal["error", "warning", "note"]
 
@@ -121,8 +121,8 @@ def excerpt(split: Split, row: int, most: int = 60) -> str:
 def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
     """Findings about rows that did not get into the data at all, from the ledger."""
     told = {
-        "empty": (("empty_text", "empty_label"), "have no text or no label"),
-        "broken_rows": (("broken_row", "bad_label", "bad_time"), "do not have the form of the others"),
+        "empty": (("empty_text", "empty_label"), "had no text or no label"),
+        "broken_rows": (("broken_row", "bad_label", "bad_time"), "had another form than the others"),
     }
     counts: Counter[str] = Counter()
     for split in dataset.ledger["rows"].values():
@@ -132,7 +132,7 @@ def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
         count = sum(counts[reason] for reason in reasons)
         if count:
             shown = [place for reason in reasons for place in places.get(reason, [])][:EXAMPLES]
-            told = f"{_rows_are(count)} {what}; left out (ledger.jsonl lists all)."
+            told = f"{_rows(count)} left out that {what} (ledger.jsonl lists all)."
             yield Finding(kind, "warning", count, tuple(shown), told)
 
 
@@ -154,9 +154,7 @@ def _ledger_places(dataset: Dataset) -> dict[str, list[str]]:
 def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     dropped = sum(split["reasons"].get("leakage", 0) for split in dataset.ledger["rows"].values())
     if dropped:
-        told = (
-            f"{_rows_are(dropped)} of train stand in validation or test too; dropped from train (data.leakage: drop)."
-        )
+        told = f"{_rows(dropped)} of train whose text stands in validation or test too: dropped (data.leakage: drop)."
         return Finding("leakage", "warning", dropped, tuple(_ledger_places(dataset).get("leakage", ())), told)
     if len(rows.splits) < 2 or not len(rows.keys):
         return None
@@ -171,7 +169,7 @@ def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     count = len(training) or len(concerned)
     severity: Severity = "error" if training else "warning"
     sides = "train as well as in validation or test" if training else "validation as well as in test"
-    told = f"{_rows_are(count)} stand in {sides}: results look better than they are. Remove them (data.leakage: drop)."
+    told = f"{_rows(count)} whose text stands in {sides}: results look too good. Remove them (data.leakage: drop)."
     return Finding("leakage", severity, count, rows.excerpts((training or np.sort(concerned))[:EXAMPLES]), told)
 
 
@@ -183,7 +181,7 @@ def _duplicates(rows: _Rows) -> Finding | None:
     copies = np.sort(rows.order[1:][again])
     if not len(copies):
         return None
-    told = f"{_rows_are(len(copies))} repeat the text of a row of their split (case, width, spaces, punctuation aside)."
+    told = f"{_rows(len(copies))} with the text of an earlier one in the split (case, width, spaces, marks aside)."
     return Finding("duplicates", "note", len(copies), rows.excerpts(copies[:EXAMPLES]), told)
 
 
@@ -205,7 +203,9 @@ def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
         split = rows.splits[int(rows.owner[at])]
         label = split.take([row - int(rows.starts[rows.owner[at]])])[0].label
         shown.append(f"{rows.excerpts([row])[0]} → {', '.join(label_names(label)) or 'none'}")
-    told = f"{_rows_are(len(concerned))} have the same text and another label. Decide for one, or remove them."
+    told = (
+        f"{_rows(len(concerned))} with the same text as another one and not its label. Decide for one, or remove them."
+    )
     return Finding("conflicts", "warning", len(concerned), tuple(shown), told)
 
 
@@ -250,12 +250,9 @@ def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:
     if not near:
         return None
     shown = [f"{excerpt(*places[row])} ≈ {excerpt(*places[other])}" for row, other in near[:EXAMPLES]]
-    looked = (
-        "" if len(places) == total else f" Only {len(places)} of {total} rows were looked at; --deep looks at more."
-    )
-    told = (
-        f"{_rows_are(len(near))} are nearly the same as another one, {across} of them as one of another split.{looked}"
-    )
+    more = "" if deep else "; --deep looks at more"
+    looked = f" Only the first {most} of {total} rows were looked at{more}." if total > most else ""
+    told = f"{_rows(len(near))} nearly like another one, {across} of them like one of another split.{looked}"
     return Finding("near_duplicates", "warning" if across else "note", len(near), tuple(shown), told)
 
 
@@ -291,11 +288,9 @@ def _garbled(dataset: Dataset) -> Finding | None:
                     shown.append(excerpt(split, row))
     if not count + lost:
         return None
-    told = [f"{_rows_are(lost)} do not decode and were left out."] if lost else []
+    told = [f"{_rows(lost)} left out that would not decode."] if lost else []
     if count:
-        told.append(
-            f"{_rows_are(count)} hold replacement or control characters, or text once read in a wrong encoding."
-        )
+        told.append(f"{_rows(count)} with replacement or control characters, or text once read in a wrong encoding.")
     message = " ".join([*told, "Get them anew from where they come from, or remove them."])
     return Finding("garbled", "warning", count + lost, tuple(shown), message)
 
@@ -310,12 +305,15 @@ def is_garbled(text: str) -> bool:
 
 
 def _is_utf8_as_gbk(run: str) -> bool:
-    """Whether Chinese characters are really UTF-8 bytes read as GBK: "浣犲ソ" for 你好."""
+    """Whether Chinese characters are really UTF-8 bytes read as GBK: "浣犲ソ" for 你好.
+
+    The bytes of some real words ("为什么") are UTF-8 too, but of letters that no Chinese text mixes.
+    """
     try:
-        run.encode("gbk").decode("utf-8")
+        meant = run.encode("gbk").decode("utf-8")
     except (UnicodeEncodeError, UnicodeDecodeError):
         return False
-    return True
+    return all("\u3000" <= character <= "\u9fff" for character in meant)
 
 
 def _labels(dataset: Dataset) -> Iterator[Finding]:
@@ -441,5 +439,5 @@ def _truncation(counted: _Tokens, processor: Any) -> Finding:
     return Finding("truncation", "warning", counted.longer, tuple(counted.shown), told)
 
 
-def _rows_are(count: int) -> str:
+def _rows(count: int) -> str:
     return f"{count} row{'s' if count != 1 else ''}"

@@ -181,6 +181,8 @@ def _judge(
         calibrated, validation = _calibrate(trained, dataset, bundle, progress)
         items = list(_infer_saved(bundle, plan, dataset, "test", progress))
         predictions = decide(items, recipe.task, dataset.labels, calibrated.policy)
+        if calibrated.about["coverage"]:
+            calibrated.about["coverage"]["test"] = judge.coverage_on_test(items, predictions)
         baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
         embedder.release()
         verdict = _verdict(run, recipe, dataset, items, predictions, baselines)

@@ -35,13 +35,13 @@ class Located:
 
 
 def choose(language: str) -> tuple[str, str]:
-    """The packaged backbone for data in `language` (ISO 639-1 code, "" for unknown), and why, as one sentence."""
+    """The packaged backbone for data in `language` (ISO 639-1 code; "" or "und" for unknown), and why, as one sentence."""
     for name in AUTO:
         facts = catalog.find("backbones", name).facts
         if language in facts.languages or "*" in facts.languages:
             break
     breadth = "was trained on about a hundred languages" if "*" in facts.languages else "was trained on that language"
-    about = f"the texts are in {language!r}" if language else "the texts' language is not known"
+    about = f"the texts are in {language!r}" if language not in ("", "und") else "the texts' language is not known"
     missing = "" if installed(facts.source) else f" Its package is not installed yet: {INSTALL}"
     return name, f"{name}: {about}, and it {breadth}.{missing}"
 

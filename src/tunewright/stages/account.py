@@ -99,6 +99,7 @@ def _model(trained: Trained) -> dict[str, Any]:
     return {
         "backbone": plan.recipe.model.backbone,
         "why": plan.whys.get("model.backbone", ""),
+        "base_model": plan.located.facts.hub_id or (plan.located.name if plan.located.kind == "hub" else ""),
         "licence": plan.located.facts.licence,
         "source": plan.located.facts.source,
         "method": to_mapping(plan.recipe.train.method),

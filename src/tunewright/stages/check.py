@@ -82,7 +82,7 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
             )  # fmt: skip
             step(1)
         seconds = time.perf_counter() - started
-        if deep:
+        if deep or "label_errors" in recipe.data.refuse:
             found += _label_errors(plan, dataset, progress)
         with progress.task("Training a few steps to see how long it takes") as step:
             expected = estimate(plan, dataset, Path(folder), preparing=seconds)

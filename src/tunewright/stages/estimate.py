@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
+import shutil
 import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
+from tunewright.core.files import sha256, writing_folder
 from tunewright.core.progress import Silent, Step
 from tunewright.core.recipe import replace
 from tunewright.core.types import Example
@@ -24,7 +28,7 @@ from tunewright.stages.fit import PROBE_ROWS, train_model
 from tunewright.stages.judge import BASELINE_ROWS
 from tunewright.training.batching import steps_of_epoch
 from tunewright.training.checkpoint import KEEP
-from tunewright.training.encoded import EncodedSplit, write_encoded
+from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
 from tunewright.training.loop import CHECKPOINT_SECONDS, peak_memory_mb
 from tunewright.training.precision import choose_device, choose_threads, threads
 
@@ -36,6 +40,7 @@ MIB = 1 << 20
 # What `train` does around the loop: the network is opened for training, embedding (before training and after), judging
 # validation and test, and by transformers; validation and test go through it for calibration, judgement, certificate.
 OPENED, VALIDATION_PASSES, TEST_PASSES = 6, 3, 2
+CHECKPOINT_WEIGHTS = 4  # a checkpoint's size in weights: the best, the present, and the optimizer's two for each
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def estimate(plan: Plan, dataset: Dataset, folder: Path, *, preparing: float = 0
     parts = {"data": preparing, "tokenizing": lengths.seconds * sum(map(len, dataset.splits.values())) / lengths.rows}
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
     saves = steps / _steps_an_evaluation(plan, dataset, lengths) + training / CHECKPOINT_SECONDS
-    parts["saving"] = trained.watch.saving * (saves + 1)
+    parts["saving"] = trained.saving * (saves + 1)
     memory = peak_memory_mb() + _growth(plan, dataset, lengths, frozen) / MIB
     disk = trained.disk + sum(file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file())
     return Estimate(
@@ -107,6 +112,7 @@ class _Trained:
     watch: _Stopwatch
     steps: list[np.ndarray]  # of an epoch over the sample: window indices
     lengths: np.ndarray  # of the sample's windows
+    saving: float  # seconds that a checkpoint takes
     disk: int  # bytes that checkpoints and the bundle take
 
 
@@ -149,25 +155,23 @@ def _train(plan: Plan, dataset: Dataset, lengths: _Lengths, folder: Path, device
     short = {"train.epochs": 2.0, "train.evaluate_every": 2.0, "train.early_stopping": None, "trackers": ()}
     short_plan = dataclasses.replace(plan, recipe=replace(plan.recipe, **short))
     watch, decided = _Stopwatch(), [short_plan]
-    try:
+    with contextlib.suppress(_Enough):
         train_model(
             short_plan, sample, folder / "run", embedder=Embedder(short_plan, device, Silent()), device=device,
             resume=False, decided={}, progress=watch, on_plan=decided.append,
         )  # fmt: skip
-    except _Enough:
-        pass
-    from tunewright.training.encoded import open_encoded
-
     windows = open_encoded(folder / "run" / "encoded")
     epochs = [steps_of_epoch(windows.lengths, batch, seed, epoch) for epoch in (0, 1)]
-    disk = _disk(folder / "run" / "checkpoints")
-    return _Trained(decided[-1], watch, [step for epoch in epochs for step in epoch], windows.lengths, disk)
+    best, disk = folder / "run" / "checkpoints" / "best", _disk(folder / "run" / "checkpoints")
+    saving = _seconds(lambda: _copy(best, folder / "copy")) * CHECKPOINT_WEIGHTS
+    return _Trained(decided[-1], watch, [step for epoch in epochs for step in epoch], windows.lengths, saving, disk)
 
 
 def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Frozen:
     """Time the frozen backbone, then every baseline on the features."""
     rows = int(np.clip(EMBEDDED_TOKENS / lengths.tokens_a_row, 32, EMBEDDED_ROWS))
-    train, validation = (dataset.splits[name].take(spread(len(dataset.splits[name]), rows)) for name in ("train", "validation"))
+    splits = [dataset.splits[name] for name in ("train", "validation")]
+    train, validation = (split.take(spread(len(split), rows)) for split in splits)
     embedder = Embedder(plan, device, Silent())
     embedder.precision = plan.recipe.train.precision
     opening = _seconds(lambda: embedder(train[:1]))
@@ -251,7 +255,15 @@ def _disk(checkpoints: Path) -> int:
     """Bytes of the best weights twice (they go into the bundle too) and of the checkpoints that are kept at once."""
     sizes = {entry.name: sum(file.stat().st_size for file in entry.rglob("*")) for entry in checkpoints.iterdir()}
     best = sizes.pop("best", 0)
-    return 2 * best + (KEEP + 1) * max(sizes.values(), default=3 * best)
+    return 2 * best + (KEEP + 1) * max(sizes.values(), default=(CHECKPOINT_WEIGHTS - 1) * best)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Write what `source` holds as a checkpoint is written: flushed to disk, with hashes."""
+    with writing_folder(target) as temporary:
+        for file in source.iterdir():
+            shutil.copyfile(file, temporary / file.name)
+            sha256(file)
 
 
 def _padded(step: np.ndarray, lengths: np.ndarray) -> int:
@@ -276,11 +288,9 @@ class _Enough(Exception):
 
 @dataclass
 class _Stopwatch:
-    """Progress that notes when training steps end, and how long saving takes after the last evaluation."""
+    """Progress that notes how long each training step takes."""
 
-    steps: list[float] = field(default_factory=list)  # seconds of each training step
-    saving: float = 0.0
-    said: float = 0.0
+    steps: list[float] = field(default_factory=list)  # seconds
 
     @contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Step]:
@@ -300,11 +310,9 @@ class _Stopwatch:
                 raise _Enough
 
         yield step
-        self.saving = time.perf_counter() - self.said
 
     def say(self, message: str) -> None:
         """See Progress.say."""
-        self.said = time.perf_counter()
 
 
 class _Sample:
@@ -326,8 +334,6 @@ class _Sample:
 
 def _sample(dataset: Dataset, places: dict[str, np.ndarray]) -> Any:
     """The data set with these rows only; labels, roles and folder stay."""
-    import copy
-
     sample = copy.copy(dataset)
     sample.splits = {name: _Sample(dataset.splits[name], rows) for name, rows in places.items()}
     return sample

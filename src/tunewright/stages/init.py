@@ -33,6 +33,11 @@ LARGE = 64 << 20  # bytes; of a longer file only the first rows are looked at
 FIRST = 200_000  # rows, of a large file
 TEXTS = 2000  # whose length is measured, from all over the training rows
 SHOWN = 8  # labels that are named with their counts
+LOST = {  # kinds of the ledger, in words
+    "empty_text": "without text", "empty_label": "without label", "bad_label": "with a label that is none",
+    "broken_row": "of another form than the rest", "garbled": "that do not decode", "limit": "beyond data.limit",
+    "leakage": "whose text also stands in validation or test",
+}  # fmt: skip
 BESIDE = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  # usual names of such files
 
 
@@ -107,7 +112,7 @@ def refuse_taken(path: Path, *, force: bool = False) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Name the recipe's file, as --out {path / 'recipe.yaml'}.")
     if path.exists() and not force:
-        raise UsageError(f"{path} exists already and was left as it is. Choose another --out, or replace it by --force.")
+        raise UsageError(f"{path} exists already and stays as it is. Choose another --out, or --force to replace it.")
 
 
 # ------------------------------------------------------------------------------------------------ parts, in order
@@ -136,8 +141,9 @@ def _prepared(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Dataset
     """The data as training would see it; of large files the first rows, unless these alone would be refused."""
     given = [getattr(recipe.data, name) for name in SPLITS]
     if any(source and os.path.isfile(source) and os.path.getsize(source) > LARGE for source in given):
+        first = replace(recipe, **{"data.reader": _First(recipe.data.reader)})
         try:
-            return prepare(replace(recipe, **{"data.reader": _First(recipe.data.reader)}), folder / "first", progress), True
+            return prepare(first, folder / "first", progress), True
         except DataError:
             progress.say(f"The first {FIRST:,} rows do not show enough: reading all of them.")
     return prepare(recipe, folder / "all", progress), False
@@ -145,10 +151,9 @@ def _prepared(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Dataset
 
 @dataclass(frozen=True)
 class _First(Reader):
-    """The first rows of what another reader reads."""
+    """The first FIRST rows of what another reader reads."""
 
     inner: Reader | str
-    most: int = FIRST
 
     def recognises(self, source: str) -> bool:
         """See Reader.recognises."""
@@ -156,7 +161,7 @@ class _First(Reader):
 
     def read(self, source: str) -> Iterator[Row]:
         """See Reader.read."""
-        return islice(sources.open_source(source, self.inner)[0].read(source), self.most)
+        return islice(sources.open_source(source, self.inner)[0].read(source), FIRST)
 
     def describe(self, source: str) -> dict[str, Any]:
         """See Reader.describe."""
@@ -210,9 +215,7 @@ def _lengths(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
     found = {"characters": _spread([len(text) for text in texts])}
     try:
         settings = recipe.model
-        located = locate(
-            settings.backbone, pickled_weights=settings.pickled_weights, remote_code=settings.remote_code
-        )
+        located = locate(settings.backbone, pickled_weights=settings.pickled_weights, remote_code=settings.remote_code)
     except MachineError:
         return found  # its package is not installed, which the line on the backbone says
     processor = Processor.load(located.folder, max_tokens=token_limit(located.folder), prefix=located.facts.prefix)
@@ -264,9 +267,9 @@ def _about_labels(dataset: Dataset, labels: Mapping[str, int]) -> Iterator[str]:
     learned = dataset.described["labels"].get("train", {})
     least, most = min(learned, key=learned.__getitem__), max(learned, key=learned.__getitem__)
     ratio = learned[most] / learned[least]
-    told = f"Balance: in train, {most!r} has {ratio:.1f} times the rows of {least!r} ({learned[most]:,} and {learned[least]:,})"
+    numbers = f"{learned[most]:,} and {learned[least]:,}"
     advice = "; so classes are weighed, and macro_f1 decides instead of accuracy" if ratio > IMBALANCE else ""
-    yield f"{told}{advice}."
+    yield f"Balance: in train, {most!r} has {ratio:.1f} times the rows of {least!r} ({numbers}){advice}."
 
 
 def _about_language(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str]) -> str:
@@ -281,25 +284,27 @@ def _about_lengths(recipe: Recipe, lengths: Mapping[str, Mapping[str, int]]) -> 
     tokens = lengths.get("tokens", {})
     long = ""
     if tokens and tokens["longest"] > tokens["limit"]:
-        how = {"split": "read in windows that are joined again", "truncate": "cut off", "refuse": "refused"}
-        long = f" Texts over {tokens['limit']} tokens are {how[recipe.data.overflow]} (data.overflow: {recipe.data.overflow})."
+        chosen = recipe.data.overflow
+        how = {"split": "read in windows that are joined again", "truncate": "cut off", "refuse": "refused"}[chosen]
+        long = f" Texts over {tokens['limit']} tokens are {how} (data.overflow: {chosen})."
     return f"Length: half of the texts have at most {', or '.join(told)}.{long}"
 
 
 def _about_splits(recipe: Recipe, dataset: Dataset) -> Iterator[str]:
+    cut = recipe.data.split
+    how = {"stratified": "each label in its share", "random": "at random"}.get(cut.by, f"by {cut.column!r}")
     for name in SPLITS[1:]:
         if name not in dataset.described["sources"]:
-            share = getattr(recipe.data.split, f"{name}_share")
-            how = {"stratified": "each label in its share", "random": "at random"}.get(recipe.data.split.by, "as data.split says")
-            sealed = "; sealed until the verdict" if name == "test" else ""
-            yield f"No {name} file: {len(dataset.splits[name]):,} rows ({share:.0%}) are split off train, {how}{sealed}."
+            rows, share = len(dataset.splits[name]), getattr(cut, f"{name}_share")
+            use = "sealed until the verdict" if name == "test" else "to choose epochs and settings"
+            yield f"No {name} file: {rows:,} rows ({share:.0%}) are split off train, {how}, {use}."
 
 
 def _about_losses(dataset: Dataset) -> Iterator[str]:
     for name, counts in dataset.ledger["rows"].items():
-        reasons = ", ".join(f"{kind} {count:,}" for kind, count in counts["reasons"].items() if count)
-        if reasons:
-            yield f"Left out of {name}: {reasons}. `tunewright check` shows which."
+        lost = [f"{count:,} rows {LOST.get(kind, kind)}" for kind, count in counts["reasons"].items() if count]
+        if lost:
+            yield f"Left out of {name}: {', '.join(lost)}. `tunewright check` shows which."
 
 
 def _about_files_beside(recipe: Recipe) -> Iterator[str]:

@@ -92,8 +92,20 @@ def _accept(
         "error": fitted.error,
         "upper": fitted.upper,
         "limit": recipe.decision.max_error,
+        "reason": fitted.reason,
     }
     return fitted.accept, about
+
+
+def coverage_on_test(items: Sequence[Inferred], predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """What the policy costs and gives on rows it was not chosen on: share answered, and the error among them."""
+    answered = [i for i, prediction in enumerate(predictions) if prediction.decision == "model"]
+    wrong = sum(predictions[i].value != items[i].example.label for i in answered)
+    return {
+        "split": "test",
+        "accepted": len(answered) / max(1, len(predictions)),
+        "error": wrong / len(answered) if answered else None,
+    }
 
 
 def baseline_predictions(

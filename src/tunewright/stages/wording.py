@@ -16,10 +16,10 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
 }
 WORDS: dict[str, Mapping[str, str]] = {
     "en": {
-        "better": "Better: {metric} {value:.3f} on {rows}, {distance} {baseline} ({interval}).",
-        "worse": "Worse: {metric} {value:.3f} on {rows}, {distance} {baseline} ({interval}).",
-        "no_gain": "No measurable gain: {metric} {value:.3f} on {rows}, {distance} {baseline} ({interval}): {reason}.",
-        "alone": "No measurable gain: {metric} {value:.3f} on {rows}, and no baseline to compare with.",
+        "better": "Better: {metric} {value} on {rows}, {distance} {baseline} ({interval}).",
+        "worse": "Worse: {metric} {value} on {rows}, {distance} {baseline} ({interval}).",
+        "no_gain": "No measurable gain: {metric} {value} on {rows}, {distance} {baseline} ({interval}): {reason}.",
+        "alone": "No measurable gain: {metric} {value} on {rows}, and no baseline to compare with.",
         "name": "{name}",
         "rows": "{n} sealed test rows",
         "row": "1 sealed test row",
@@ -34,10 +34,10 @@ WORDS: dict[str, Mapping[str, str]] = {
         "uses": " This test split has now been used {uses} times; each use makes a lucky result more likely.",
     },
     "zh": {
-        "better": "更好：在{rows}上，{metric}为 {value:.3f}，{distance}（{interval}）。",
-        "worse": "更差：在{rows}上，{metric}为 {value:.3f}，{distance}（{interval}）。",
-        "no_gain": "没有可测出的提升：在{rows}上，{metric}为 {value:.3f}，{distance}（{interval}），{reason}。",
-        "alone": "没有可测出的提升：在{rows}上，{metric}为 {value:.3f}，但没有可供比较的基线。",
+        "better": "更好：在{rows}上，{metric}为 {value}，{distance}（{interval}）。",
+        "worse": "更差：在{rows}上，{metric}为 {value}，{distance}（{interval}）。",
+        "no_gain": "没有可测出的提升：在{rows}上，{metric}为 {value}，{distance}（{interval}），{reason}。",
+        "alone": "没有可测出的提升：在{rows}上，{metric}为 {value}，但没有可供比较的基线。",
         "name": " {name} ",
         "rows": " {n} 条封存的测试数据",
         "row": " 1 条封存的测试数据",
@@ -59,7 +59,7 @@ def sentence(verdict: Verdict, language: str) -> str:
     words = WORDS[language]
     facts = {
         "metric": METRICS[language].get(verdict.metric, words["name"].format(name=verdict.metric)),
-        "value": verdict.intervals["tuned"].value,
+        "value": _measure(verdict.intervals["tuned"].value, verdict.metric),
         "rows": words["row" if verdict.rows == 1 else "rows"].format(n=verdict.rows),
     }
     kind = "alone" if verdict.against is None else verdict.verdict
@@ -84,6 +84,11 @@ def _comparison(verdict: Verdict, words: Mapping[str, str]) -> dict[str, str]:
         ),
         "reason": words["few"].format(apart=apart, least=least) if apart < least else words["chance"],
     }
+
+
+def _measure(value: float, metric: str) -> str:
+    """A share in per cent; a correlation, which is none, as a number."""
+    return f"{value:.3f}" if metric == "mcc" else f"{value:.1%}"
 
 
 def _points(share: float) -> str:

@@ -20,6 +20,7 @@ import typer
 from tunewright.cli import output
 
 if TYPE_CHECKING:
+    from tunewright.data.checks import Finding
     from tunewright.stages.check import Checked
 
 PARTS = {
@@ -59,30 +60,40 @@ def command(
 
 def _show(checked: Checked) -> None:
     from rich.console import Console
+    from rich.text import Text
 
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=False)
+    console = Console(stderr=True, highlight=False)
     for note in checked.notes:
-        console.print(f"· {note}")
+        console.print(Text(f"· {note}"), soft_wrap=True)
     console.print()
     if checked.findings:
         console.print(_findings(checked))
+        for finding in checked.findings:
+            for line in _examples(finding):
+                console.print(Text(line), soft_wrap=True)
+        console.print()
     else:
-        console.print("Nothing wrong was found in the data.")
+        console.print("Nothing wrong was found in the data.\n")
     console.print(_costs(checked))
+
+
+def _examples(finding: Finding) -> list[str]:
+    return [f"{finding.kind}:", *(f"  {example}" for example in finding.examples)] if finding.examples else []
 
 
 def _findings(checked: Checked) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    colours = {"error": "red", "warning": "yellow", "note": "default"}
-    table = Table("", "found", "rows or labels", "what it is, and where", title="Data", title_justify="left", show_lines=True)
+    colours = {"refused": "bold red", "error": "red", "warning": "yellow", "note": "default"}
+    table = Table(title="The data", title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    for name, settings in {"": {}, "found": {"no_wrap": True}, "count": {"justify": "right"}, "what it is": {}}.items():
+        table.add_column(name, **settings)
     refused = {finding.kind for finding in checked.refused}
     for finding in checked.findings:
-        told = "\n".join([finding.message, *(f"  {example}" for example in finding.examples)])
         level = "refused" if finding.kind in refused else finding.severity
-        style = "bold red" if level == "refused" else colours[finding.severity]
-        table.add_row(Text(level, style=style), Text(finding.kind), f"{finding.count:,}", Text(told))
+        row = (Text(level, style=colours[level]), finding.kind, f"{finding.count:,}", Text(finding.message))
+        table.add_row(*row)
     return table
 
 
@@ -90,7 +101,7 @@ def _costs(checked: Checked) -> object:
     from rich.table import Table
 
     expected = checked.estimate
-    table = Table("", "needs", "has", title="This machine", title_justify="left")
+    table = Table("", "needed", "there", title="This machine", title_justify="left", show_edge=False)
     for made in checked.machine.checks:
         mark = "" if made.passed else "  too little"
         if made.name.startswith("packages"):
@@ -100,7 +111,8 @@ def _costs(checked: Checked) -> object:
             table.add_row(name, f"about {made.value:,.0f} {unit}", f"{made.limit:,.0f} {unit} {made.why}{mark}")
     for part, seconds in expected.parts.items():
         table.add_row(f"time for {PARTS[part]}", duration(seconds), "")
-    table.add_row("time in all, at most", duration(expected.seconds), f"{expected.steps:,} steps, {expected.precision}, {expected.device}")
+    how = f"{expected.steps:,} steps in {expected.precision} on {expected.device}, as busy as it is now"
+    table.add_row("time in all, at most", duration(expected.seconds), how)
     return table
 
 
@@ -109,7 +121,7 @@ def _sentence(checked: Checked, recipe: Path) -> str:
     cost = f"about {duration(expected.seconds)} and {expected.memory_mb / 1024:.1f} GiB of memory"
     if checked.refused:
         kinds = ", ".join(sorted({finding.kind for finding in checked.refused}))
-        return f"Refused: the recipe's data.refuse names {kinds}, and the data has it. Mend the data, or change data.refuse."
+        return f"Refused: data.refuse names {kinds}, and the data has it. Mend the data, or change data.refuse."
     worst = "; ".join(f"not enough: {made.name}" for made in checked.machine.failed)
     short = f" But {worst}." if worst else ""
     return f"Passed. Training takes at most {cost}.{short} Next: tunewright train {recipe}"

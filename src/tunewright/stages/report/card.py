@@ -19,10 +19,11 @@ from tunewright.stages.report.untrusted import markdown_code, markdown_text, vis
 
 WEAKEST = 5  # labels named under limits
 MOST_LABELS = 200  # named one by one
-# The hub's names of the licences our backbones may carry; any other is "other" with its own name beside it.
+# The names that the hub knows of licences a backbone may carry; any other is "other", its own name beside it.
 LICENCES = {
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0",
     "cc-by-sa-4.0", "cc-by-nc-4.0", "gpl-3.0", "lgpl-3.0", "mpl-2.0", "openrail", "gemma", "llama2", "llama3",
+    "unknown",
 }  # fmt: skip
 # Metric → the hub's metric type; others go by their own name.
 METRIC_TYPES = {"macro_f1": "f1", "micro_f1": "f1", "mcc": "matthews_correlation"}
@@ -47,7 +48,7 @@ def render_card(report: Report, language: str | None = None) -> str:
 def metadata_of(report: Report) -> dict[str, Any]:
     """The card's metadata as the hub defines it; keys it has no value for are left out."""
     licence = str(report.get("model.licence", "")).lower()
-    base, source = report.get("model.backbone", ""), report.get("data.sources.train", "")
+    base, source = report.get("model.base_model", ""), report.get("data.sources.train", "")
     language = str(report.get("language", ""))
     known = {
         "language": language if re.fullmatch(r"[a-z]{2,3}(-\w+)?", language) else None,
@@ -114,7 +115,7 @@ class _Card:
         self.report, self.language = report, language
         self.t, self.word = texts.translator(language), texts.namer(language)
         self.metric = report.get("verdict.metric")
-        self.base = facts.backbone(report) or formats.NONE
+        self.base = facts.without_path(report.get("model.backbone")) or formats.NONE
 
     def render(self) -> str:
         sections = [
@@ -232,5 +233,6 @@ class _Card:
         return [*lines, "", f"{t('record.versions')}{t('page.colon')}{shown}"] if shown else lines
 
     def licence(self) -> list[str]:
-        licence, source = (self.report.get(f"model.{key}", formats.NONE) for key in ("licence", "source"))
+        licence = self.report.get("model.licence", formats.NONE)
+        source = facts.without_path(self.report.get("model.source")) or formats.NONE
         return [markdown_text(self.t("card.licence_text", base=self.base, source=source, licence=licence))]

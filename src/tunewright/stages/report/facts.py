@@ -18,13 +18,13 @@ def cost(report: Report, t: texts.Translator) -> Facts:
     tokens, step = report.get("model.max_tokens"), report.get("training.best_step")
     speed, memory = report.get("training.tokens_per_second"), report.get("training.peak_memory_mb")
     threads = report.get("training.threads")
-    device = (report.get("training.device"), t("cost.threads", n=threads) if threads else None)
+    device = (report.get("training.device"), t("cost.threads", n=threads) if isinstance(threads, int) else None)
     return _known(
         t,
         "cost",
-        backbone=backbone(report),
+        backbone=without_path(report.get("model.backbone")),
         why=report.get("model.why"),
-        source=report.get("model.source"),
+        source=without_path(report.get("model.source")),
         licence=report.get("model.licence"),
         method=component(report.get("model.method")),
         parameters=parameters(report, t),
@@ -83,9 +83,13 @@ def parameters(report: Report, t: texts.Translator) -> str | None:
     return t("cost.trained", trained=formats.count(trained), all=formats.count(total), share=share)
 
 
-def backbone(report: Report) -> str | None:
-    """The pretrained model's name; of a folder, its own name without the path."""
-    name = report.get("model.backbone")
+def choices(report: Report) -> Facts:
+    """(recipe key, why) of every value that "auto" chose."""
+    return [(key, str(why)) for key, why in report.get("model.whys", {}).items() if why]
+
+
+def without_path(name: str | None) -> str | None:
+    """A name as it is; of a folder, its own name without the path, which is nobody else's business."""
     return name.rstrip("/").rpartition("/")[2] if name and name.startswith(("/", "./", "../", "~")) else name
 
 

@@ -45,6 +45,7 @@ def render_html(report: Report, language: str | None = None) -> str:
         "cost": facts.cost(report, t),
         "decision": facts.decision(report, t),
         "decision_said": facts.decision_said(report, t, word),
+        "choices": facts.choices(report),
         "environment": facts.environment(report, t),
         "recipe": facts.recipe_yaml(report),
         "contents": [],  # (id, title) of the sections, gathered while they are rendered

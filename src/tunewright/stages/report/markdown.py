@@ -211,6 +211,8 @@ class _Page:
         lines = fenced(self.report.get("command"), "sh") if self.report.get("command") else []
         if machine := self.facts(facts.environment(self.report, self.t)):
             lines += ["", *machine]
+        if chosen := facts.choices(self.report):
+            lines += ["", *(f"- {markdown_code(key)}{self.t('page.colon')}{markdown_text(why)}" for key, why in chosen)]
         if versions := self.report.get("environment.versions"):
             lines += ["", " ".join(markdown_code(f"{package} {version}") for package, version in versions.items())]
         if recipe := facts.recipe_yaml(self.report):

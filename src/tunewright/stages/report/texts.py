@@ -317,6 +317,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "record.command": ("Command", "命令"),
     "record.recipe": ("Complete recipe, every default written out", "完整配方（含所有默认值）"),
+    "record.choices": ("What “auto” chose, and why", "“auto” 的选择及理由"),
     "record.environment": ("Machine", "机器"),
     "record.versions": ("Versions", "版本"),
     "record.python": ("Python", "Python"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewright.core.report import Report
+from tunewright.stages.report.formats import is_share
 
 METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "ece")  # in this order; others follow as they come
 SPLITS = ("train", "validation", "test")
@@ -235,11 +236,20 @@ def weakest_slices(report: Report, most: int = 3) -> list[tuple[str, Mapping[str
 
 
 def validation_curves(report: Report) -> dict[str, list[tuple[int, float]]]:
-    """Validation metric → (step, value) over the run, the deciding metric first."""
-    history = report.get("training.history", [])
-    names = list(dict.fromkeys(name for entry in history for name in entry.get("validation") or {}))
-    names.sort(key=lambda name: name != report.get("verdict.metric"))
-    return {name: [(e["step"], e["validation"].get(name)) for e in history if e.get("validation")] for name in names}
+    """Validation metric → (step, value) over the run: the deciding one first, then others on the same scale, and loss.
+
+    Left out: what is not better when larger (ECE), and curves that repeat another (micro F1 of single labels).
+    """
+    history = [entry for entry in report.get("training.history", []) if entry.get("validation")]
+    metric = report.get("verdict.metric")
+    names = dict.fromkeys([metric, *METRICS, *(name for entry in history for name in entry["validation"])])
+    found: dict[str, list[tuple[int, float]]] = {}
+    for name in names:
+        curve = [(e["step"], e["validation"][name]) for e in history if e["validation"].get(name) is not None]
+        alike = is_share(name) == is_share(metric) and name != "ece"
+        if curve and (alike or name == "loss") and curve not in found.values():
+            found[name] = curve
+    return found
 
 
 def loss_curve(report: Report) -> list[tuple[int, float]]:

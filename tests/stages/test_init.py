@@ -1,0 +1,252 @@
+"""`init` sees what is in the data and writes a recipe that says so."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tunewright.core.errors import DataError, LabelError, MachineError, RecipeError, UsageError
+from tunewright.core.recipe import flat, to_mapping
+from tunewright.core.recipe_file import load
+from tunewright.stages import init
+from tunewright.testing.tiny import tiny_backbone
+
+ENGLISH = {"good": "a very {} film that they love", "bad": "it is a boring {} book and i hate it"}
+CHINESE = {"好评": "这家的饭菜非常好吃{}喜欢", "差评": "送餐太慢{}又冷又难吃讨厌"}
+
+
+def table(path, texts, rows=40, head="text,label"):
+    """A CSV with the labels of `texts` in turn, texts all different."""
+    labels = list(texts)
+    lines = [f"{texts[labels[i % len(labels)]].format(f'no {i} ')},{labels[i % len(labels)]}" for i in range(rows)]
+    path.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory):
+    return str(tiny_backbone(tmp_path_factory.mktemp("backbone")))
+
+
+@pytest.fixture
+def tiny(backbone):
+    return [f"model.backbone={backbone}"]
+
+
+@pytest.fixture
+def without_packages(monkeypatch):
+    """No packaged backbone is installed."""
+
+    def refuse(name, **allowed):
+        raise MachineError(f"{name} is not installed")
+
+    monkeypatch.setattr(init, "locate", refuse)
+
+
+@pytest.mark.parametrize(
+    ("texts", "language", "name", "chosen"),
+    [(ENGLISH, "en", "English", "minilm-l6-en"), (CHINESE, "zh", "Chinese", "e5-small-multilingual")],
+)
+def test_language_decides_the_backbone(tmp_path, without_packages, texts, language, name, chosen):
+    seen = init.look(table(tmp_path / "data.csv", texts))
+    assert seen.language == language
+    assert seen.recipe.model.backbone == chosen
+    assert "the texts are in" in seen.reasons["model.backbone"]
+    assert any(note.startswith(f"Language: {name} 100%. Backbone: {chosen}") for note in seen.notes)
+    assert "tokens" not in seen.lengths
+
+
+def test_rows_labels_and_lengths_are_exact(tmp_path, tiny):
+    seen = init.look(table(tmp_path / "data.csv", ENGLISH), changes=tiny)
+    assert seen.labels == {"good": 20, "bad": 20}
+    assert sum(seen.rows.values()) == 40
+    assert seen.lengths["characters"]["longest"] == len("it is a boring no 39  book and i hate it")
+    assert seen.lengths["tokens"]["longest"] >= seen.lengths["tokens"]["median"] > 5
+    assert any("40 rows for train (csv, utf-8, delimiter ',')" in note for note in seen.notes)
+
+
+def test_what_will_be_split_off_is_said(tmp_path, tiny):
+    seen = init.look(table(tmp_path / "data.csv", ENGLISH), changes=tiny)
+    assert any(
+        "No test file: 8 rows (20%) are split off train, each label in its share, sealed" in n for n in seen.notes
+    )
+    assert any("No validation file: 4 rows (10%)" in note for note in seen.notes)
+
+
+def test_given_splits_are_used_and_written(tmp_path, tiny):
+    train, test = table(tmp_path / "a.csv", ENGLISH), table(tmp_path / "b.csv", ENGLISH, rows=10)
+    seen = init.look(train, test=test, changes=tiny)
+    assert seen.recipe.data.test == test
+    assert not any(note.startswith("No test file") for note in seen.notes)
+
+
+def test_a_file_that_looks_like_a_split_is_pointed_at(tmp_path, tiny):
+    table(tmp_path / "test.csv", ENGLISH)
+    seen = init.look(table(tmp_path / "train.csv", ENGLISH), changes=tiny)
+    assert "test.csv stands beside train.csv and is not used: --test test.csv would use it." in seen.notes
+
+
+def test_columns_are_guessed_with_the_reason_beside_them(tmp_path, tiny):
+    train = table(tmp_path / "data.csv", ENGLISH, head="body,topic")
+    init.write(init.look(train, changes=tiny), tmp_path / "recipe.yaml")
+    line = next(line for line in (tmp_path / "recipe.yaml").read_text().splitlines() if "columns:" in line)
+    assert "{text: body, label: topic}" in line
+    assert "its name says so" in line
+
+
+def test_named_columns_are_not_guessed(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    path.write_text("text,label,tone\n" + "".join(f"it is no {i},x{i},{'ab'[i % 2]}\n" for i in range(30)))
+    seen = init.look(str(path), changes=[*tiny, "data.columns.label=tone"])
+    assert set(seen.labels) == {"a", "b"}
+    assert seen.columns == {"text": "text", "label": "tone"}
+    assert any("Not learned from: 'label'" in note for note in seen.notes)
+
+
+def test_several_labels_a_row_are_seen(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\n" + "".join(f"it is no {i},{['a|b', 'b', 'a', 'a|c'][i % 4]}\n" for i in range(40)))
+    seen = init.look(str(path), changes=tiny)
+    assert seen.recipe.task.multi_label
+    assert seen.recipe.task.separator == "|"
+    assert set(seen.labels) == {"a", "b", "c"}
+    assert any("multi_label: a text can have several labels" in note for note in seen.notes)
+
+
+def test_imbalance_says_what_follows_from_it(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    lines = [f"it was no {i},{'rare' if i % 50 == 0 else 'common'}" for i in range(300)]
+    path.write_text("\n".join(["text,label", *lines]))
+    seen = init.look(str(path), changes=tiny)
+    assert any("classes are weighed, and macro_f1 decides" in note for note in seen.notes)
+
+
+def test_lost_rows_are_said_in_words(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    table(path, ENGLISH)
+    path.write_text(path.read_text() + ",good\n")
+    seen = init.look(str(path), changes=tiny)
+    assert any("Left out of train: 1 rows without text" in note for note in seen.notes)
+
+
+@pytest.mark.parametrize("texts", [ENGLISH, CHINESE])
+def test_the_written_recipe_loads_as_the_same_recipe(tmp_path, tiny, texts):
+    seen = init.look(table(tmp_path / "data.csv", texts), changes=[*tiny, "train.method=lora", "train.epochs=2"])
+    init.write(seen, tmp_path / "recipe.yaml")
+    assert load(tmp_path / "recipe.yaml") == seen.recipe
+
+
+def test_every_key_is_written_with_a_comment(tmp_path, tiny):
+    seen = init.look(table(tmp_path / "data.csv", ENGLISH), changes=tiny)
+    init.write(seen, tmp_path / "recipe.yaml")
+    lines = [line for line in (tmp_path / "recipe.yaml").read_text().splitlines() if not line.startswith("#")]
+    written = {line.strip().partition(":")[0] for line in lines}
+    for key, _ in flat(to_mapping(seen.recipe)):
+        assert written & set(key.split(".")), key
+    assert [line for line in lines if "  # " not in line and "name:" not in line] == []
+
+
+def test_data_beside_the_recipe_moves_with_it(tmp_path, tiny):
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "data").mkdir(parents=True)
+    seen = init.look(table(old / "data" / "train.csv", ENGLISH), changes=tiny)
+    init.write(seen, old / "recipe.yaml")
+    assert "train: data/train.csv  #" in (old / "recipe.yaml").read_text()
+    shutil.move(old, new)
+    assert load(new / "recipe.yaml").data.train == str(new / "data" / "train.csv")
+
+
+def test_data_elsewhere_is_named_by_its_whole_path(tmp_path, tiny):
+    (tmp_path / "recipes").mkdir()
+    train = table(tmp_path / "train.csv", ENGLISH)
+    init.write(init.look(train, changes=tiny), tmp_path / "recipes" / "recipe.yaml")
+    assert f"train: {train}  #" in (tmp_path / "recipes" / "recipe.yaml").read_text()
+
+
+def test_odd_names_in_the_data_cannot_break_the_recipe(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    labels = ("one", "x\nseed: 1")
+    rows = "".join(f'it is no {i},"{labels[i % 2]}"\n' for i in range(30))
+    path.write_text(f'text,"tone\nmodel: evil"\n{rows}')
+    seen = init.look(str(path), changes=tiny)
+    assert seen.columns["label"] == "tone\nmodel: evil"
+    init.write(seen, tmp_path / "recipe.yaml")
+    assert load(tmp_path / "recipe.yaml") == seen.recipe
+
+
+def test_of_a_large_file_the_first_rows_are_looked_at(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(init, "LARGE", 100)
+    monkeypatch.setattr(init, "FIRST", 60)
+    seen = init.look(table(tmp_path / "data.csv", ENGLISH, rows=500), changes=tiny)
+    assert sum(seen.labels.values()) == 60
+    assert "Only the first 60 rows of data.csv were looked at, as it is large." in seen.notes
+    assert seen.recipe.data.reader == "auto"
+
+
+def test_a_large_sorted_file_is_read_to_its_end(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(init, "LARGE", 100)
+    monkeypatch.setattr(init, "FIRST", 20)
+    path = tmp_path / "data.csv"
+    lines = [f"it was no {i},{'a' if i < 50 else 'b'}" for i in range(100)]
+    path.write_text("\n".join(["text,label", *lines]))
+    assert init.look(str(path), changes=tiny).labels == {"a": 50, "b": 50}
+
+
+def _write(name, content):
+    return lambda folder: ((folder / name).write_bytes(content), str(folder / name))[1]
+
+
+BAD = {
+    "missing": (lambda folder: str(folder / "trian.csv"), DataError, "There is no file or folder"),
+    "empty": (_write("data.csv", b""), DataError, "is empty: it holds no rows"),
+    "one class": (_write("data.csv", b"text,label\n" + b"".join(b"so %d,a\n" % i for i in range(9))), DataError, "has one label only ('a')"),
+    "one row per label": (_write("data.csv", b"text,label\none,a\ntwo,b\nthree,c\n"), DataError, "has one row per label"),
+    "no label": (_write("data.csv", b"id,words\n" + b"".join(b"%d,so it is %d\n" % (i, i) for i in range(30))), DataError, "seems to have no labels"),
+    "label empty": (_write("data.csv", b"text,label\n" + b"".join(b"so it is %d,\n" % i for i in range(30))), DataError, "has no labels"),
+    "one column": (_write("data.csv", b"text\n" + b"".join(b"so it is %d\n" % i for i in range(30))), DataError, "a text and a label are needed"),
+    "binary": (_write("data.csv", bytes(range(256)) * 40), DataError, "data.csv"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_data_that_makes_no_recipe_is_refused(tmp_path, tiny, case):
+    make, kind, message = BAD[case]
+    source = make(tmp_path)
+    with pytest.raises(kind) as caught:
+        init.look(source, changes=tiny)
+    assert message in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_column_that_is_missing_says_how_init_takes_it(tmp_path, tiny):
+    train = table(tmp_path / "data.csv", ENGLISH, head="body,topic")
+    with pytest.raises(DataError, match=r"Did you mean 'topic'\?.*--set data\.columns\.label=NAME"):
+        init.look(train, changes=[*tiny, "data.columns.label=topik"])
+
+
+def test_a_label_of_test_that_train_lacks_is_refused(tmp_path, tiny):
+    train = table(tmp_path / "a.csv", ENGLISH)
+    test = table(tmp_path / "b.csv", {"good": "it is {}", "goood": "it was {}"}, rows=10)
+    with pytest.raises(LabelError, match="Did you mean 'good'"):
+        init.look(train, test=test, changes=tiny)
+
+
+def test_an_unknown_task_gets_the_nearest_name(tmp_path, tiny):
+    with pytest.raises(RecipeError, match="Did you mean 'text_classification'"):
+        init.look(table(tmp_path / "data.csv", ENGLISH), task="text_clasification", changes=tiny)
+
+
+def test_an_existing_recipe_stays_unless_forced(tmp_path, tiny):
+    seen = init.look(table(tmp_path / "data.csv", ENGLISH), changes=tiny)
+    (tmp_path / "recipe.yaml").write_text("mine")
+    with pytest.raises(UsageError, match="exists already and stays as it is"):
+        init.write(seen, tmp_path / "recipe.yaml")
+    assert (tmp_path / "recipe.yaml").read_text() == "mine"
+    init.write(seen, tmp_path / "recipe.yaml", force=True)
+    assert load(tmp_path / "recipe.yaml") == seen.recipe
+
+
+def test_a_folder_is_no_recipe(tmp_path):
+    with pytest.raises(UsageError, match="is a folder. Name the recipe's file"):
+        init.refuse_taken(tmp_path)
