@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := models,datasets,tensorboard,mlflow,dev
+# Waiting threads sleep, so that several programs can share the cores.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help demo test test-fast check format clean
 

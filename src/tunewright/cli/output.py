@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -14,7 +17,15 @@ from tunewright.core.files import jsonable
 from tunewright.core.progress import Progress, Silent, Terminal
 
 JSON = typer.Option(False, "--json", help="Print one JSON object, alone, on standard output.")
-SET = typer.Option(None, "--set", metavar="KEY=VALUE", help="Override a recipe key, as --set train.epochs=3. May be repeated.")
+SET = typer.Option(
+    None, "--set", metavar="KEY=VALUE", help="Override a recipe key, as --set train.epochs=3. May be repeated."
+)
+COLUMN = typer.Option(
+    None,
+    "--column",
+    metavar="[ROLE=]NAME",
+    help="Which column is what, as text=content. Default: as in training, or guessed.",
+)
 QUIET = typer.Option(False, "--quiet", "-q", help="No progress, only the result.")
 
 
@@ -23,9 +34,35 @@ def emit(value: Any) -> None:
     print(json.dumps(jsonable(value), ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
+@contextlib.contextmanager
+def until_closed() -> Iterator[None]:
+    """Write to standard output for as long as somebody reads it: `| head` ends the work quietly, with exit code 0."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def say(message: str = "") -> None:
     """Print a line for people."""
     print(message, file=sys.stderr)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows for people in columns, numbers to the right; Chinese characters count as two wide."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
+    for index, name in enumerate(head):
+        numbers = all(row[index].lstrip("+-").replace(".", "", 1).isdigit() for row in rows)
+        shown.add_column(escape(name), justify="right" if rows and numbers else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    Console(stderr=True, highlight=False).print(shown)
 
 
 def progress(quiet: bool) -> Progress:
@@ -39,11 +76,17 @@ def quiet_environment() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def command_line() -> str:
     """The command as it was given, to repeat it."""
     return shlex.join(["tunewright", *sys.argv[1:]])
+
+
+def counts(reasons: Mapping[str, int]) -> str:
+    """{"empty_text": 3} → "3 (empty text)"."""
+    return ", ".join(f"{count} ({kind.replace('_', ' ')})" for kind, count in reasons.items())
 
 
 def percent(value: float) -> str:

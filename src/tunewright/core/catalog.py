@@ -51,13 +51,8 @@ class Setting:
 
 def names(kind: str) -> list[str]:
     """Names of all components of `kind`, in order, without importing them."""
-    own = [shown(file.stem) for file in (COMPONENTS / kind).glob("*.py") if not file.stem.startswith("_")]
-    return sorted({*own, *(shown(point.name) for point in _entry_points(kind))})
-
-
-def shown(name: str) -> str:
-    """A component's name as recipes write it. Dashes and underscores are the same; models' names keep their dashes."""
-    return name if not _is_backbone(name) else name.replace("_", "-")
+    own = [file.stem for file in (COMPONENTS / kind).glob("*.py") if not file.stem.startswith("_")]
+    return sorted({_shown(kind, name) for name in (*own, *(point.name for point in _entry_points(kind)))})
 
 
 @functools.cache
@@ -74,11 +69,14 @@ def find(kind: str, name: str) -> type[Component]:
             raise RecipeError(
                 f"There is no {kind.rstrip('s')} named {name!r}.{nearest(name, known)} Known: {listing(known, 30)}."
             )
-        found = points[0].load()
-        if inspect.isclass(found):
-            return found
-        module = found
+        module = _plugin(points[0])
     return _component_of(module, KINDS[kind])
+
+
+def refresh() -> None:
+    """Look again: what was installed since the first look is found as well."""
+    find.cache_clear()
+    _entry_points.cache_clear()
 
 
 def create(kind: str, choice: str | Mapping[str, Any]) -> Component:
@@ -91,7 +89,8 @@ def create(kind: str, choice: str | Mapping[str, Any]) -> Component:
 def name_of(component: Component | type[Component]) -> str:
     """The name that recipes use for this component: its file's."""
     cls = component if inspect.isclass(component) else type(component)
-    return shown(cls.__module__.rpartition(".")[2])
+    kind = next(kind for kind, contract in KINDS.items() if issubclass(cls, contract))
+    return _shown(kind, cls.__module__.rpartition(".")[2])
 
 
 def describe(component: Component) -> dict[str, Any]:
@@ -100,9 +99,12 @@ def describe(component: Component) -> dict[str, Any]:
 
 
 def summary(kind: str, name: str) -> str:
-    """The first line of a component's docstring, read without importing it where possible."""
+    """The first line of the docstring of a component's file, read without importing it where possible."""
     file = COMPONENTS / kind / f"{name.replace('-', '_')}.py"
-    text = ast.get_docstring(ast.parse(file.read_text("utf-8"))) if file.exists() else inspect.getdoc(find(kind, name))
+    if file.exists():
+        text = ast.get_docstring(ast.parse(file.read_text("utf-8")))
+    else:
+        text = inspect.getdoc(inspect.getmodule(find(kind, name)))
     return (text or "").partition("\n")[0]
 
 
@@ -128,6 +130,25 @@ def kind_of(hint: Any) -> str | None:
     return next((kind for kind, contract in KINDS.items() if hint is contract), None)
 
 
+def _plugin(point: importlib.metadata.EntryPoint) -> Any:
+    """The module of another package's component. Its name must be the module's: recipes are written with it."""
+    package = point.dist.name if point.dist else "another package"
+    try:
+        found = point.load()
+    except Exception as error:  # whatever another package's code raises
+        raise RecipeError(
+            f"The plug-in {point.name!r} of {package} cannot be loaded: {type(error).__name__}: {error}. "
+            "Mend or uninstall it."
+        ) from error
+    module = inspect.getmodule(found)
+    if module is None or module.__name__.rpartition(".")[2] != point.name.replace("-", "_"):
+        raise RecipeError(
+            f"The plug-in {point.name!r} of {package} stands in {getattr(module, '__name__', point.value)}: its file "
+            "must carry its name, so that written recipes find it again."
+        )
+    return module
+
+
 def _component_of(module: Any, contract: type[Component]) -> type[Component]:
     own = [
         cls
@@ -142,8 +163,9 @@ def _component_of(module: Any, contract: type[Component]) -> type[Component]:
     return own[0]
 
 
-def _is_backbone(name: str) -> bool:
-    return (COMPONENTS / "backbones" / f"{name.replace('-', '_')}.py").exists()
+def _shown(kind: str, name: str) -> str:
+    """A name as recipes write it. Dashes and underscores are the same; models' names are known with dashes."""
+    return name.replace("_", "-") if kind == "backbones" else name.replace("-", "_")
 
 
 @functools.cache

@@ -91,6 +91,17 @@ def writing_folder(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether `path` is a temporary file or folder of this module, which only a killed process leaves behind."""
+    return path.name.startswith(".") and path.name.endswith((".part", ".old"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written under `folder`."""
+    for path in [path for path in folder.rglob(".*") if is_leftover(path)]:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def machine_errors(path: Path | str) -> Iterator[None]:
     """Turn the operating system's refusals into a MachineError that names the path and what to do."""

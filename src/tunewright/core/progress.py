@@ -56,11 +56,23 @@ class Terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+        ]
         timing = [TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()]
+        started, done = time.monotonic(), 0
         with Bar(*columns, *timing, console=Console(stderr=True), transient=True) as bar:
-            handle = bar.add_task(title, total=total)
-            yield lambda count: bar.advance(handle, count)
+            handle = bar.add_task(title, total=total, rate="")
+
+            def step(count: int) -> None:
+                nonlocal done
+                done += count
+                bar.update(handle, advance=count, rate=_rate(done, time.monotonic() - started))
+
+            yield step
 
     @contextlib.contextmanager
     def _lines(self, title: str, total: int | None, every: float = 10.0) -> Iterator[Step]:
@@ -75,6 +87,12 @@ class Terminal:
                 shown = now
                 left = f", about {(now - started) / done * (total - done):.0f} s left" if total and done else ""
                 of = f" of {total}" if total else ""
-                print(f"{title}: {done}{of}{left}", file=sys.stderr, flush=True)
+                print(f"{title}: {done}{of}, {_rate(done, now - started)}{left}", file=sys.stderr, flush=True)
 
         yield step
+
+
+def _rate(done: int, seconds: float) -> str:
+    """Units a second, as "740/s"; "1.5/s" where they are few."""
+    rate = done / seconds if seconds else 0.0
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"

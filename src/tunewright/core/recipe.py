@@ -25,7 +25,8 @@ from tunewright.core.contracts import (
 Auto = Literal["auto"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AtLeastZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # What `check` can find in data, as data.refuse names it; data/checks.py says what each is.
 FindingKind = Literal[
     "duplicates",
@@ -113,11 +114,11 @@ class Train:
     micro_batch_tokens: Count | Auto = "auto"  # padded tokens in one forward pass; changes memory, not the result
     learning_rate: Positive | Auto = "auto"  # auto: by method and the backbone's width
     optimizer: Optimizer = _component("optimizers", "adamw")  # adamw, sgd, adafactor
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01  # not on norms and biases
+    weight_decay: AtLeastZero = 0.01  # not on norms and biases
     schedule: Schedule = _component("schedules", "linear")  # linear, cosine, constant; each with a warmup share
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # learning rate of each layer below the top one, as a factor; 1 treats all alike
     class_weights: Literal["auto", "none", "balanced"] = "auto"  # auto: balanced when the largest class is over 20 times the smallest
-    clip_norm: Annotated[float, Field(ge=0)] = 1.0  # longest gradient; 0 leaves it as it is
+    clip_norm: AtLeastZero = 1.0  # longest gradient; 0 leaves it as it is
     early_stopping: EarlyStopping | None = field(default_factory=EarlyStopping)  # null trains all epochs; the best checkpoint is kept either way
     evaluate_every: Positive = 1.0  # epochs between evaluations on validation
     checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: at evaluations and about every minute

@@ -20,6 +20,7 @@ from tunewright.core.errors import RecipeError, TunewrightError, UsageError, lis
 from tunewright.core.recipe import Recipe, to_mapping
 
 LARGEST = 1 << 20  # bytes; a recipe is a page of text
+DEEPEST = 20  # sections within sections; four are in use
 MOST_NODES = 20_000  # aliases can make a small file expand without end
 Place = tuple[str, ...]  # path of keys
 
@@ -72,14 +73,28 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":timestamp", ":float", ":int"))]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.1 or the loader above would read as more than a text, so that every label comes back."""
+
+
 _NUMBER_STARTS = list("+-.0123456789")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), "tTfF")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), _NUMBER_STARTS)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$"),
-    _NUMBER_STARTS,
-)
+for _tag, _form, _first in (
+    ("bool", r"^(true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^[-+]?[0-9]+$", _NUMBER_STARTS),
+    ("float", r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$", _NUMBER_STARTS),
+):
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_form), _first)
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    breaks = any(mark in text for mark in "\x85\u2028\u2029")  # YAML takes them for ends of lines
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if breaks else None)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -106,6 +121,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
         raise RecipeError(f"No permission to read {path}: change its rights.") from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{_yaml_place(path, error)}: this is no YAML: {_yaml_problem(error)}.") from None
+    except RecursionError:
+        raise RecipeError(f"{path} is nested too deeply to be a recipe: write it out plainly.") from None
     if node is None:
         raise RecipeError(f"{path} is empty. `tunewright init DATA --out {path.name}` writes a complete recipe.")
     places: dict[Place, str] = {}
@@ -120,12 +137,14 @@ def _yaml_place(path: Path, error: yaml.YAMLError) -> str:
     return f"{path}:{mark.line + 1}" if mark else str(path)
 
 
-def _yaml_problem(error: yaml.YAMLError) -> str:
+def _yaml_problem(error: Exception) -> str:
     return getattr(error, "problem", None) or str(error).partition("\n")[0]
 
 
 def _plain(node: yaml.Node, place: Place, places: dict[Place, str], path: Path, left: list[int]) -> Any:
     left[0] -= 1
+    if len(place) > DEEPEST:
+        raise RecipeError(f"{path} is nested too deeply to be a recipe (does an alias hold itself?): write it out plainly.")
     if left[0] < 0:
         raise RecipeError(f"{path} expands to more than {MOST_NODES} values (aliases?): write it out plainly.")
     line = node.start_mark.line + 1
@@ -161,8 +180,8 @@ def _change(data: dict[str, Any], places: dict[Place, str], change: str) -> None
     try:
         node = yaml.compose(text, Loader=_Loader)
         value = None if node is None else _plain(node, place, {}, Path("--set"), [MOST_NODES])
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {change}: the value is no YAML: {_yaml_problem(error)}.") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"--set {change[:80]}: the value is no YAML: {_yaml_problem(error)}.") from None
     section: Any = data
     for part in place[:-1]:
         inner = section.get(part)
@@ -376,5 +395,7 @@ def _shortest(component: Component) -> Any:
 
 
 def _flow(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1 << 30, sort_keys=False)
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=1 << 30, sort_keys=False
+    )
     return text.strip().removesuffix("...").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -14,7 +15,7 @@ from typing import Any
 
 from tunewright import __version__
 from tunewright.core.errors import UsageError, nearest
-from tunewright.core.files import machine_errors, read_json, write_json
+from tunewright.core.files import is_leftover, machine_errors, read_json, sweep, write_json
 
 RUNS = Path("runs")
 PACKAGES = (
@@ -61,32 +62,35 @@ def new_run(folder: Path | str | None, name: str, given: dict[str, Any], command
     """
     path = Path(folder) if folder else _free(RUNS / name)
     with machine_errors(path):
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(
-                f"{path} exists already. Continue it with --resume, or choose another folder with --out."
-            )
+        if path.exists() and (not path.is_dir() or any(map(_stays, path.iterdir()))):
+            raise UsageError(f"{path} exists already. Continue it with --resume, or choose another folder with --out.")
         path.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+    write_json(path / "environment.json", environment())
+    # Last: a folder with run.json is a run, and one that was killed before it can simply be started again.
     write_json(
         path / "run.json",
         {"name": path.name, "status": "started", "created": now(), "command": command, "given": given},
     )
-    write_json(path / "environment.json", environment())
     return Run(path)
 
 
-def open_run(path: Path | str) -> Run:
-    """Open a run by its folder, or by its name under runs/. Raises UsageError with the nearest name."""
-    for folder in (Path(path), RUNS / str(path)):
-        if (folder / "run.json").is_file():
-            return Run(folder)
-    near = nearest(Path(path).name, (run.name for run in all_runs(RUNS)))
-    raise UsageError(f"There is no run {path}.{near} `tunewright runs` lists them.")
+def open_run(name: Path | str, folder: Path = RUNS) -> Run:
+    """Open a run by its name under `folder`, or by its own folder. Raises UsageError with the nearest name."""
+    for path in (folder / name, Path(name)):
+        if (path / "run.json").is_file():
+            return Run(path)
+    near = nearest(Path(name).name, (path.parent.name for path in folder.glob("*/run.json")))
+    raise UsageError(f"There is no run {name} in {folder}/.{near} `tunewright runs` lists them.")
 
 
 def all_runs(folder: Path = RUNS) -> Iterator[Run]:
-    """Every run under `folder`, oldest first."""
-    found = [Run(path.parent) for path in folder.glob("*/run.json")]
-    yield from sorted(found, key=lambda run: (run.about.get("created", ""), run.name))
+    """Every run under `folder`, oldest first; those whose run.json is damaged are left out."""
+    found = []
+    for path in folder.glob("*/run.json"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append((Run(path.parent).about.get("created", ""), path.parent.name, Run(path.parent)))
+    yield from (run for _, _, run in sorted(found, key=lambda entry: entry[:2]))
 
 
 def unfinished(name: str) -> Run | None:
@@ -124,6 +128,11 @@ def memory_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return 0
+
+
+def _stays(entry: Path) -> bool:
+    """Whether an entry of a folder is more than what a run killed at its very start leaves behind."""
+    return entry.name != "environment.json" and not is_leftover(entry)
 
 
 def _cpu() -> str:

@@ -46,7 +46,8 @@ class Finding:
     """One thing that was found.
 
     kind: machine word (one of KINDS), as recipes name it under data.refuse; count: rows (or labels) concerned;
-    examples: up to five "file:line: excerpt", for the terminal and the report only; message: what it is and what to do.
+    examples: up to five "file:line: excerpt", for the terminal and the report only; message: what it is and what to do,
+    in English, and in Chinese under `zh`.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Finding:
     count: int
     examples: tuple[str, ...]
     message: str
+    zh: str
 
 
 def findings(
@@ -121,19 +123,20 @@ def excerpt(split: Split, row: int, most: int = 60) -> str:
 def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
     """Findings about rows that did not get into the data at all, from the ledger."""
     told = {
-        "empty": (("empty_text", "empty_label"), "had no text or no label"),
-        "broken_rows": (("broken_row", "bad_label", "bad_time"), "had another form than the others"),
+        "empty": (("empty_text", "empty_label"), "had no text or no label", "没有文本或标签"),
+        "broken_rows": (("broken_row", "bad_label", "bad_time"), "had another form than the others", "格式与其他行不同"),
     }
     counts: Counter[str] = Counter()
     for split in dataset.ledger["rows"].values():
         counts.update(split["reasons"])
     places = _ledger_places(dataset)
-    for kind, (reasons, what) in told.items():
+    for kind, (reasons, what, what_zh) in told.items():
         count = sum(counts[reason] for reason in reasons)
         if count:
             shown = [place for reason in reasons for place in places.get(reason, [])][:EXAMPLES]
-            told = f"{_rows(count)} left out that {what} (ledger.jsonl lists all)."
-            yield Finding(kind, "warning", count, tuple(shown), told)
+            said = f"{_rows(count)} left out that {what} (ledger.jsonl lists all)."
+            zh = f"有 {count} 行{what_zh}，未被使用（全部列在 ledger.jsonl 中）。"
+            yield Finding(kind, "warning", count, tuple(shown), said, zh)
 
 
 def _ledger_places(dataset: Dataset) -> dict[str, list[str]]:
@@ -155,7 +158,8 @@ def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     dropped = sum(split["reasons"].get("leakage", 0) for split in dataset.ledger["rows"].values())
     if dropped:
         told = f"{_rows(dropped)} of train whose text stands in validation or test too: dropped (data.leakage: drop)."
-        return Finding("leakage", "warning", dropped, tuple(_ledger_places(dataset).get("leakage", ())), told)
+        zh = f"训练集中有 {dropped} 行的文本也出现在验证集或测试集中，已从训练集去掉（data.leakage: drop）。"
+        return Finding("leakage", "warning", dropped, tuple(_ledger_places(dataset).get("leakage", ())), told, zh)
     if len(rows.splits) < 2 or not len(rows.keys):
         return None
     sets = np.zeros(int(rows.groups[-1]) + 1, dtype=np.uint8)
@@ -170,7 +174,9 @@ def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     severity: Severity = "error" if training else "warning"
     sides = "train as well as in validation or test" if training else "validation as well as in test"
     told = f"{_rows(count)} whose text stands in {sides}: results look too good. Remove them (data.leakage: drop)."
-    return Finding("leakage", severity, count, rows.excerpts((training or np.sort(concerned))[:EXAMPLES]), told)
+    sides = "既在训练集中，又在验证集或测试集中" if training else "既在验证集中，又在测试集中"
+    zh = f"有 {count} 行的文本{sides}，结果会显得过好。请去掉它们（data.leakage: drop）。"
+    return Finding("leakage", severity, count, rows.excerpts((training or np.sort(concerned))[:EXAMPLES]), told, zh)
 
 
 def _duplicates(rows: _Rows) -> Finding | None:
@@ -182,7 +188,8 @@ def _duplicates(rows: _Rows) -> Finding | None:
     if not len(copies):
         return None
     told = f"{_rows(len(copies))} with the text of an earlier one in the split (case, width, spaces, marks aside)."
-    return Finding("duplicates", "note", len(copies), rows.excerpts(copies[:EXAMPLES]), told)
+    zh = f"同一部分数据中有 {len(copies)} 行与前面某行的文本相同（不计大小写、全半角、空格和标点）。"
+    return Finding("duplicates", "note", len(copies), rows.excerpts(copies[:EXAMPLES]), told, zh)
 
 
 def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
@@ -206,7 +213,8 @@ def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
     told = (
         f"{_rows(len(concerned))} with the same text as another one and not its label. Decide for one, or remove them."
     )
-    return Finding("conflicts", "warning", len(concerned), tuple(shown), told)
+    zh = f"有 {len(concerned)} 行与另一行文本相同而标签不同。请选定一个标签，或去掉这些行。"
+    return Finding("conflicts", "warning", len(concerned), tuple(shown), told, zh)
 
 
 def _label_codes(dataset: Dataset) -> np.ndarray:
@@ -253,7 +261,9 @@ def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:
     more = "" if deep else "; --deep looks at more"
     looked = f" Only the first {most} of {total} rows were looked at{more}." if total > most else ""
     told = f"{_rows(len(near))} nearly like another one, {across} of them like one of another split.{looked}"
-    return Finding("near_duplicates", "warning" if across else "note", len(near), tuple(shown), told)
+    looked = f"只看了 {total} 行中的前 {most} 行{'' if deep else '，加 --deep 可以多看一些'}。" if total > most else ""
+    zh = f"有 {len(near)} 行与另一行几乎相同，其中 {across} 行与另一部分数据中的行几乎相同。{looked}"
+    return Finding("near_duplicates", "warning" if across else "note", len(near), tuple(shown), told, zh)
 
 
 def _pieces(dataset: Dataset, most: int) -> tuple[list[tuple[Split, int]], list[frozenset[str]], int]:
@@ -292,7 +302,9 @@ def _garbled(dataset: Dataset) -> Finding | None:
     if count:
         told.append(f"{_rows(count)} with replacement or control characters, or text once read in a wrong encoding.")
     message = " ".join([*told, "Get them anew from where they come from, or remove them."])
-    return Finding("garbled", "warning", count + lost, tuple(shown), message)
+    zh = f"有 {lost} 行无法解码，未被使用。" if lost else ""
+    zh += f"有 {count} 行含有替换字符或控制字符，或曾按错误的编码读取。" if count else ""
+    return Finding("garbled", "warning", count + lost, tuple(shown), message, zh + "请从来源重新获取，或去掉它们。")
 
 
 def is_garbled(text: str) -> bool:
@@ -330,13 +342,15 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
         shown = tuple(
             " = ".join(f"{label!r} ({counts.get(label, 0)})" for label in group) for group in groups[:EXAMPLES]
         )
-        yield Finding("label_spelling", "warning", len(groups), shown, told)
+        zh = f"有 {len(groups)} 个标签有几种写法（大小写、空格或全半角不同）。请统一写法。"
+        yield Finding("label_spelling", "warning", len(groups), shown, told, zh)
     few = [label for label in dataset.labels if counts.get(label, 0) < RARE]
     rare = sorted(few, key=lambda label: counts.get(label, 0))
     if rare:
         told = f"{len(rare)} label(s) have fewer than {RARE} training rows: hardly learned. Add rows, or merge labels."
         shown = tuple(f"{label!r}: {counts.get(label, 0)}" for label in rare[:EXAMPLES])
-        yield Finding("rare_classes", "warning", len(rare), shown, told)
+        zh = f"有 {len(rare)} 个标签的训练数据不足 {RARE} 行，很难学会。请增加数据，或合并标签。"
+        yield Finding("rare_classes", "warning", len(rare), shown, told, zh)
     least, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[largest] > IMBALANCE * counts[least]:
         told = (
@@ -344,7 +358,11 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
             "hides the small ones. Look at macro_f1; train.class_weights: auto balances them."
         )
         ends = (f"{largest!r}: {counts[largest]}", f"{least!r}: {counts[least]}")
-        yield Finding("imbalance", "note", len(counts), ends, told)
+        zh = (
+            f"最大的标签的行数是最小的 {counts[largest] / counts[least]:.0f} 倍，只看准确率会掩盖小标签的好坏。"
+            "请看 macro_f1；train.class_weights: auto 会平衡它们。"
+        )
+        yield Finding("imbalance", "note", len(counts), ends, told, zh)
 
 
 def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding | None:
@@ -361,7 +379,11 @@ def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding 
         f"{backbone} was not trained on the language of about {share:.0%} of the rows ({named}); it knows "
         f"{listing(known)}. Choose another model.backbone; auto picks one by the language."
     )
-    return Finding("language", "error" if share > 0.5 else "warning", round(share * rows), (), told)
+    zh = (
+        f"{backbone} 没有学过其中约 {share:.0%} 的行所用的语言（{named}），它只懂 {listing(known)}。"
+        "请换一个 model.backbone；auto 会按语言选择。"
+    )
+    return Finding("language", "error" if share > 0.5 else "warning", round(share * rows), (), told, zh)
 
 
 @dataclass
@@ -391,7 +413,8 @@ def _tokens(dataset: Dataset, processor: Any, deep: bool, backbone: str) -> Iter
             f"{backbone} has no tokens for {share:.0%} of the text's pieces and reads them all as unknown. "
             "Choose a backbone for this language (model.backbone)."
         )
-        yield Finding("language", "warning", counted.unknown, (), told)
+        zh = f"{backbone} 的词表不含文本中 {share:.0%} 的片段，都当作未知处理。请换用懂这种语言的 model.backbone。"
+        yield Finding("language", "warning", counted.unknown, (), told, zh)
 
 
 def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: _Tokens) -> None:
@@ -430,13 +453,16 @@ def _windows(examples: Sequence[Any], processor: Any) -> list[Any]:
 def _truncation(counted: _Tokens, processor: Any) -> Finding:
     lost, seen = sum(counted.lost.values()), max(1, sum(counted.seen.values()))
     told = f"{counted.longer} of {counted.rows} rows looked at are longer than {processor.max_tokens} tokens; "
+    zh = f"看过的 {counted.rows} 行中有 {counted.longer} 行超过 {processor.max_tokens} 个词元；"
     if not lost:
+        zh += "它们会分成几个窗口读取（data.overflow: split），不会丢失内容。"
         told += "they are read in several windows (data.overflow: split), so nothing is lost."
-        return Finding("truncation", "note", counted.longer, tuple(counted.shown), told)
+        return Finding("truncation", "note", counted.longer, tuple(counted.shown), told, zh)
     worst = sorted(counted.lost, key=lambda label: counted.lost[label] / max(1, counted.seen[label]), reverse=True)[:3]
     by_label = ", ".join(f"{label!r} {counted.lost[label] / max(1, counted.seen[label]):.1%}" for label in worst)
     told += f"{lost} tokens ({lost / seen:.1%}) would be cut off, most of {by_label}. data.overflow: split loses none."
-    return Finding("truncation", "warning", counted.longer, tuple(counted.shown), told)
+    zh += f"会截掉 {lost} 个词元（{lost / seen:.1%}），最多的是 {by_label}。data.overflow: split 不会丢失内容。"
+    return Finding("truncation", "warning", counted.longer, tuple(counted.shown), told, zh)
 
 
 def _rows(count: int) -> str:

@@ -238,7 +238,12 @@ def _refuse_empty(source: str, name: str, ledger: Ledger, first: str) -> None:
     )
 
 
-def refuse_unknown(gathered: Gathered, allowed: tuple[str, ...], why: str) -> None:
+def refuse_unknown(
+    gathered: Gathered,
+    allowed: tuple[str, ...],
+    why: str,
+    advice: str = "Mend the rows, or add the label under data.labels.",
+) -> None:
     """Raise LabelError when rows have labels that are not among `allowed`, with counts and the first place of each."""
     known = set(allowed)
     counts = np.bincount(gathered.codes[gathered.codes >= 0], minlength=len(gathered.forms))
@@ -256,5 +261,5 @@ def refuse_unknown(gathered: Gathered, allowed: tuple[str, ...], why: str) -> No
     ]
     raise LabelError(
         f"{gathered.source}: {len(unknown)} label(s) {why}: {listing(lines, 5)} "
-        f"Mend the rows, or add the label under data.labels. Known labels: {listing(allowed)}."
+        f"{advice} Known labels: {listing(allowed)}."
     )

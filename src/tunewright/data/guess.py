@@ -92,7 +92,9 @@ def require_column(column: str, names: Sequence[str], source: str, key: str) -> 
         )
 
 
-def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None) -> TaskGuess:
+def guess_task(
+    rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data"
+) -> TaskGuess:
     """Return the task that sample rows are for: text_classification (multi_label or not) or token_classification.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
@@ -104,7 +106,7 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None) -> 
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
     found = (target, "") if target else _by_name("label", names) or _label_like(rows, names)
     if found is None:
-        raise DataError(_nothing_fits("label", True, "the data", names, rows))
+        raise DataError(_nothing_fits("label", True, source, names, rows))
     column = found[0]
     values = [row.get(column) for row in rows if not _empty(row.get(column))]
     lists = [value for value in values if isinstance(value, (list, tuple))]

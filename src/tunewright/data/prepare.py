@@ -34,14 +34,17 @@ _FORM = 1  # of the prepared folder; raise it when what is written changes
 _DROPPED, _LEAKED = 255, 254  # beside the indices into SPLITS
 
 
-def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None) -> Dataset:
+def prepare(
+    recipe: Recipe, folder: Path | str, progress: Progress | None = None, *, with_test: bool = True
+) -> Dataset:
     """Return the recipe's data as a Dataset in `folder`; the same recipe, sources and seed give the same rows.
 
+    with_test: whether a test split is cut when none is given; without, all rows are for training and validation.
     A finished folder is opened again when the sources' bytes and all that decides about the data are unchanged.
     Raises DataError, LabelError or MachineError with what to do; then nothing is left half-written.
     """
     folder = Path(folder)
-    work = _Work(recipe.task, recipe.data, recipe.seed, progress or Silent())
+    work = _Work(recipe.task, recipe.data, recipe.seed, progress or Silent(), with_test=with_test)
     work.open_sources()
     stamp = work.stamp()
     if (folder / DESCRIPTION).exists() and _stamp_of(folder) == stamp:
@@ -83,6 +86,7 @@ class _Work:
     seed: int
     progress: Progress
     only: str = ""  # the single split's name, when one source is prepared alone
+    with_test: bool = True  # whether a test split is cut when none is given
     sources: dict[str, str] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     described: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +117,7 @@ class _Work:
             "task": [type(self.task).__name__, dataclasses.asdict(self.task)],
             "columns": self.data.columns, "labels": self.data.labels, "split": dataclasses.asdict(self.data.split),
             "leakage": self.data.leakage, "limit": self.data.limit, "seed": self.seed, "only": self.only,
+            "with_test": self.with_test,
             "readers": {name: catalog.describe(reader) for name, reader in self.readers.items()},
             "sources": {name: [source, _content(source)] for name, source in self.sources.items()},
         }  # fmt: skip
@@ -147,7 +152,8 @@ class _Work:
         return Wanted(self.task, columns.of)
 
     def _to_cut(self) -> list[str]:
-        return [] if self.only else [name for name in SPLITS if name not in self.sources]
+        wanted = SPLITS if self.with_test else SPLITS[:2]
+        return [] if self.only else [name for name in wanted if name not in self.sources]
 
     def _gather(self, name: str, wanted: Wanted, folder: Path, ledger: Ledger) -> Gathered:
         source, reader = self.sources[name], self.readers[name]
@@ -171,7 +177,11 @@ class _Work:
             return ()
         if self.data.labels:
             for part in gathered.values():
-                refuse_unknown(part, self.data.labels, "that data.labels does not list")
+                if self.only:
+                    advice = "Mend or leave out these rows, or train again with rows of that label."
+                    refuse_unknown(part, self.data.labels, "that the model does not know", advice)
+                else:
+                    refuse_unknown(part, self.data.labels, "that data.labels does not list")
             return tuple(self.data.labels)
         first, *others = gathered.values()
         labels = tuple(sorted(first.counts()))
@@ -277,8 +287,9 @@ class _Work:
         gone = [label for label in labels if label not in left]
         if gone:
             self.notes.append(f"{len(gone)} label(s) have no training row left: {listing(gone, 5)}.")
-        for index, name in ((1, "validation"), (2, "test")):
-            if not sum(int((side == index).sum()) for side in sides.values()):
+        for index, name in enumerate(SPLITS):
+            wanted = name in self.sources or name in self._to_cut()
+            if index and wanted and not sum(int((side == index).sum()) for side in sides.values()):
                 raise DataError(
                     f"{source} has too few rows ({len(gathered['train'])}) to cut a {name} split from. Give more rows, "
                     f"a {name} file (data.{name}), or a larger data.split.{name}_share."

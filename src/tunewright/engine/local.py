@@ -4,6 +4,7 @@ from __future__ import annotations
 
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from tunewright.core.bundle import open_bundle
 from tunewright.core.errors import Refused, TrainingError, UsageError
-from tunewright.core.files import write_json, write_text, writing_folder
+from tunewright.core.files import sweep, write_json, write_text, writing_folder
 from tunewright.core.gate import Gate
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, flat, to_mapping
@@ -24,16 +25,16 @@ from tunewright.data.checks import findings
 from tunewright.data.dataset import Dataset
 from tunewright.data.prepare import prepare
 from tunewright.models.processor import Processor
-from tunewright.predict.infer import Inferred, decide, infer
+from tunewright.predict.infer import Inferred, decide, infer, stepping
 from tunewright.stages import account, assemble, judge, save
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
 from tunewright.stages.fit import Trained, train_model
 from tunewright.stages.report import write_card, write_reports
-from tunewright.stages.verdict import Verdict, count_use
+from tunewright.stages.verdict import SEALED, Verdict, count_use
 from tunewright.stages.verdict import judge as compare_with_baselines
+from tunewright.training.loop import Interrupted
 
-SEALED = "sealed.json"  # beside the runs: how often each test split has been judged on
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,22 @@ def train(
     """Run a recipe to its verdict in a run's folder (`out`, or runs/`name`).
 
     resume: go on with the run in `out`, or with the newest unfinished one of that name; the same recipe gives the same
-    bits as an uninterrupted run. Raises the errors of every stage; what was done so far stays and can be resumed.
+    bits as an uninterrupted run. Raises the errors of every stage, and Interrupted (exit code 130) on Ctrl-C; what was
+    done so far stays and can be resumed.
     """
     progress = progress or Silent()
     run = _run(recipe, out, name, resume, command, progress)
     if run.about["status"] == "finished":
         progress.say(f"{run.folder} is finished already; nothing to do.")
         return outcome_of(run)
+    try:
+        return _carried_out(recipe, run, resume, progress)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        told = str(stop) or "Stopped; what was done so far is saved."
+        raise Interrupted(f"{told} Go on with: {_again(run)}") from None
+
+
+def _carried_out(recipe: Recipe, run: Run, resume: bool, progress: Progress) -> Outcome:
     dataset = prepare(recipe, run.folder / "data", progress)
     for note in dataset.notes:
         progress.say(note)
@@ -81,6 +91,27 @@ def train(
         embedder = Embedder(plan, device, progress)
         trained = _fit(plan, dataset, run, embedder, device, resume, progress)
         return _judge(trained, dataset, run, embedder, found, progress)
+
+
+def fit(recipe: Recipe, folder: Path | str, progress: Progress | None = None) -> Path:
+    """Train without a verdict, for a caller who judges for himself; gives the bundle in the new run's `folder`.
+
+    All rows are for training and validation, which sets epochs and calibration: no test split, baselines or report.
+    """
+    progress = progress or Silent()
+    run = _run(recipe, folder, "", False, "", progress)
+    dataset = prepare(recipe, run.folder / "data", progress, with_test=False)
+    plan = assemble.plan(recipe, dataset)
+    from tunewright.training.precision import choose_device, choose_threads, threads
+
+    device = choose_device(recipe.train.device)
+    with threads(choose_threads(recipe.train.threads)):
+        trained = _fit(plan, dataset, run, Embedder(plan, device, progress), device, False, progress)
+        with writing_folder(run.folder / "bundle") as bundle:
+            calibrated, _ = _calibrate(trained, dataset, bundle, progress)
+            save.seal_bundle(bundle, trained.plan, dataset.labels, calibrated.policy, calibrated.about)
+    run.update(status="finished")
+    return run.folder / "bundle"
 
 
 def outcome_of(run: Run) -> Outcome:
@@ -119,8 +150,17 @@ def _run(recipe: Recipe, out: Path | str | None, name: str, resume: bool, comman
             f"The recipe differs from the one that {run.folder} was started with, in {', '.join(changed)}. "
             "Resume with the same recipe, or start a new run without --resume."
         )
+    sweep(run.folder)
     progress.say(f"Resuming {run.folder}")
     return run
+
+
+def _again(run: Run) -> str:
+    """The command, or the call, that goes on with a run."""
+    command = run.about["command"]
+    if not command:
+        return f"train(recipe, out={str(run.folder)!r}, resume=True)"
+    return f"{command if '--out' in command else f'{command} --out {shlex.quote(str(run.folder))}'} --resume"
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -151,8 +191,8 @@ def _fit(
 
     def on_plan(decided: Plan) -> None:
         write_text(run.folder / "recipe.yaml", to_yaml(decided.recipe))
-        chosen = {"train.precision": decided.recipe.train.precision}
-        run.update(status="training", decided=chosen, whys=dict(decided.whys))
+        measured = {"train.precision": [decided.recipe.train.precision, decided.whys["train.precision"]]}
+        run.update(status="training", decided=measured, whys=dict(decided.whys))
 
     return train_model(
         plan,
@@ -246,9 +286,8 @@ def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, progres
     run = catalog.create("runtimes", "torch").open(bundle)  # type: ignore[attr-defined]
     processor = Processor.load(bundle / "model")
     with progress.task(f"Evaluating {split}", total=len(dataset.splits[split])) as step:
-        for item in infer(dataset.splits[split], plan.recipe.task, processor, dataset.labels, run):
-            yield item
-            step(1)
+        items = infer(dataset.splits[split], plan.recipe.task, processor, dataset.labels, run)
+        yield from stepping(items, step)
 
 
 def _verdict(
@@ -260,7 +299,8 @@ def _verdict(
     baselines: dict[str, list[Prediction]],
 ) -> Verdict:
     if "test_uses" not in run.about:  # a resumed run opens the seal no second time
-        run.update(test_uses=count_use(run.folder.parent / SEALED, dataset.splits["test"].fingerprint))
+        user = f"{run.name} {run.about['created']}"
+        run.update(test_uses=count_use(run.folder.parent / SEALED, dataset.splits["test"].fingerprint, user))
     return compare_with_baselines(
         [item.example.label for item in items],
         predictions,

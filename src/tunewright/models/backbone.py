@@ -48,7 +48,7 @@ def _load_transformers(
     import torch
     from transformers import AutoConfig, AutoModel
 
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=remote_code, local_files_only=True)
         _set_dropout(config, dropout)
@@ -91,8 +91,8 @@ def _set_dropout(config: Any, rate: float) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep `transformers` from writing on our standard error while it loads."""
+def quiet() -> Iterator[None]:
+    """Keep `transformers` from writing on our standard error while it loads or saves."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -23,7 +23,7 @@ from tunewright.core.contracts import Head
 from tunewright.core.errors import BundleError, ModelError
 from tunewright.core.files import read_json, write_json
 from tunewright.models import surgery
-from tunewright.models.backbone import load_backbone
+from tunewright.models.backbone import load_backbone, quiet
 from tunewright.models.model import Model
 
 MEAN_SCALE = 2.0**17  # on the mean, against the residual of the token's own state
@@ -42,7 +42,8 @@ def save_model(model: Model, folder: Path, *, multi_label: bool) -> None:
         _save_own(model, folder)
         return
     whole = _to_transformers(model, multi_label)
-    whole.save_pretrained(folder, safe_serialization=True)
+    with quiet():
+        whole.save_pretrained(folder, safe_serialization=True)
     config = read_json(folder / "config.json")
     config[MARK] = {"head": catalog.describe(model.head_kind), "pooling_layers": _pooling_layers(model)}
     write_json(folder / "config.json", config)

@@ -42,6 +42,16 @@ def infer(
             yield Inferred(example, mine, task.join(mine, [found[i] for i in own]))
 
 
+def stepping(items: Iterable[Inferred], step: Callable[[int], None]) -> Iterator[Inferred]:
+    """Pass items on and tell progress by the chunk, as they get done: the first of a chunk comes when all of it is."""
+    count = 0
+    for count, item in enumerate(items, 1):
+        yield item
+        if count % CHUNK == 0:
+            step(CHUNK)
+    step(count % CHUNK)
+
+
 def decide(inferred: Iterable[Inferred], task: Task, labels: Sequence[str], policy: Policy) -> list[Prediction]:
     """Predictions from logits."""
     return [task.decode(item.logits, item.windows, labels, policy) for item in inferred]

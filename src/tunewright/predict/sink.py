@@ -51,8 +51,8 @@ def _table(file: TextIO, columns: Sequence[str], delimiter: str) -> Write:
     def write(row: Mapping[str, Any]) -> None:
         if new := row.keys() - known:
             raise DataError(
-                f"A row has the column {sorted(new)[0]!r}, which the rows before did not have, so it fits in no table's "
-                "header. Write .jsonl instead."
+                f"A row has the column {sorted(new)[0]!r}, which the rows before did not have, so it is not in the "
+                "table's header. Write .jsonl instead."
             )
         rows.writerow([_cell(row.get(column)) for column in columns])
 

@@ -60,7 +60,9 @@ def open_file(path: Path | str, progress: Progress | None = None) -> Source:
     if not looked.sample:
         raise DataError(looked.nothing(name))
     told = [f"{key} {facts[key]!r}" for key in ("encoding", "delimiter") if facts.get(key)]
-    note = ", ".join([f"{name}: read as {facts['reader']}", *told, *(["no header line"] * (facts.get("header") is False))])
+    note = ", ".join(
+        [f"{name}: read as {facts['reader']}", *told, *(["no header line"] * (facts.get("header") is False))]
+    )
     columns = tuple(dict.fromkeys([*facts.get("columns", ()), *looked.columns]))
     return Source(name, lambda: sources.rows(path, reader), columns, looked.rows, looked.sample, (note,))
 
@@ -95,35 +97,41 @@ def open_stream(stream: BinaryIO | None, text_column: str = "text") -> Source:
 
 
 def choose_columns(
-    source: Source, task: Task, given: Mapping[str, str] | None = None, trained: Mapping[str, str] | None = None
+    source: Source,
+    task: Task,
+    given: Mapping[str, str] | None = None,
+    trained: Mapping[str, str] | None = None,
+    *,
+    with_target: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
-    """Role → column of every input of the task, and a sentence for each that was guessed.
+    """Role → column of every input of the task (and its label's, `with_target`), and a sentence for each guess.
 
     given: what the user says; trained: the columns of the rows the model was trained on, which come next.
-    Raises DataError with the nearest name when a given column is not there, or when nothing fits.
+    Raises DataError with the nearest name when a given column is not there, or when nothing fits a role.
     """
+    roles = (*task.inputs, task.target) if with_target else task.inputs
     given, trained = dict(given or {}), trained or {}
     for role, column in given.items():
-        if role not in task.inputs:
-            raise UsageError(
-                f"--column names {role!r}, and the model reads {listing(task.inputs)}.{nearest(role, task.inputs)} "
-                f"Write --column {task.inputs[0]}=NAME."
-            )
+        if role not in roles:
+            raise UsageError(f"--column names {role!r}, and what is needed is {listing(roles)}.{nearest(role, roles)}")
         if column not in source.columns:
-            raise DataError(f"{source.name} has no column {column!r}.{nearest(column, source.columns)} {_choose(source, role)}")
-    known = {role: trained[role] for role in task.inputs if trained.get(role) in source.columns}
-    if len(source.columns) == len(task.inputs) == 1:
-        known = {task.inputs[0]: source.columns[0]}
+            near = nearest(column, source.columns)
+            raise DataError(f"{source.name} has no column {column!r}.{near} {_advice(source, role)}")
+    known = {role: trained[role] for role in roles if trained.get(role) in source.columns}
+    if len(source.columns) == len(roles) == 1:
+        known = {roles[0]: source.columns[0]}
     chosen = {**known, **given}
     try:
-        found = guess_columns(source.sample, task, chosen, source=source.name, with_target=False)
+        rows = [dict.fromkeys(source.columns), *source.sample]
+        found = guess_columns(rows, task, chosen, source=source.name, with_target=with_target)
     except DataError:
-        missing = next(role for role in task.inputs if role not in chosen)
-        raise DataError(f"{source.name} has no column that could be {missing!r}. {_choose(source, missing)}") from None
+        missing = [role for role in roles if role not in chosen]
+        named = " or ".join(map(repr, missing))
+        raise DataError(f"{source.name} has no column that could be {named}. {_advice(source, missing[0])}") from None
     return found.of, [f"{source.name}: {reason}" for reason in found.reasons]
 
 
-def _choose(source: Source, role: str) -> str:
+def _advice(source: Source, role: str) -> str:
     return f"Its columns: {listing(source.columns)}. Choose one with --column {role}=NAME."
 
 
@@ -194,7 +202,7 @@ def _text(line: int, text: str, column: str) -> Row:
 
 
 def parse_columns(words: Iterable[str], task: Task) -> dict[str, str]:
-    """Role → column from words like "text=content"; a bare column name stands for the task's only input.
+    """Role → column from words like "text=content"; a bare column name stands for the task's single input.
 
     Raises UsageError when a word is neither.
     """

@@ -92,7 +92,9 @@ class Stream:
                 self.tally.seconds = time.monotonic() - started
                 step(len(chunk))
         if self.tally.rows and self.tally.problems == self.tally.rows:
-            raise DataError(f"None of the {self.tally.rows} rows can be answered. The first one, {self.tally.examples[0]}.")
+            raise DataError(
+                f"None of the {self.tally.rows} rows can be answered. The first one, {self.tally.examples[0]}."
+            )
 
     def _answered(self, chunk: Sequence[Row]) -> Iterator[dict[str, Any]]:
         problems = [self._problem(row) for row in chunk]

@@ -19,7 +19,7 @@ from tunewright.core.linear import fit_linear
 from tunewright.core.measures import encode_labels
 from tunewright.core.numeric import softmax
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.recipe import Recipe
+from tunewright.core.recipe import Recipe, flat, to_mapping
 from tunewright.core.run import RUNS, memory_bytes
 from tunewright.data.checks import EXAMPLES, Finding, excerpt, findings
 from tunewright.data.dataset import Dataset
@@ -87,7 +87,8 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
         with progress.task("Training a few steps to see how long it takes") as step:
             expected = estimate(plan, dataset, Path(folder), preparing=seconds)
             step(1)
-        notes = [*dataset.notes, *(f"{key}: {why}." for key, why in plan.whys.items())]
+        chosen = dict(flat(to_mapping(plan.recipe)))
+        notes = [*dataset.notes, *(f"{key}: {chosen.get(key)} ({why})." for key, why in plan.whys.items())]
     refused = [finding for finding in found if finding.kind in recipe.data.refuse]
     return Checked(found, refused, _machine(expected), expected, notes)
 
@@ -96,37 +97,49 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
 
 
 def _label_errors(plan: Plan, dataset: Dataset, progress: Progress) -> list[Finding]:
-    """Training rows whose label a linear probe, fitted on the other rows, contradicts with more confidence than it has
-    in rows of that other label on average (confident learning, Northcutt et al. 2021, section 3)."""
+    """Training rows whose label a linear probe on the frozen backbone contradicts, when it learned from other rows."""
     split, task = dataset.splits["train"], plan.recipe.task
-    if not task.probe or task.objective != "cross_entropy" or len(split) < 2 * FOLDS:
+    if not task.probe or len(split) < 2 * FOLDS:
         return []
     places = spread(len(split), PROBED)
     examples = split.take(places)
     gold = encode_labels([example.label for example in examples], dataset.labels)
+    if gold.ndim != 1:
+        return []  # several labels a row: none of them excludes another
     device = choose_device(plan.recipe.train.device)
     with threads(choose_threads(plan.recipe.train.threads)):
         features = Embedder(plan, device, progress)(examples)
     probabilities = _out_of_fold(features, gold, len(dataset.labels), plan.recipe.seed)
-    rows = np.arange(len(gold))
-    trust = np.array([probabilities[gold == label, label].mean() if (gold == label).any() else 1.0
-                      for label in range(len(dataset.labels))])  # fmt: skip
-    sure = np.where(probabilities >= trust, probabilities, 0.0)
-    other = sure.argmax(axis=1)
-    doubted = rows[(other != gold) & (sure[rows, other] > 0)]
+    doubted, other = _doubted(probabilities, gold)
     if not len(doubted):
         return []
-    gain = probabilities[doubted, other[doubted]] - probabilities[doubted, gold[doubted]]
-    worst = doubted[np.argsort(-gain, kind="stable")][:EXAMPLES]
+    worst = list(zip(doubted, other, strict=True))[:EXAMPLES]
     shown = tuple(
-        f"{excerpt(split, int(places[row]))} → {dataset.labels[gold[row]]}, or {dataset.labels[other[row]]}?"
-        for row in worst
+        f"{excerpt(split, int(places[row]))} → {dataset.labels[gold[row]]}, or {dataset.labels[label]}?"
+        for row, label in worst
     )
     told = (
         f"{len(doubted)} of {len(gold)} training rows look like another label than they have (to a linear probe that "
         "learned from the other rows). Look at them: some will be labelled wrongly, others are only hard."
     )
-    return [Finding("label_errors", "note", len(doubted), shown, told)]
+    zh = (
+        f"{len(gold)} 行训练数据中有 {len(doubted)} 行更像另一个标签（由只学过其他行的线性探针判断）。"
+        "请看一看：有些是标错的，有些只是难。"
+    )
+    return [Finding("label_errors", "note", len(doubted), shown, told, zh)]
+
+
+def _doubted(probabilities: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, labels instead), the clearest first, of rows that another label fits better than it fits those that have
+    it on average (confident learning, Northcutt et al. 2021, section 3)."""
+    rows, labels = np.arange(len(gold)), range(probabilities.shape[1])
+    trust = [probabilities[gold == label, label].mean() if (gold == label).any() else np.inf for label in labels]
+    sure = np.where(probabilities >= np.array(trust), probabilities, 0.0)
+    other = sure.argmax(axis=1)
+    doubted = rows[(other != gold) & (sure[rows, other] > 0)]
+    gain = probabilities[doubted, other[doubted]] - probabilities[doubted, gold[doubted]]
+    doubted = doubted[np.argsort(-gain, kind="stable")]
+    return doubted, other[doubted]
 
 
 def _out_of_fold(features: np.ndarray, gold: np.ndarray, labels: int, seed: int) -> np.ndarray:
@@ -146,10 +159,12 @@ def _out_of_fold(features: np.ndarray, gold: np.ndarray, labels: int, seed: int)
 
 def _machine(expected: Estimate) -> Gate:
     folder = next(path for path in (RUNS.absolute(), *RUNS.absolute().parents) if path.exists())
+    missing = missing_packages()
+    packages = f"pip install {' '.join(missing)}" if missing else "all that are needed are here"
     return Gate(
         "machine",
         (
-            gate.check("packages missing", len(missing_packages()), "==", 0, _packages_why()),
+            gate.check("packages missing", len(missing), "==", 0, packages),
             gate.check("memory, MiB", expected.memory_mb, "<=", available_memory() / MIB, "what is free now"),
             gate.check("disk, MiB", expected.disk_mb, "<=", shutil.disk_usage(folder).free / MIB, f"free at {folder}"),
         ),
@@ -173,11 +188,6 @@ def missing_packages() -> list[str]:
         if not needed.specifier.contains(version, prereleases=True):
             missing.append(f"{needed} (here: {version})")
     return missing
-
-
-def _packages_why() -> str:
-    missing = missing_packages()
-    return f"pip install {' '.join(missing)}" if missing else "all that are needed are here"
 
 
 def available_memory() -> int:

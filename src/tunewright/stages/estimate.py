@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import math
 import shutil
 import time
 import tracemalloc
@@ -34,7 +35,7 @@ from tunewright.training.precision import choose_device, choose_threads, threads
 
 ROWS = 4096  # training rows that are tokenized to know the lengths
 STEPS = 8  # steps that are trained, twice: from the shortest over all lengths to the longest
-SECONDS = 40.0  # spent on training steps at most
+SECONDS, FEWEST = 40.0, 6  # spent on training steps at most, unless fewer steps than that are done
 EMBEDDED_TOKENS, EMBEDDED_ROWS = 40_000, 1000  # what the frozen backbone is timed on, at most
 MIB = 1 << 20
 # What `train` does around the loop: the network is opened for training, embedding (before training and after), judging
@@ -71,7 +72,8 @@ def estimate(plan: Plan, dataset: Dataset, folder: Path, *, preparing: float = 0
         trained = _train(plan, dataset, lengths, folder, device)
         frozen = _embed(trained.plan, dataset, lengths, device)
     steps, training = _training(plan, dataset, lengths, trained)
-    parts = {"data": preparing, "tokenizing": lengths.seconds * sum(map(len, dataset.splits.values())) / lengths.rows}
+    parts = {"data": preparing, "starting": trained.starting}
+    parts["tokenizing"] = lengths.seconds * sum(map(len, dataset.splits.values())) / lengths.rows
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
     saves = steps / _steps_an_evaluation(plan, dataset, lengths) + training / CHECKPOINT_SECONDS
     parts["saving"] = trained.saving * (saves + 1)
@@ -112,6 +114,7 @@ class _Trained:
     watch: _Stopwatch
     steps: list[np.ndarray]  # of an epoch over the sample: window indices
     lengths: np.ndarray  # of the sample's windows
+    starting: float  # seconds until the first step: libraries, network, choice of precision
     saving: float  # seconds that a checkpoint takes
     disk: int  # bytes that checkpoints and the bundle take
 
@@ -121,7 +124,8 @@ class _Frozen:
     """What the frozen backbone and the baselines cost."""
 
     opening: float  # seconds to open the network
-    token: float  # seconds a token takes through it
+    token: float  # seconds a token takes through it in training's precision
+    exact: float  # and in fp32, in which a finished model is judged
     baselines: dict[str, float]  # name → seconds beside embedding, for `rows` training rows
     embedding: bool  # whether a baseline asked for features
     rows: int
@@ -154,17 +158,20 @@ def _train(plan: Plan, dataset: Dataset, lengths: _Lengths, folder: Path, device
                                "test": np.zeros(1, dtype=np.int64)})  # fmt: skip
     short = {"train.epochs": 2.0, "train.evaluate_every": 2.0, "train.early_stopping": None, "trackers": ()}
     short_plan = dataclasses.replace(plan, recipe=replace(plan.recipe, **short))
-    watch, decided = _Stopwatch(), [short_plan]
+    watch, decided = _Stopwatch(), [(time.perf_counter(), short_plan)]
     with contextlib.suppress(_Enough):
         train_model(
             short_plan, sample, folder / "run", embedder=Embedder(short_plan, device, Silent()), device=device,
-            resume=False, decided={}, progress=watch, on_plan=decided.append,
+            resume=False, decided={}, progress=watch, on_plan=lambda plan: decided.append((time.perf_counter(), plan)),
         )  # fmt: skip
     windows = open_encoded(folder / "run" / "encoded")
     epochs = [steps_of_epoch(windows.lengths, batch, seed, epoch) for epoch in (0, 1)]
     best, disk = folder / "run" / "checkpoints" / "best", _disk(folder / "run" / "checkpoints")
     saving = _seconds(lambda: _copy(best, folder / "copy")) * CHECKPOINT_WEIGHTS
-    return _Trained(decided[-1], watch, [step for epoch in epochs for step in epoch], windows.lengths, saving, disk)
+    return _Trained(
+        decided[-1][1], watch, [step for epoch in epochs for step in epoch], windows.lengths,
+        starting=decided[-1][0] - decided[0][0], saving=saving, disk=disk,
+    )  # fmt: skip
 
 
 def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Frozen:
@@ -175,7 +182,11 @@ def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Fro
     embedder = Embedder(plan, device, Silent())
     embedder.precision = plan.recipe.train.precision
     opening = _seconds(lambda: embedder(train[:1]))
-    token = _seconds(lambda: embedder(train)) / (len(train) * lengths.tokens_a_row)
+    token = exact = _seconds(lambda: embedder(train)) / (len(train) * lengths.tokens_a_row)
+    if embedder.precision != "fp32":
+        exactly = Embedder(plan, device, Silent())
+        exactly(train[:1])
+        exact = _seconds(lambda: exactly(train)) / (len(train) * lengths.tokens_a_row)
     width = embedder(train[:1]).shape[1]
     embedder(validation)
     asked: list[int] = []
@@ -193,7 +204,7 @@ def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Fro
         )
         for baseline in plan.recipe.evaluate.baselines
     }
-    return _Frozen(opening, token, baselines, bool(asked), len(train), width)
+    return _Frozen(opening, token, exact, baselines, bool(asked), len(train), width)
 
 
 # --------------------------------------------------------------------------------------------------- reckoning
@@ -206,7 +217,7 @@ def _training(plan: Plan, dataset: Dataset, lengths: _Lengths, trained: _Trained
     warm = min(2, len(times) - 1)  # the first steps also make room for gradients and the optimizer's state
     settings, windows = plan.recipe.train, lengths.windows
     all_windows = len(windows) * len(dataset.splits["train"]) / lengths.rows
-    steps = max(1, round(settings.epochs * all_windows / settings.batch_size))
+    steps = max(1, math.ceil(settings.epochs * math.ceil(all_windows / settings.batch_size)))
     population = steps_of_epoch(windows.lengths, settings.batch_size, plan.recipe.seed, 0)
     typical = float(np.mean([_padded(step, windows.lengths) for step in population]))
     fixed, token = _line(sizes[warm:], times[warm:])
@@ -225,7 +236,7 @@ def _line(sizes: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:
 def _around(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) -> dict[str, float]:
     """Seconds of everything that the network does without learning, and of the baselines."""
     rows = {name: len(split) for name, split in dataset.splits.items()}
-    forward = frozen.token * lengths.tokens_a_row
+    forward, exactly = frozen.token * lengths.tokens_a_row, frozen.exact * lengths.tokens_a_row
     settings = plan.recipe.train
     probe = settings.start == "probe" and plan.recipe.task.probe
     fitted = min(rows["train"], BASELINE_ROWS)
@@ -234,7 +245,8 @@ def _around(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) ->
     evaluations = 1 + settings.epochs / settings.evaluate_every
     return {
         "embedding": forward * embedded + frozen.opening * OPENED,
-        "evaluation": forward * (rows["validation"] * (evaluations + VALIDATION_PASSES) + rows["test"] * TEST_PASSES),
+        "evaluation": forward * rows["validation"] * evaluations
+        + exactly * (rows["validation"] * VALIDATION_PASSES + rows["test"] * TEST_PASSES),
         "baselines": sum(frozen.baselines.values()) * fitted / frozen.rows,
     }
 
@@ -306,7 +318,7 @@ class _Stopwatch:
             if count:
                 self.steps.append(now - last)
             last = now
-            if now - started > SECONDS and len(self.steps) >= 4:
+            if now - started > SECONDS and len(self.steps) >= FEWEST:
                 raise _Enough
 
         yield step

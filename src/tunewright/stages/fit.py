@@ -55,7 +55,7 @@ def train_model(
     progress: Progress,
     on_plan: Callable[[Plan], None],
 ) -> Trained:
-    """Train in the run's `folder`. `decided` holds measured choices of an interrupted run, to be kept; `on_plan` is
+    """Train in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is
     called with the plan once nothing in it is open any more, before the first step."""
     windows = encode_train(plan, dataset, folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
@@ -96,14 +96,16 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     if (target / "encoded.json").exists():
         return open_encoded(target)
     ledger = Ledger.resume(dataset.folder / "ledger.jsonl", folder / "ledger.jsonl")
-    for name in ("validation", "test"):
-        for _ in _encoded(plan, dataset, dataset.splits[name], ledger, progress):
-            pass
-    encoded = write_encoded(
-        _encoded(plan, dataset, dataset.splits["train"], ledger, progress), target, plan.processor.pad_id
-    )
-    ledger.close()
-    return encoded
+    for name, split in dataset.splits.items():
+        if name != "train":
+            for _ in _encoded(plan, dataset, split, ledger, progress):
+                pass
+
+    def windows() -> Iterator[Window]:
+        yield from _encoded(plan, dataset, dataset.splits["train"], ledger, progress)
+        ledger.close()  # before the folder takes its name: a resumed run that finds it needs a whole ledger
+
+    return write_encoded(windows(), target, plan.processor.pad_id)
 
 
 def _encoded(plan: Plan, dataset: Dataset, split: Split, ledger: Ledger, progress: Progress) -> Iterator[Window]:
@@ -136,7 +138,7 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decide
         rate = auto_learning_rate(hidden_size(model.backbone), plan.located.facts.learning_rate, settings.method.rate)
         whys["train.learning_rate"] = "by the backbone's width and the method"
     if "train.precision" in decided:
-        chosen, why = decided["train.precision"], "as in the interrupted run"
+        chosen, why = decided["train.precision"]
     else:
         step = _one_step(plan, model, windows, device)
         chosen, why = precisions.choose_precision(settings.precision, device, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,9 +84,9 @@ def look(
             recipe = _with_backbone(_with_columns(recipe, dataset, reasons), dataset, reasons)
             return _describe(recipe, reasons, dataset, bounded)
     except DataError as error:
-        if "data.columns" in str(error):
-            raise type(error)(f"{error} For `init`: --set data.columns.label=NAME, or .text=NAME.") from error
-        raise
+        if not re.search(r"\bdata\.(columns|reader|labels|split|limit)\b", str(error)):
+            raise
+        raise type(error)(f"{error} (`init` takes such keys as --set data.columns.label=NAME.)") from error
 
 
 def write(seen: Seen, path: Path, *, force: bool = False) -> None:
@@ -131,7 +132,7 @@ def _first_recipe(
     if task or any(change.partition("=")[0].strip() == "task" for change in changes):
         return recipe
     rows = sample_rows(recipe.data.train, reader)
-    guessed = guess_task(rows, recipe.data.columns.get(recipe.task.target))
+    guessed = guess_task(rows, recipe.data.columns.get(recipe.task.target), source=recipe.data.train)
     reasons["task"] = guessed.reason
     settings = {"name": guessed.name, **guessed.settings}
     return changed(from_mapping({**to_mapping(recipe), "task": settings}), changes)
@@ -302,7 +303,8 @@ def _about_splits(recipe: Recipe, dataset: Dataset) -> Iterator[str]:
 
 def _about_losses(dataset: Dataset) -> Iterator[str]:
     for name, counts in dataset.ledger["rows"].items():
-        lost = [f"{count:,} rows {LOST.get(kind, kind)}" for kind, count in counts["reasons"].items() if count]
+        reasons = {LOST.get(kind, kind): count for kind, count in counts["reasons"].items() if count}
+        lost = [f"{count:,} row{'s' if count > 1 else ''} {reason}" for reason, count in reasons.items()]
         if lost:
             yield f"Left out of {name}: {', '.join(lost)}. `tunewright check` shows which."
 
@@ -314,7 +316,9 @@ def _about_files_beside(recipe: Recipe) -> Iterator[str]:
         found = [train.with_name(word + train.suffix) for word in words if train.suffix]
         near = next((path for path in found if path.is_file() and path != train), None)
         if near and not getattr(recipe.data, name):
-            yield f"{near.name} stands beside {train.name} and is not used: --{name} {near.name} would use it."
+            short = os.path.relpath(near)
+            shown = str(near) if short.startswith(os.pardir) else short
+            yield f"{near.name} stands beside {train.name} and is not used: --{name} {shown} would use it."
 
 
 def _short(source: str) -> str:

@@ -164,17 +164,25 @@ def measured_interval(
     recipe: Recipe, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
 ) -> dict[str, Any]:
     """The deciding metric of these rows with its bootstrap interval."""
-    settings = {"confidence": recipe.evaluate.confidence, "resamples": recipe.evaluate.resamples, "seed": recipe.seed}
+    values = resampled(recipe, gold, predictions, labels)
+    return statistics.summarise(values, recipe.evaluate.metric, recipe.evaluate.confidence).to_dict()
+
+
+def resampled(
+    recipe: Recipe, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+) -> np.ndarray:
+    """The deciding metric on these rows, then on every resample of them: (1 + resamples,)."""
+    settings = {"resamples": recipe.evaluate.resamples, "seed": recipe.seed}
     metric = recipe.evaluate.metric
     if metric in measures.COUNT_METRICS and recipe.task.probe:
         true = measures.encode_labels(gold, labels)
         said = measures.encode_labels([prediction.value for prediction in predictions], labels)
-        return statistics.interval(true, said, metric, labels, **settings).to_dict()
+        return statistics.resample(true, (said,), metric, labels, **settings)[:, 0]
 
     def measure(true: Sequence[Label], said: Sequence[Prediction]) -> float:
         return float(recipe.task.metrics(true, said, labels)[metric])
 
-    return {**statistics.interval(gold, predictions, measure, labels, **settings).to_dict(), "metric": metric}
+    return statistics.resample(gold, (predictions,), measure, labels, **settings)[:, 0]
 
 
 def _by_length(items: Sequence[Inferred]) -> dict[str, list[int]]:

@@ -15,6 +15,7 @@ from tunewright.core.gate import Gate
 from tunewright.core.recipe import Recipe
 from tunewright.core.recipe_file import to_yaml
 from tunewright.core.types import Policy
+from tunewright.models.backbone import quiet
 from tunewright.models.inference import length_batches, padded
 from tunewright.models.layout import save_model
 from tunewright.models.model import Model
@@ -58,8 +59,9 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, multi
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     rows = [item for item in items if len(item.windows) == 1]
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
     probabilities = _probabilities(_outputs(model, rows, processor.pad_id), multi_label)
     expected = _probabilities(np.stack([item.logits for item in rows]), multi_label)
     flips = np.sum(_answers(probabilities, multi_label) != _answers(expected, multi_label))

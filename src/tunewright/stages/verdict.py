@@ -20,6 +20,7 @@ from tunewright.core.statistics import Interval, least_disagreements, resample, 
 from tunewright.core.types import Label, Prediction, Span
 from tunewright.stages.wording import WORDS, sentence
 
+SEALED = "sealed.json"  # beside the runs: how often each test split has been judged on
 NO_QUALITY = ("n", "ece")  # numbers among a task's metrics of which more is not better
 
 
@@ -104,18 +105,26 @@ def judge(
     return Verdict(verdict, metric, len(gold), against, differences, intervals, apart, confidence, test_uses, gate)
 
 
-def count_use(registry_file: Path | str, fingerprint: str) -> int:
+def count_use(registry_file: Path | str, fingerprint: str, user: str = "") -> int:
     """Note one more use of the sealed test split `fingerprint`, and return how often it has been used now.
 
+    user: who uses it, where that can happen twice for one purpose: a run that was killed and resumed counts once.
     Safe when several runs count at once. Raises MachineError when the file cannot be written, DataError when it is no
     registry.
     """
     path = Path(registry_file)
     with _locked(path):
         uses = _read_uses(path)
-        uses[fingerprint] = uses.get(fingerprint, 0) + 1
-        write_json(path, {"schema": 1, "uses": uses})
+        users = read_json(path).get("users", {}) if uses else {}
+        if not user or users.get(fingerprint) != user:
+            uses[fingerprint] = uses.get(fingerprint, 0) + 1
+            write_json(path, {"schema": 1, "uses": uses, "users": {**users, fingerprint: user}})
     return uses[fingerprint]
+
+
+def was_sealed(registry_file: Path | str, fingerprint: str) -> bool:
+    """Whether `fingerprint` is a test split that a run has judged on."""
+    return fingerprint in _read_uses(Path(registry_file))
 
 
 def _measured(

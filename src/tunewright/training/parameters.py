@@ -14,7 +14,7 @@ def parameter_groups(model: Model, *, learning_rate: float, weight_decay: float,
     """Groups of the parameters that train, for an optimizer.
 
     No decay on norms and biases (one-dimensional parameters). With `layer_decay` d < 1 the rate of a layer that lies n
-    layers below the top is `learning_rate * d**n` (ULMFiT, Howard and Ruder 2018); embeddings lie below all layers.
+    layers below the head is `learning_rate * d**n` (ULMFiT, Howard and Ruder 2018); embeddings lie below all layers.
     """
     depth = len(surgery.layers(model.backbone))
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PARTS = {
     "data": "reading and checking",
+    "starting": "opening the network",
     "tokenizing": "tokenizing",
     "embedding": "embedding with the frozen backbone",
     "training": "training",
@@ -110,7 +111,8 @@ def _costs(checked: Checked) -> object:
             name, _, unit = made.name.partition(", ")
             table.add_row(name, f"about {made.value:,.0f} {unit}", f"{made.limit:,.0f} {unit} {made.why}{mark}")
     for part, seconds in expected.parts.items():
-        table.add_row(f"time for {PARTS[part]}", duration(seconds), "")
+        if seconds >= 0.5:
+            table.add_row(f"time for {PARTS[part]}", duration(seconds), "")
     how = f"{expected.steps:,} steps in {expected.precision} on {expected.device}, as busy as it is now"
     table.add_row("time in all, at most", duration(expected.seconds), how)
     return table

@@ -1,12 +1,14 @@
 """Answer every row of a file, or of standard input.
 
-INPUT is a .csv, .tsv, .jsonl, .json, .parquet or .txt file of any size (at constant memory), or `-` for standard input: one
-text a line, or one JSON object a line. Each answer keeps the input's columns in their order and adds label, score (the
-calibrated probability), decision (model or abstain) and truncated_tokens. A column of yours that has one of these names
-is kept as input_NAME. A row that cannot be answered stays in its place with decision "error" and the reason in `error`.
+INPUT is a .csv, .tsv, .jsonl, .json, .parquet or .txt file of any size (at constant memory), or `-` for standard input:
+one text a line, or one JSON object a line. Each answer keeps the input's columns in their order and adds label, score
+(the calibrated probability), decision (model or abstain) and truncated_tokens. A column of yours that has one of these
+names is kept as input_NAME. A row that cannot be answered stays in its place with decision "error" and the reason in
+`error`.
 
-Answers go to standard output, one JSON object a line, or to a .jsonl, .csv or .tsv file with --out. With --json one object
-is printed: a summary with the number of rows, labels and problems, and without --out all answers as `predictions`.
+Answers go to standard output, one JSON object a line, or to a .jsonl, .csv or .tsv file with --out. With --json one
+object is printed: a summary with the number of rows, labels and problems, and without --out all answers, as
+`predictions`.
 
 Examples:
 
@@ -37,11 +39,11 @@ def command(
     bundle: Path = typer.Argument(help="A bundle, or the run that holds it."),
     input: str = typer.Argument(metavar="INPUT", help="The file to answer, or - for standard input."),
     out: Path = typer.Option(None, "--out", help="Write the answers to this .jsonl, .csv or .tsv file."),
-    column: list[str] = typer.Option(
-        None, "--column", metavar="[text=]NAME", help="The input's column with the text. Default: as in training, or guessed."
-    ),
+    column: list[str] = output.COLUMN,
     all_scores: bool = typer.Option(False, "--all-scores", help="Add the probability of every label, as `scores`."),
-    strict: bool = typer.Option(False, "--strict", help="Stop with exit code 3 at the first row that cannot be answered."),
+    strict: bool = typer.Option(
+        False, "--strict", help="Stop with exit code 3 at the first row that cannot be answered."
+    ),
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
@@ -58,14 +60,15 @@ def command(
         output.emit({**stream.tally.to_dict(), "out": None, "predictions": predictions})
         return
     shown: Progress = Silent() if out is None and sys.stdout.isatty() else progress
-    write(stream, out, shown)
-    if json:
-        output.emit({**stream.tally.to_dict(), "out": out})
-        return
-    if not quiet:
-        _tell(stream.tally)
-    if out is not None:
-        print(out)
+    with output.until_closed():
+        write(stream, out, shown)
+        if json:
+            output.emit({**stream.tally.to_dict(), "out": out})
+            return
+        if not quiet:
+            _tell(stream.tally)
+        if out is not None:
+            print(out)
 
 
 def _open(

@@ -29,13 +29,15 @@ class Json(Reader):
         return not jsontext.looks_jsonl(source)
 
     def read(self, source: str) -> Iterator[Row]:
-        """See Reader.read."""
+        """See Reader.read. Rows that share a line are counted on from it: each has a place of its own."""
         encoding = files.check_encoding(self.encoding, source)
+        place = 0
         for line, value in jsontext.items(source, encoding):
+            place = max(line, place + 1)
             if isinstance(value, dict):
-                yield Row(line, value, "garbled: bytes that do not decode" if jsontext.marked(value) else "")
+                yield Row(place, value, "garbled: bytes that do not decode" if jsontext.marked(value) else "")
             else:
-                yield Row(line, {}, "not a JSON object")
+                yield Row(place, {}, "not a JSON object")
 
     def describe(self, source: str) -> dict[str, Any]:
         """See Reader.describe."""

@@ -228,6 +228,11 @@ def findings(report: Report) -> list[Mapping[str, Any]]:
     )
 
 
+def message(finding: Mapping[str, Any], language: str) -> str:
+    """What a finding says, in the page's language where it has it."""
+    return (finding.get("zh") if language == "zh" else None) or finding.get("message", "")
+
+
 def weakest_slices(report: Report, most: int = 3) -> list[tuple[str, Mapping[str, Any]]]:
     """(column, slice) of the parts of the test with the lowest values."""
     parts = [(column, part) for column, slices in report.get("slices", {}).items() for part in slices]

@@ -1,0 +1,70 @@
+"""The Python API: `tunewright.train` and `tunewright.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunewright.core.progress import Progress
+from tunewright.core.recipe import Recipe
+from tunewright.core.recipe_file import from_mapping
+from tunewright.core.recipe_file import load as load_recipe
+
+if TYPE_CHECKING:
+    from tunewright.engine.local import Outcome
+    from tunewright.predict.predictor import Predictor
+
+
+def train(
+    recipe: Recipe | Mapping[str, Any] | Path | str,
+    *,
+    out: Path | str | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run a recipe to its verdict, as `tunewright train` does.
+
+        outcome = tunewright.train("recipe.yaml", out="runs/first")
+        outcome.verdict, outcome.metrics["accuracy"], outcome.bundle
+
+        tunewright.train({"task": "text_classification", "data": {"train": "train.csv"}, "train": {"epochs": 3}})
+
+    recipe: a recipe file, a mapping of the same keys, or a Recipe. Paths in a file are taken from its folder, those in
+    a mapping from the working directory.
+    out: the run's folder; None: runs/`name`, or runs/`name`-2 when that is taken. name: None: the file's, or "run".
+    resume: go on with the unfinished run there; the result is the same bits as without the interruption.
+    progress: told what is done, None: silent; `tunewright.core.progress.Terminal()` writes to standard error.
+
+    Returns an Outcome: verdict ("better", "no_gain", "worse"), sentence, run and bundle (folders), metrics, baselines,
+    seconds, tokens_per_second. Raises a TunewrightError with what to do about it.
+    """
+    from tunewright.engine.local import train as run
+
+    given = _recipe(recipe)
+    name = name or (Path(recipe).stem if isinstance(recipe, (str, Path)) else "run")
+    command = "python -c 'import tunewright; tunewright.train(\"recipe.yaml\")'  # the recipe in this run's folder"
+    return run(given, out=out, name=name, resume=resume, command=command, progress=progress)
+
+
+def load(bundle: Path | str, runtime: str = "torch") -> Predictor:
+    """Open a bundle (or the run that holds one) for predicting.
+
+        model = tunewright.load("runs/first/bundle")
+        for prediction in model.predict(["I lost my card", "明天下雨吗"]):
+            print(prediction.value, prediction.score, prediction.decision)
+
+    Returns a Predictor: `labels`, and `predict(inputs)` of texts, mappings ({"text": …}) or Examples, which gives one
+    Prediction an input, in order: value, score (a calibrated probability), scores (of every label), decision ("model"
+    or "abstain"), truncated_tokens. Raises BundleError when the folder is no bundle, or was changed after it was saved.
+    """
+    from tunewright.predict.predictor import load as open_predictor
+
+    return open_predictor(bundle, runtime)
+
+
+def _recipe(given: Recipe | Mapping[str, Any] | Path | str) -> Recipe:
+    if isinstance(given, Recipe):
+        return given
+    return from_mapping(given) if isinstance(given, Mapping) else load_recipe(given)

@@ -1,0 +1,133 @@
+"""Compare two bundles on the same labelled rows: the paired difference, and every row whose answer changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.bundle import Bundle
+from tunewright.core.errors import BundleError
+from tunewright.core.progress import Progress, Silent
+from tunewright.core.statistics import Interval
+from tunewright.core.types import Prediction
+from tunewright.predict.predictor import Predictor
+from tunewright.predict.stream import answer as plain
+from tunewright.stages import verdict
+from tunewright.stages.evaluate import Judged, answer, labelled, sealed_uses
+from tunewright.stages.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Bundle `b` held against bundle `a`.
+
+    verdict: whether b is "better", "no_gain" or "worse"; difference: metric(b) - metric(a) with its paired interval;
+    metrics: {"a": …, "b": …}, all of the task's; flips: rows whose answers differ, each "fixed" (only b is right),
+    "broken" (only a was) or "changed" (neither); dropped: kind of problem → rows that could not be judged;
+    test_uses: how often this sealed test split has been judged on, None when it is none.
+    """
+
+    verdict: str
+    n: int
+    difference: Interval
+    confidence: float
+    apart: int  # rows that tell the two apart
+    metrics: Mapping[str, Mapping[str, Any]]
+    flips: Sequence[Mapping[str, Any]]
+    dropped: Mapping[str, int]
+    test_uses: int | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind of flip → rows."""
+        found = Counter(flip["kind"] for flip in self.flips)
+        return {kind: found[kind] for kind in ("fixed", "broken", "changed")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `compare --json` prints it."""
+        return {**dataclasses.asdict(self), "counts": self.counts}
+
+
+def compare(
+    a: Bundle,
+    b: Bundle,
+    source: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Hold `b` against `a` on the labelled rows of `source`; the metric and its confidence are those of b's recipe.
+
+    Raises BundleError when the two do different tasks; DataError or LabelError when the rows cannot be used.
+    """
+    progress = progress or Silent()
+    _same_task(a, b)
+    labels = tuple(dict.fromkeys([*a.labels, *b.labels]))
+    trained = b.recipe.data.columns
+    with labelled(source, b.task, labels, columns=columns, trained=trained, progress=progress) as dataset:
+        rows = dataset.splits["test"]
+        first = answer(Predictor(a), rows, progress, title="Answers of A")
+        second = answer(Predictor(b), rows, progress, title="Answers of B")
+        found = _verdict(b, first, second, labels)
+        return Comparison(
+            verdict=found.verdict,
+            n=found.rows,
+            difference=found.differences["a"],
+            confidence=found.confidence,
+            apart=found.apart["a"],
+            metrics={
+                name: b.task.metrics(judged.gold, judged.predictions, labels)
+                for name, judged in (("a", first), ("b", second))
+            },
+            flips=_flips(first, second.predictions),
+            dropped=dataset.ledger["rows"]["test"].get("reasons", {}),
+            test_uses=sealed_uses(b, rows.fingerprint),
+        )
+
+
+def _same_task(a: Bundle, b: Bundle) -> None:
+    if (type(a.task), a.task.objective) != (type(b.task), b.task.objective):
+        raise BundleError(
+            f"The two bundles do different tasks, so they cannot be compared: {a.folder} is for {a.about['task']}, "
+            f"{b.folder} for {b.about['task']}."
+        )
+
+
+def _verdict(b: Bundle, first: Judged, second: Judged, labels: Sequence[str]) -> Verdict:
+    recipe = b.recipe
+    return verdict.judge(
+        second.gold,
+        second.predictions,
+        {"a": first.predictions},
+        metric=recipe.evaluate.metric,
+        labels=labels,
+        task=b.task,
+        confidence=recipe.evaluate.confidence,
+        resamples=recipe.evaluate.resamples,
+        seed=recipe.seed,
+    )
+
+
+def _flips(first: Judged, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+    flips = []
+    for item, a, b in zip(first.items, first.predictions, predictions, strict=True):
+        if a.value != b.value:
+            example = item.example
+            kind = "fixed" if b.value == example.label else "broken" if a.value == example.label else "changed"
+            flips.append(
+                {
+                    "id": example.id,
+                    "text": " ⏎ ".join(str(value) for value in example.inputs.values()),
+                    "gold": plain(example.label),
+                    "a": plain(a.value),
+                    "b": plain(b.value),
+                    "a_score": a.score,
+                    "b_score": b.score,
+                    "kind": kind,
+                }
+            )
+    return flips

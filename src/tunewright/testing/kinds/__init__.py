@@ -1,0 +1,1 @@
+"""What components promise: one file a kind, one function a promise."""

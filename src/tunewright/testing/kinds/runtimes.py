@@ -1,0 +1,46 @@
+"""What a runtime promises: the numbers that were evaluated, in order, whatever stands beside a window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tunewright.testing import materials
+from tunewright.testing.conformance import Subject
+
+TOLERANCE = 1e-4  # of a logit
+
+
+def it_gives_what_was_evaluated(subject: Subject) -> None:
+    """Its outputs are the network's own, in order and without padding, for answers per text and per token."""
+    from tunewright.models.inference import outputs
+
+    for head in ("pooled", "tokens"):
+        network, folder = _bundle(subject, head)
+        expected = outputs(network.eval(), materials.windows(), pad_id=materials.processor().pad_id)
+        found = subject.create().open(folder)(materials.windows())
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert one.shape == other.shape
+            assert float(np.abs(one - other).max()) <= TOLERANCE
+
+
+def a_window_alone_gets_the_same_answer(subject: Subject) -> None:
+    """Batching changes nothing; no windows give no outputs."""
+    _, folder = _bundle(subject, "pooled")
+    run = subject.create().open(folder)
+    together = run(materials.windows())
+    alone = [run([window])[0] for window in materials.windows()]
+    assert max(float(np.abs(a - b).max()) for a, b in zip(together, alone, strict=True)) <= TOLERANCE
+    assert run([]) == []
+
+
+def _bundle(subject: Subject, head: str):
+    from tunewright.models.layout import save_model
+
+    folder: Path = subject.folder / head
+    network = materials.model(head)
+    save_model(network, folder / "model", multi_label=False)
+    materials.processor().save(folder / "model")
+    return network, folder

@@ -1,0 +1,202 @@
+"""`tunewright predict` as it is typed: files, standard input, bad input."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text(
+        "id,text,label\n1,i lost my card,mine\n2,我要音乐,mine\n3,,mine\n", encoding="utf-8"
+    )
+    return tmp_path
+
+
+def stdin(monkeypatch, data: bytes):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_answers_go_to_standard_output_one_object_a_line(folder, tiny_bundle, command):
+    code, out, err = command("predict", tiny_bundle, "rows.csv")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [list(row)[:4] for row in rows] == [["id", "text", "input_label", "label"]] * 3
+    assert [row["decision"] for row in rows] == ["model", "model", "error"]
+    assert "rows.csv: its column 'label' is kept as 'input_label', since the answers have a 'label'." in err
+    assert "3 rows in" in err
+    assert "1 could not be answered (decision: error):\n  rows.csv:4: column 'text' is empty" in err
+
+
+def test_a_runs_folder_stands_for_its_bundle(folder, tiny_run, tiny_bundle, command):
+    assert command("predict", tiny_run, "rows.csv")[1] == command("predict", tiny_bundle, "rows.csv")[1]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "sub/out.tsv"])
+def test_answers_go_to_a_file(folder, tiny_bundle, command, name):
+    code, out, _ = command("predict", tiny_bundle, "rows.csv", "--out", name, "--all-scores")
+    assert (code, out.strip()) == (0, name)
+    assert len((folder / name).read_text(encoding="utf-8").splitlines()) == (3 if name.endswith("jsonl") else 4)
+
+
+def test_json_is_one_object_alone(folder, tiny_bundle, command):
+    code, out, _ = command("predict", tiny_bundle, "rows.csv", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["rows"], found["problems"], found["out"]) == (3, 1, None)
+    assert found["problem_examples"] == ["rows.csv:4: column 'text' is empty"]
+    assert sum(found["labels"].values()) == 2
+    assert [row["id"] for row in found["predictions"]] == ["1", "2", "3"]
+
+
+def test_json_with_a_file_is_the_summary(folder, tiny_bundle, command):
+    _, out, _ = command("predict", tiny_bundle, "rows.csv", "--out", "out.jsonl", "--json")
+    found = json.loads(out)
+    assert (found["rows"], found["out"]) == (3, "out.jsonl")
+    assert "predictions" not in found
+
+
+def test_texts_come_from_standard_input(folder, tiny_bundle, command, monkeypatch):
+    stdin(monkeypatch, "i lost my card\n\n我要音乐\n".encode())
+    code, out, err = command("predict", tiny_bundle, "-")
+    assert [list(json.loads(line)) for line in out.splitlines()] == [
+        ["text", "label", "score", "decision", "truncated_tokens"]
+    ] * 2
+    assert (code, "Standard input: read as one text a line, encoding 'utf-8'" in err) == (0, True)
+
+
+def test_objects_come_from_standard_input(folder, tiny_bundle, command, monkeypatch):
+    stdin(monkeypatch, b'{"content": "i lost my card", "id": 9}\n')
+    code, out, _ = command("predict", tiny_bundle, "-", "--column", "content")
+    assert (code, json.loads(out)["id"]) == (0, 9)
+
+
+def test_strict_stops_at_a_broken_row_and_leaves_no_file(folder, tiny_bundle, command):
+    code, _, err = command("predict", tiny_bundle, "rows.csv", "--strict", "--out", "out.csv")
+    assert (code, (folder / "out.csv").exists()) == (3, False)
+    assert "rows.csv:4: column 'text' is empty. Mend the row, or leave out --strict" in err
+
+
+def test_quiet_says_nothing(folder, tiny_bundle, command):
+    assert command("predict", tiny_bundle, "rows.csv", "--quiet")[2] == ""
+
+
+def test_a_reader_who_leaves_ends_it_quietly(folder, tiny_bundle):
+    (folder / "many.txt").write_text("i lost my card\n" * 9000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tunewright.cli.main", "predict", tiny_bundle, "many.txt"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert json.loads(process.stdout.readline())["text"] == "i lost my card"
+    process.stdout.close()
+    said = process.stderr.read().decode()
+    assert process.wait() == 0
+    assert "Traceback" not in said and "BrokenPipe" not in said and "could not" not in said
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+def refused(command, *arguments, code=3):
+    """What is said, on standard error and, with --json, as one object alone."""
+    found, out, err = command(*arguments, "--json")
+    assert found == code, err
+    assert "Traceback" not in err
+    assert json.loads(out)["exit"] == code
+    assert json.loads(out)["error"] in err
+    return json.loads(out)["error"]
+
+
+def test_a_bundle_that_was_changed_is_refused(folder, tiny_bundle, command):
+    copy = shutil.copytree(tiny_bundle, folder / "bundle")
+    weights = copy / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    said = refused(command, "predict", copy, "rows.csv")
+    assert said.startswith("bundle" if not copy.is_absolute() else str(copy))
+    assert (
+        "was changed after it was saved: model/model.safetensors is not what was saved. Train again, or restore" in said
+    )
+
+
+def test_a_folder_that_is_no_bundle_is_refused(folder, command):
+    (folder / "other").mkdir()
+    assert "other is no bundle: it has no bundle.json." in refused(command, "predict", "other", "rows.csv")
+    assert "There is no bundle othr. Did you mean 'other'?" in refused(command, "predict", "othr", "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("row.csv", None, "There is no file or folder 'row.csv'. Did you mean 'rows.csv'?"),
+        ("empty.csv", b"", "empty.csv is empty: it holds no rows."),
+        ("head.csv", b"text,label\n", "head.csv holds no rows."),
+        (
+            "image.csv",
+            b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9,
+            "image.csv is not a text file (it looks like a PNG image)",
+        ),
+        (
+            "bad.jsonl",
+            b"{nonsense\n{more\n",
+            "bad.jsonl holds no usable rows. The first one, bad.jsonl:1: not valid JSON at",
+        ),
+        ("rows.parquet", b"PAR1nonsense", "rows.parquet cannot be read:"),
+        ("cut.json", b'[{"text": "a"}', "the list does not end: the file was cut off"),
+        ("numbers.csv", b"a,b\n1,2\n3,4\n", "numbers.csv has no column that could be 'text'. Its columns: a, b."),
+    ],
+)
+def test_bad_files_are_refused_in_one_message(folder, tiny_bundle, command, name, content, said):
+    if content is not None:
+        (folder / name).write_bytes(content)
+    assert said in refused(command, "predict", tiny_bundle, name)
+
+
+def test_bad_words_are_refused_in_one_message(folder, tiny_bundle, command):
+    assert "no column 'txt'. Did you mean 'text'?" in refused(
+        command, "predict", tiny_bundle, "rows.csv", "--column", "txt"
+    )
+    assert "are written as .jsonl, .csv or .tsv" in refused(
+        command, "predict", tiny_bundle, "rows.csv", "--out", "a.xlsx"
+    )
+    assert "is the input itself" in refused(command, "predict", tiny_bundle, "rows.csv", "--out", "rows.csv")
+    assert "rows.csv/x.csv" in refused(command, "predict", tiny_bundle, "rows.csv", "--out", "rows.csv/x.csv")
+
+
+def test_an_empty_or_closed_standard_input_is_refused(folder, tiny_bundle, command, monkeypatch):
+    stdin(monkeypatch, b"")
+    assert "Standard input is empty" in refused(command, "predict", tiny_bundle, "-")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "Standard input is closed" in refused(command, "predict", tiny_bundle, "-")
+
+
+def test_rows_with_nul_bytes_and_broken_bytes_are_kept_as_errors(folder, tiny_bundle, command):
+    lines = ["text", *("i lost my card" for _ in range(30)), "nul \0 byte", "broken \udcff byte", "再来一首歌"]
+    (folder / "odd.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    code, out, _ = command("predict", tiny_bundle, "odd.csv", "--json")
+    found = json.loads(out)
+    assert (code, found["rows"], found["problems"]) == (0, 33, 2)
+    assert found["problem_examples"][0] == "odd.csv:32: garbled: holds NUL characters"
+    assert found["problem_examples"][1].startswith("odd.csv:33: garbled: bytes that do not decode")
+    assert found["predictions"][-1]["label"] in ("card", "music", "weather")
+
+
+def test_a_disk_that_is_full_is_said(folder, tiny_bundle, command, monkeypatch):
+    import errno
+
+    from tunewright.predict import stream
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stream, "_write_all", full)
+    said = refused(command, "predict", tiny_bundle, "rows.csv", "--out", "out.csv")
+    assert "Cannot write out.csv: No space left on device. The disk is full" in said
+    assert sorted(path.name for path in folder.iterdir()) == ["rows.csv"]

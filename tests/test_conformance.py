@@ -1,0 +1,292 @@
+"""Every component keeps its contract; new ones are picked up by themselves, and broken ones fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from tunewright.core import catalog
+from tunewright.core.errors import MachineError
+from tunewright.testing import cases, pretend_installed
+from tunewright.testing.conformance import checks
+
+SLOW = ("a_whole_run_trains_it", "its_folder_opens_and_understands_its_languages")
+
+
+def _marked(case):
+    return pytest.param(case, marks=pytest.mark.slow) if case.check.__name__ in SLOW else case
+
+
+@pytest.mark.parametrize("case", [_marked(case) for case in cases()], ids=str)
+def test_every_component_keeps_its_contract(case, tmp_path):
+    try:
+        case.run(tmp_path)
+    except MachineError as missing:
+        if "pip install" not in str(missing):
+            raise
+        pytest.skip(str(missing))
+
+
+# ------------------------------------------------------------------------------------- plug-ins join by themselves
+
+BITFIT = '''
+"""Train biases and the head alone (BitFit, Ben Zaken et al. 2022)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tunewright.core.contracts import Method
+
+
+@dataclass(frozen=True)
+class BitFit(Method):
+    """A twentieth of a percent of the weights."""
+
+    rate: ClassVar[float] = 10.0
+    norms: bool = True  # train the biases of norms too
+
+    def apply(self, model):
+        """See Method.apply."""
+        for name, value in model.named_parameters():
+            value.requires_grad_(name.startswith("head.") or (name.endswith("bias") and (self.norms or "Norm" not in name)))
+        return model
+'''
+
+
+def test_a_plug_in_of_another_package_is_found_and_held_to_the_contract(tmp_path):
+    with pretend_installed(tmp_path / "site", "methods", "bit-fit", BITFIT):
+        assert "bit_fit" in catalog.names("methods")
+        assert catalog.find("methods", "bit-fit") is catalog.find("methods", "bit_fit")
+        found = cases("methods", "bit_fit")
+        assert {case.check for case in found} == set(checks("methods"))
+        assert {str(case) for case in found} <= {str(case) for case in cases()}
+        for number, case in enumerate(found):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            case.run(folder)
+    assert "bit_fit" not in catalog.names("methods")
+
+
+HEADER = '''
+"""A plug-in that breaks one promise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunewright.core.contracts import *
+from tunewright.core.types import *
+
+'''
+
+# Kind, what breaks the promise, and the check that says so.
+BROKEN = {
+    "a mutable class": (
+        "schedules",
+        "class Broken(Schedule):\n    def factor(self, step, steps): return 1.0",
+        "it_is_a_frozen_dataclass_of_its_contract",
+    ),
+    "a silent setting": (
+        "schedules",
+        "@dataclass(frozen=True)\nclass Broken(Schedule):\n    warmup: float = 0.1\n"
+        "    def factor(self, step, steps): return 1.0",
+        "its_settings_have_a_type_a_default_and_a_reason",
+    ),
+    "a default of another type": (
+        "schedules",
+        "@dataclass(frozen=True)\nclass Broken(Schedule):\n    warmup: float = 'much'  # share of the steps\n"
+        "    def factor(self, step, steps): return 1.0",
+        "its_settings_have_a_type_a_default_and_a_reason",
+    ),
+    "a heavy import": (
+        "schedules",
+        "import sklearn\n@dataclass(frozen=True)\nclass Broken(Schedule):\n    def factor(self, step, steps): return 1.0",
+        "its_file_imports_nothing_heavy_at_its_top",
+    ),
+    "a rate above the recipe's": (
+        "schedules",
+        "@dataclass(frozen=True)\nclass Broken(Schedule):\n    def factor(self, step, steps): return 1 + step / steps",
+        "the_factor_stays_between_0_and_1",
+    ),
+    "a memory": (
+        "schedules",
+        "seen = []\n@dataclass(frozen=True)\nclass Broken(Schedule):\n"
+        "    def factor(self, step, steps):\n        seen.append(step)\n        return 1 / len(seen)",
+        "it_is_a_function_of_the_step_alone",
+    ),
+    "a backbone that moves unasked": (
+        "methods",
+        "@dataclass(frozen=True)\nclass Broken(Method):\n    def apply(self, model):\n"
+        "        model.requires_grad_(False)\n        model.head.requires_grad_(True)\n"
+        "        embed = model.backbone.get_input_embeddings()\n"
+        "        embed.register_forward_hook(lambda m, i, o: (m.weight.data.mul_(1.01), None)[1])\n        return model",
+        "only_what_it_says_trains",
+    ),
+    "an adapter that is not at rest": (
+        "methods",
+        "@dataclass(frozen=True)\nclass Broken(Method):\n    def apply(self, model):\n"
+        "        model.backbone.get_input_embeddings().weight.data.mul_(2)\n        return model",
+        "it_starts_where_the_backbone_stands",
+    ),
+    "a merge that is another network": (
+        "methods",
+        "@dataclass(frozen=True)\nclass Broken(Method):\n    def apply(self, model): return model\n"
+        "    def merge(self, model):\n        model.head.output.bias.data.add_(0.01)\n        return model",
+        "merging_changes_no_answer_and_leaves_no_trace",
+    ),
+    "a loss of the whole batch": (
+        "objectives",
+        "@dataclass(frozen=True)\nclass Broken(Objective):\n    def loss(self, logits, labels, class_weights):\n"
+        "        from torch.nn.functional import cross_entropy\n        return cross_entropy(logits, labels)",
+        "each_example_has_its_own_loss",
+    ),
+    "a loss without class weights": (
+        "objectives",
+        "@dataclass(frozen=True)\nclass Broken(Objective):\n    def loss(self, logits, labels, class_weights):\n"
+        "        from torch.nn.functional import cross_entropy\n"
+        "        return cross_entropy(logits, labels, reduction='none')",
+        "class_weights_count",
+    ),
+    "an optimizer with one rate for all": (
+        "optimizers",
+        "@dataclass(frozen=True)\nclass Broken(Optimizer):\n    def build(self, groups):\n        import torch\n"
+        "        return torch.optim.SGD([p for g in groups for p in g['params']], lr=0.1)",
+        "each_group_keeps_its_own_learning_rate",
+    ),
+    "a state that no checkpoint holds": (
+        "optimizers",
+        "def make():\n    import torch\n    class Odd(torch.optim.SGD):\n        calls = 0\n"
+        "        def step(self, closure=None):\n            self.calls += 1\n"
+        "            for g in self.param_groups:\n                for p in g['params']:\n"
+        "                    if p.grad is not None: p.grad.mul_(1 / self.calls)\n"
+        "            return super().step(closure)\n    return Odd\n"
+        "@dataclass(frozen=True)\nclass Broken(Optimizer):\n    def build(self, groups): return make()(groups, lr=0.1)",
+        "its_state_comes_back_from_a_checkpoint",
+    ),
+    "a calibrator the wrong way round": (
+        "calibrators",
+        "@dataclass(frozen=True)\nclass Broken(Calibrator):\n    def fit(self, logits, gold, multi_label):\n"
+        "        return np.asarray(3.0), np.zeros(())",
+        "scores_mean_more_than_before",
+    ),
+    "a baseline that looks at test": (
+        "baselines",
+        "@dataclass(frozen=True)\nclass Broken(Baseline):\n"
+        "    def predict(self, task, train, validation, test, labels, embed, seed):\n"
+        "        return [Prediction(labels[len(test) % 2], 0.5, dict.fromkeys(labels, 0.5)) for _ in test]",
+        "the_same_rows_give_the_same_answers",
+    ),
+    "a tracker that forgets": (
+        "trackers",
+        "@dataclass(frozen=True)\nclass Broken(Tracker):\n    def start(self, run, settings): pass\n"
+        "    def log(self, step, values): pass\n    def finish(self): pass",
+        "it_writes_what_it_is_given",
+    ),
+    "a runtime that mixes up the order": (
+        "runtimes",
+        "@dataclass(frozen=True)\nclass Broken(Runtime):\n    def open(self, bundle):\n"
+        "        from tunewright.core import catalog\n        run = catalog.create('runtimes', 'torch').open(bundle)\n"
+        "        return lambda windows: run(windows)[::-1]",
+        "it_gives_what_was_evaluated",
+    ),
+    "a head that sees padding": (
+        "heads",
+        "@dataclass(frozen=True)\nclass Broken(Head):\n    transformers_class = 'AutoModelForSequenceClassification'\n"
+        "    def build(self, hidden_size, outputs):\n        from tunewright.models.heads import PooledHead\n"
+        "        class Odd(PooledHead):\n            def features(self, hidden, mask): return hidden.mean(dim=1)\n"
+        "        return Odd(hidden_size, outputs)",
+        "padding_changes_nothing",
+    ),
+    "a reader without places": (
+        "readers",
+        "def sample(folder):\n    (folder / 'a.two').write_text('one,a\\ntwo,b\\n')\n    return folder / 'a.two'\n"
+        "@dataclass(frozen=True)\nclass Broken(Reader):\n    suffixes = ('.two',)\n"
+        "    def recognises(self, source): return source.endswith('.two') and __import__('os').path.exists(source)\n"
+        "    def read(self, source):\n        for line in open(source):\n"
+        "            yield Row(1, dict(zip(('text', 'label'), line.strip().split(','))))\n"
+        "    def describe(self, source): return {'columns': ['text', 'label']}",
+        "every_row_has_its_place_and_its_values",
+    ),
+    "a task that loses tokens": (
+        "tasks",
+        "import dataclasses\nfrom tunewright.core import catalog\n\n"
+        "@dataclass(frozen=True)\nclass Broken(Task):\n    inputs = ('text',)\n    target = 'label'\n    head = 'pooled'\n"
+        "    objective = 'cross_entropy'\n    metric = 'accuracy'\n"
+        "    @property\n    def _of(self): return catalog.create('tasks', 'text_classification')\n"
+        "    def parse(self, value): return self._of.parse(value)\n"
+        "    def encode(self, *given): return self._of.encode(*given)\n"
+        "    def join(self, *given): return self._of.join(*given)\n"
+        "    def metrics(self, *given): return self._of.metrics(*given)\n"
+        "    def decode(self, *given): return dataclasses.replace(self._of.decode(*given), truncated_tokens=0)",
+        "cut_tokens_are_counted",
+    ),
+    "a backbone of unknown origin": (
+        "backbones",
+        "@dataclass(frozen=True)\nclass Broken(Backbone):\n    facts = BackboneFacts((), 'unknown', 'somewhere')\n"
+        "    def folder(self): raise NotImplementedError",
+        "its_facts_are_complete",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_component_fails_the_check_that_guards_its_promise(tmp_path, what):
+    kind, source, guard = BROKEN[what]
+    with pretend_installed(tmp_path / "site", kind, "broken", HEADER + source):
+        (case,) = [case for case in cases(kind, "broken") if case.check.__name__ == guard]
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(AssertionError):
+            case.run(tmp_path / "empty")
+
+
+def test_every_kind_has_checks_of_its_own_and_a_broken_example():
+    for kind in catalog.KINDS:
+        own = set(checks(kind)) - set(checks("none of the kinds"))
+        assert own, f"tunewright/testing/kinds/{kind}.py is missing"
+        assert all(check.__doc__ for check in own)
+        assert kind in {broken[0] for broken in BROKEN.values()}
+
+
+# -------------------------------------------------------------------- the contracts carry more than labels of texts
+
+ENGLISH = [(name, place) for name in ("john", "mary", "wang") for place in ("paris", "london", "rome")]
+TAGS = ["B-PER", "O", "O", "B-LOC", "I-LOC"]
+CHINESE_TAGS = ["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "O"]
+
+
+def _sentences():
+    for number in range(5):
+        for name, place in ENGLISH:
+            filler = [str(number)] * number
+            yield [*[name, "likes", "the", place, "hotel"], *filler], [*TAGS, *["O"] * number]
+            yield [*"小明在北京喝水", *filler], [*CHINESE_TAGS, *["O"] * number]
+
+
+@pytest.mark.slow
+def test_a_token_level_task_trains_on_conll_columns_in_english_and_chinese(tmp_path):
+    from tunewright.core.recipe_file import from_mapping
+    from tunewright.core.types import Span
+    from tunewright.engine.local import train
+    from tunewright.predict.predictor import load
+    from tunewright.testing.materials import backbone
+
+    told = ["\n".join(f"{word}\t{tag}" for word, tag in zip(*both, strict=True)) for both in _sentences()]
+    (tmp_path / "tagged.conll").write_text("\n\n".join(told) + "\n", encoding="utf-8")
+    recipe = from_mapping(
+        {
+            "task": "token_classification",
+            "data": {"train": str(tmp_path / "tagged.conll"), "leakage": "keep"},
+            "model": {"backbone": str(backbone())},
+            "train": {"epochs": 4, "batch_size": 8, "precision": "fp32", "threads": 1},
+            "evaluate": {"baselines": [], "resamples": 100},
+        }
+    )
+    outcome = train(recipe, out=tmp_path / "run")
+    assert outcome.metrics["f1"] > 0.9
+    predictor = load(outcome.bundle)
+    english, chinese, nothing = predictor.predict(
+        [{"tokens": "mary likes the rome hotel"}, {"tokens": list("小明在北京喝水")}, {"tokens": ""}]
+    )
+    assert {(span.start, span.end, span.label) for span in english.value} == {(0, 4, "PER"), (15, 25, "LOC")}
+    assert {(span.start, span.end, span.label) for span in chinese.value} == {(0, 2, "PER"), (3, 5, "LOC")}
+    assert all(isinstance(span, Span) for span in english.value)
+    assert nothing.value == ()
