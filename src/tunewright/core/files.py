@@ -97,8 +97,11 @@ def is_leftover(path: Path) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written under `folder`."""
+    """Remove what killed processes left half-written under `folder`, and put back a folder they had just set aside."""
     for path in [path for path in folder.rglob(".*") if is_leftover(path)]:
+        target = path.with_name(path.name[1:].rsplit(".", 2)[0])
+        if path.suffix == ".old" and (path / "old").exists() and not target.exists():
+            os.replace(path / "old", target)
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 

@@ -119,6 +119,7 @@ class Train:
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # learning rate of each layer below the top one, as a factor; 1 treats all alike
     class_weights: Literal["auto", "none", "balanced"] = "auto"  # auto: balanced when the largest class is over 20 times the smallest
     clip_norm: AtLeastZero = 1.0  # longest gradient; 0 leaves it as it is
+    weight_average: Share = 0.995  # running average of the weights that is judged and kept: steadier than the last step; 0 turns it off
     early_stopping: EarlyStopping | None = field(default_factory=EarlyStopping)  # null trains all epochs; the best checkpoint is kept either way
     evaluate_every: Positive = 1.0  # epochs between evaluations on validation
     checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: at evaluations and about every minute

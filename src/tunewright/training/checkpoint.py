@@ -14,15 +14,20 @@ from safetensors.torch import load_file, save_file
 
 from tunewright.core.files import read_json, sha256, write_json, writing_folder
 from tunewright.models.model import Model
+from tunewright.training.averaging import Average
 
 KEEP = 2  # a damaged newest one leaves the one before it
 
 
-def save(folder: Path, step: int, model: Model, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> Path:
-    """Write checkpoint `step` under `folder`: trained weights, optimizer state, random state and `state`."""
+def save(
+    folder: Path, step: int, model: Model, optimizer: torch.optim.Optimizer, average: Average, state: Mapping[str, Any]
+) -> Path:
+    """Write checkpoint `step` under `folder`: trained weights, their average, optimizer and random state, `state`."""
     path = folder / f"step-{step:08d}"
     with writing_folder(path) as temporary:
         save_file(_weights(model), temporary / "weights.safetensors")
+        if averages := average.tensors():
+            save_file(averages, temporary / "average.safetensors")
         tensors, plain = _flatten(optimizer.state_dict())
         tensors["random"] = torch.get_rng_state()
         if torch.cuda.is_available():
@@ -47,9 +52,11 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
     return None, problems
 
 
-def load(path: Path, model: Model, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Put a checkpoint back into model, optimizer and the random generators; returns the state saved with it."""
+def load(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Average) -> dict[str, Any]:
+    """Put a checkpoint back into model, average, optimizer and random generators; returns the state saved with it."""
     put_weights(model, load_file(path / "weights.safetensors"))
+    if (path / "average.safetensors").exists():
+        average.load(load_file(path / "average.safetensors"))
     tensors = load_file(path / "optimizer.safetensors")
     state = read_json(path / "state.json")
     torch.set_rng_state(tensors.pop("random"))

@@ -26,6 +26,7 @@ from tunewright.core.progress import Progress
 from tunewright.core.recipe import Train
 from tunewright.models.model import Model
 from tunewright.training import checkpoint
+from tunewright.training.averaging import Average
 from tunewright.training.batching import micro_batches, steps_of_epoch
 from tunewright.training.encoded import EncodedSplit
 from tunewright.training.parameters import parameter_groups
@@ -112,9 +113,10 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     per_epoch = math.ceil(len(job.windows) / settings.batch_size)
     steps = max(1, math.ceil(settings.epochs * per_epoch))
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
-    state = _resumed(job, optimizer) if resume else None
+    average = Average(model, settings.weight_average)
+    state = _resumed(job, optimizer, average) if resume else None
     if state is None:
-        state = _fresh(job)
+        state = _fresh(job, average)
     model.train()
     clock = _Clock(state)
 
@@ -134,6 +136,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 optimizer.zero_grad()
 
                 state.step += 1
+                average.update(state.step)
                 state.tokens += int(job.windows.lengths[indices].sum())
                 state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
                 tick(1)
@@ -142,9 +145,9 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                     _log_loss(job, state, epoch=state.step / per_epoch, learning_rate=job.learning_rate * factor)
                 due = state.step % evaluate_every == 0 or last
                 if due:
-                    _evaluate(job, state, epoch=state.step / per_epoch)
+                    _evaluate(job, state, average, epoch=state.step / per_epoch)
                 if due or interrupted() or clock.checkpoint_due(settings.checkpoint_steps):
-                    clock.save(job, optimizer)
+                    clock.save(job, optimizer, average)
                 if interrupted() and not last:
                     raise Interrupted(f"Stopped at step {state.step} of {steps}; everything up to here is saved.")
                 if state.stopped_early:
@@ -178,23 +181,24 @@ def _accelerator(device: str, precision: str) -> Accelerator:
     return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
 
 
-def _fresh(job: Job) -> State:
+def _fresh(job: Job, average: Average) -> State:
     auto = job.settings.micro_batch_tokens == "auto"
     tokens = MICRO_BATCH_TOKENS[job.device] if auto else int(job.settings.micro_batch_tokens)
     state = State(micro_tokens=tokens)
     job.record.rewind(0)
     job.start()
-    _evaluate(job, state, epoch=0.0)
+    average.restart()
+    _evaluate(job, state, average, epoch=0.0)
     return state
 
 
-def _resumed(job: Job, optimizer: torch.optim.Optimizer) -> State | None:
+def _resumed(job: Job, optimizer: torch.optim.Optimizer, average: Average) -> State | None:
     path, problems = checkpoint.newest(job.folder)
     for problem in problems:
         job.progress.say(problem)
     if path is None:
         return None
-    saved = checkpoint.load(path, job.model, optimizer)
+    saved = checkpoint.load(path, job.model, optimizer, average)
     state = State(**{**saved, "best": tuple(saved["best"])})
     job.record.rewind(state.mark)
     job.progress.say(f"Going on from step {state.step}.")
@@ -270,20 +274,20 @@ def _log_loss(job: Job, state: State, *, epoch: float, learning_rate: float) -> 
     job.record.log(state.step, "train", {"loss": mean, "learning_rate": learning_rate}, epoch=round(epoch, 4))
 
 
-def _evaluate(job: Job, state: State, *, epoch: float) -> None:
-    values = dict(job.evaluate())
-    score = -values["loss"] if job.metric == "loss" else values[job.metric]
-    candidate = (score, -values["loss"])
+def _evaluate(job: Job, state: State, average: Average, *, epoch: float) -> None:
+    """Judge the averaged weights on validation, and keep them when they are the best so far."""
+    with average.applied():
+        values = dict(job.evaluate())
+        score = -values["loss"] if job.metric == "loss" else values[job.metric]
+        candidate = (score, -values["loss"])
+        if improved := state.best is None or candidate > state.best:
+            state.best, state.best_step, state.without_gain = candidate, state.step, 0
+            checkpoint.save_weights(job.folder / "best", job.model)
+    state.without_gain += not improved
     state.history.append({"step": state.step, "epoch": round(epoch, 4), "validation": values})
     job.record.log(state.step, "validation", values, epoch=round(epoch, 4))
-    if state.best is None or candidate > state.best:
-        state.best, state.best_step, state.without_gain = candidate, state.step, 0
-        checkpoint.save_weights(job.folder / "best", job.model)
-    else:
-        state.without_gain += 1
     stopping = job.settings.early_stopping
-    if stopping and state.step and state.without_gain >= stopping.patience:
-        state.stopped_early = True
+    state.stopped_early = bool(stopping and state.step and state.without_gain >= stopping.patience)
     shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     job.progress.say(f"Step {state.step} (epoch {epoch:.1f}): validation {shown}")
 
@@ -304,9 +308,9 @@ class _Clock:
             return time.monotonic() - self.saved >= CHECKPOINT_SECONDS
         return self.state.step % int(steps) == 0
 
-    def save(self, job: Job, optimizer: torch.optim.Optimizer) -> None:
+    def save(self, job: Job, optimizer: torch.optim.Optimizer, average: Average) -> None:
         self.state.seconds, self.state.mark = self.seconds(), job.record.mark()
-        checkpoint.save(job.folder, self.state.step, job.model, optimizer, asdict(self.state))
+        checkpoint.save(job.folder, self.state.step, job.model, optimizer, average, asdict(self.state))
         self.saved = time.monotonic()
 
 

@@ -59,14 +59,15 @@ def its_state_comes_back_from_a_checkpoint(subject: Subject) -> None:
     import torch
 
     from tunewright.training import checkpoint
+    from tunewright.training.averaging import Average
 
     whole, optimizer = _started(subject)
     _steps(whole, optimizer, range(6))
     first, optimizer = _started(subject)
     _steps(first, optimizer, range(3))
-    path = checkpoint.save(subject.folder, 3, first, optimizer, {"note": 1})
+    path = checkpoint.save(subject.folder, 3, first, optimizer, Average(first, 0), {"note": 1})
     second, optimizer = _started(subject, seed=1)
-    assert checkpoint.load(path, second, optimizer) == {"note": 1}
+    assert checkpoint.load(path, second, optimizer, Average(second, 0)) == {"note": 1}
     _steps(second, optimizer, range(3, 6))
     for (name, expected), value in zip(whole.named_parameters(), second.parameters(), strict=True):
         if expected.requires_grad:

@@ -1,0 +1,63 @@
+"""A running average of the weights: what is judged and kept is steadier than the last step alone (Polyak averaging)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from tunewright.models.model import Model
+
+
+class Average:
+    """Exponential moving average of the trained weights (Polyak and Juditsky 1992; Tarvainen and Valpola 2017).
+
+    decay: how much of the average each step keeps; 0 leaves the weights as they are. Early on the average keeps less,
+    (1 + step) / (10 + step), so that short runs are not held back at their start.
+    """
+
+    def __init__(self, model: Model, decay: float) -> None:
+        self.decay = decay
+        self._weights = model.trained_parameters() if decay else {}
+        self._averages: dict[str, Tensor] = {}
+        self.restart()
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Begin anew from the weights as they are."""
+        self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after optimizer step number `step` (from 1)."""
+        if self._weights:
+            share = 1 - min(self.decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(self._averages.values()), [w.detach() for w in self._weights.values()], share)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model has the averaged weights inside, and its own again afterwards."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The averages by parameter name, for a checkpoint."""
+        return {name: value.detach().cpu().contiguous() for name, value in self._averages.items()}
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `tensors` gave."""
+        for name, value in self._averages.items():
+            value.copy_(tensors[name])
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for name, weight in self._weights.items():
+            kept = weight.detach().clone()
+            weight.copy_(self._averages[name])
+            self._averages[name].copy_(kept)
