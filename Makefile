@@ -29,12 +29,12 @@ test-fast: $(STAMP) ## the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m 'not slow'
 
 check: $(STAMP) ## style
-	$(BIN)/ruff check src tests examples docs
-	$(BIN)/ruff format --check src tests examples docs
+	$(BIN)/ruff check src tests examples docs benchmarks recipes scripts
+	$(BIN)/ruff format --check src tests examples docs benchmarks recipes scripts
 
 format: $(STAMP) ## mend style
-	$(BIN)/ruff check --fix src tests examples docs
-	$(BIN)/ruff format src tests examples docs
+	$(BIN)/ruff check --fix src tests examples docs benchmarks recipes scripts
+	$(BIN)/ruff format src tests examples docs benchmarks recipes scripts
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache dist build

@@ -72,7 +72,7 @@ def show(folder: Path) -> int:
         print(f"{error}\nTo train anew: .venv/bin/python examples/demo.py --anew", file=sys.stderr)
         return error.exit_code
     for text, answer in zip(SAID, answers, strict=True):
-        print(f"{text:50} {answer.value:16} {answer.score:4.0%} sure")
+        print(f"{text:50} {answer.value:16} {answer.score:.3f}")
     print("\nAsk it yourself:  echo 'what is my balance' | .venv/bin/tunewright predict", folder / "bundle", "-")
     print("Your own data:    .venv/bin/tunewright init YOURS.csv")
     return 0

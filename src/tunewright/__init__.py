@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 # Threads that wait for each other sleep in place of spinning. It has to be said before torch starts its threads; on two
-# cores that other programs use too, a training step is then 18 times as fast (benchmarks/speed/waiting.py).
+# cores that other programs use too, a training step is then many times as fast (benchmarks/speed/waiting.py).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:

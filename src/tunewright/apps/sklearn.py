@@ -50,7 +50,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
     X is a sequence of texts, or an array or frame with a single column of them; empty ones are left out of training.
     y holds one label a text (text or integers), or several: as a matrix of zeros and ones (texts, labels), or as
-    sequences of names; predict then answers in the same form. Pickling keeps the model: as bytes, or as the path when `folder` is given.
+    sequences of names; predict then answers in the same form.
+    Pickling keeps the model: as bytes, or as the path when `folder` is given.
     """
 
     def __init__(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from tunewright import __version__
 from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import BundleError, nearest
-from tunewright.core.files import read_json, sha256, write_json
+from tunewright.core.files import jsonable, read_json, sha256, write_json
 from tunewright.core.recipe import Recipe
 from tunewright.core.recipe_file import load
 from tunewright.core.run import now
@@ -57,7 +59,7 @@ def seal(folder: Path, *, task: Task, labels: Sequence[str], policy: Policy, **a
         **about,
         "files": {str(path.relative_to(folder)): sha256(path) for path in files},
     }
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, {**manifest, "digest": _digest(manifest)})
 
 
 def open_bundle(folder: Path | str) -> Bundle:
@@ -69,7 +71,7 @@ def open_bundle(folder: Path | str) -> Bundle:
     if not (folder / MANIFEST).is_file() and (folder / "bundle" / MANIFEST).is_file():
         folder = folder / "bundle"
     about = _manifest(folder)
-    problems = _changed(folder, about["files"])
+    problems = _changed(folder, about)
     if problems:
         raise BundleError(
             f"{folder} was changed after it was saved: {'; '.join(problems[:3])}. "
@@ -109,8 +111,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _changed(folder: Path, files: Mapping[str, str]) -> list[str]:
-    problems = []
+def _changed(folder: Path, about: Mapping[str, Any]) -> list[str]:
+    problems, files = [], about["files"]
+    if about.get("digest") != _digest(about):
+        problems.append(f"{MANIFEST} is not what was saved")
     for name, digest in files.items():
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute():
@@ -120,4 +124,13 @@ def _changed(folder: Path, files: Mapping[str, str]) -> list[str]:
         elif sha256(path) != digest:
             problems.append(f"{name} is not what was saved")
     needed = {"decision.json", "model/config.json", "model/tokenizer.json"}
-    return problems + [f"{name} is not listed" for name in sorted(needed - set(files))]
+    problems += [f"{name} is not listed" for name in sorted(needed - set(files))]
+    # Libraries that open a model's folder use what they find there.
+    found = {path.relative_to(folder).as_posix() for path in (folder / "model").rglob("*") if path.is_file()}
+    return problems + [f"{name} was added" for name in sorted(found - set(files))]
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's own content."""
+    content = jsonable({name: value for name, value in manifest.items() if name != "digest"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -193,7 +193,7 @@ def _by_length(items: Sequence[Inferred]) -> dict[str, list[int]]:
         first = low if low == edges[0] else low + 1
         rows = np.flatnonzero((tokens >= first) & (tokens <= high))
         if len(rows):
-            parts[f"{first}–{high}"] = rows.tolist()
+            parts[str(high) if first == high else f"{first}–{high}"] = rows.tolist()
     return parts or {str(tokens[0]): list(range(len(items)))}
 
 

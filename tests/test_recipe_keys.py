@@ -1,0 +1,567 @@
+"""Every key of the recipe changes something one can observe; a key without an entry below fails.
+
+Each entry says how to change its key and where the change must be seen. Runs are real: `train` from a file to a verdict,
+on a tiny backbone, and what they show is compared with a run in which only that key differs.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import random
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.core import catalog, files
+from tunewright.core.errors import TunewrightError
+from tunewright.core.recipe import Recipe
+from tunewright.core.recipe_file import from_mapping
+from tunewright.data import sources
+
+# ----------------------------------------------------------------------------------------------- the keys there are
+
+
+def keys(cls: type = Recipe, path: str = "") -> Iterator[str]:
+    """Every leaf of the schema: "train.epochs", "train.method" (which one), "train.method=lora.rank" (its setting)."""
+    for setting in catalog.settings(cls):
+        key = f"{path}{setting.name}"
+        hints = [setting.type, *getattr(setting.type, "__args__", ())]
+        kind = next((catalog.kind_of(hint) for hint in hints if catalog.kind_of(hint)), None)
+        section = next((hint for hint in hints if dataclasses.is_dataclass(hint)), None)
+        if kind is not None:
+            yield key
+            for name in catalog.names(kind):
+                yield from (f"{key}={name}.{inner.name}" for inner in catalog.settings(catalog.find(kind, name)))
+        elif section is not None:
+            if type(None) in hints:
+                yield key  # a section that can be turned off
+            yield from keys(section, f"{key}.")
+        else:
+            yield key
+
+
+# -------------------------------------------------------------------------------------------------- a run to look at
+
+WORDS = {"a": "good great best love nice", "b": "bad poor worst hate awful", "c": "好 美 喜欢 快 便宜"}
+SHARES = {"a": 46, "b": 26, "c": 14}
+FILLERS = "the movie book music was really very and food company phone 电影 书 音乐 很 店".split()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, tiny_backbone):
+    """Runs recipes and remembers what they showed."""
+    folder = tmp_path_factory.mktemp("keys")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(files, "_flush", lambda path: None)  # nobody pulls the plug here
+    yield World(folder, tiny_backbone, write_data(folder))
+    patch.undo()
+
+
+def write_data(folder: Path) -> dict[str, Path]:
+    """The training table, other tables of the same columns, and the same rows with several labels each."""
+    draw = random.Random(3)
+    rows = [made_row(draw, label, number) for label, count in SHARES.items() for number in range(count)]
+    draw.shuffle(rows)
+    rows += [dict(row, group="twin") for row in rows[:6]]  # texts that stand twice: leakage, when they are parted
+    tables = {
+        "train": rows,
+        "validation": [made_row(draw, label, number) for label in SHARES for number in range(4)],
+        "test": [made_row(draw, label, number) for label in SHARES for number in range(5)],
+        "several": [dict(row, label=f"{row['label']}|{draw.choice('xyz')}") for row in rows],
+    }
+    paths = {name: folder / f"{name}.csv" for name in tables}
+    for name, table in tables.items():
+        with open(paths[name], "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, table[0])
+            writer.writeheader()
+            writer.writerows(table)
+    return paths
+
+
+def made_row(draw: random.Random, label: str, number: int) -> dict[str, str]:
+    """A row whose words mostly show its label; every eighth is long, and one in six has another label's word."""
+    shown = draw.choice(list(SHARES)) if draw.random() < 1 / 6 else label
+    length = 40 if number % 8 == 0 else draw.randint(3, 9)
+    words = [
+        draw.choice(WORDS[shown].split()),
+        *(draw.choice(FILLERS) for _ in range(length)),
+        str(draw.randint(0, 99)),
+    ]
+    draw.shuffle(words)
+    day = f"2024-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}"
+    return {
+        "text": " ".join(words), "label": label, "other": " ".join(reversed(words)), "group": f"g{draw.randint(0, 9)}",
+        "day": day, "language": "zh" if label == "c" else "en",
+    }  # fmt: skip
+
+
+class Witness:
+    """Progress that remembers what was said, and with how many threads the work was done."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.threads: set[int] = set()
+
+    @contextmanager
+    def task(self, title: str, total: int | None = None):
+        """See Progress.task."""
+        import torch
+
+        if title == "Training":
+            self.threads.add(torch.get_num_threads())
+        yield lambda count: None
+
+    def say(self, message: str) -> None:
+        """See Progress.say."""
+        self.said.append(message)
+
+
+@dataclass
+class World:
+    """Where runs are made: `observe(changes)` trains once for every set of changes."""
+
+    folder: Path
+    backbone: Path
+    data: Mapping[str, Path]
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def recipe(self, changes: Mapping[str, Any]) -> Recipe:
+        """The base recipe with dotted keys changed; {train} and {folder} in texts stand for paths."""
+        data: dict[str, Any] = {
+            "task": "text_classification",
+            "data": {"train": str(self.data["train"]), "columns": {"text": "text", "label": "label"}},
+            "model": {"backbone": str(self.backbone)},
+            "train": {"epochs": 2, "learning_rate": 2e-3, "precision": "fp32", "threads": 1, "device": "cpu"},
+            "evaluate": {"baselines": ["majority"], "resamples": 100},
+        }
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            section = data
+            for part in path:
+                section = section.setdefault(part, {})
+            section[last] = value(self) if callable(value) else value
+        return from_mapping(data)
+
+    def observe(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """What a run of the changed recipe shows: name → value; {"error": message} when it is refused."""
+        told = repr(sorted((key, repr(value)) for key, value in changes.items()))
+        if told not in self.known:
+            self.known[told] = self.run(changes, self.folder / f"run{len(self.known)}" / "run")
+        return self.known[told]
+
+    def run(self, changes: Mapping[str, Any], out: Path) -> dict[str, Any]:
+        """Train into `out` and look."""
+        from tunewright.engine.local import train
+
+        witness = Witness()
+        try:
+            with largest_part() as parts:
+                train(self.recipe(changes), out=out, progress=witness)
+        except TunewrightError as error:
+            return {"error": str(error)}
+        return {"error": None, "threads": witness.threads, "parts": parts, "said": witness.said, **shown(out)}
+
+
+@contextmanager
+def largest_part() -> Iterator[dict[str, int]]:
+    """Watch into what parts the loop cuts its steps."""
+    from tunewright.training import loop
+
+    found, cut = {"parts": 0}, loop.micro_batches
+
+    def watched(indices, lengths, most):
+        for part in cut(indices, lengths, most):
+            found["parts"] += 1
+            yield part
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "micro_batches", watched)
+        yield found
+
+
+def shown(run: Path) -> dict[str, Any]:
+    """Everything a run shows that does not depend on the clock, and is not the recipe itself."""
+    report = json.loads((run / "report.json").read_text("utf-8"))
+    from tunewright.data.dataset import Dataset
+
+    dataset = Dataset.open(run / "data")
+    training = {
+        name: value
+        for name, value in report["training"].items()
+        if name not in ("seconds", "tokens_per_second", "peak_memory_mb", "history", "losses")
+    }
+    return {
+        "rows": {name: [example.id for example in split] for name, split in dataset.splits.items()},
+        "texts": {name: [dict(example.inputs) for example in split] for name, split in dataset.splits.items()},
+        "labels": dataset.labels,
+        "windows": digest(*sorted((run / "encoded").glob("*"))),
+        "tokens": report["data"]["ledger"]["tokens"],
+        "findings": report["data"]["findings"],
+        "history": report["training"]["history"],
+        "losses": report["training"]["losses"],
+        "training": training,
+        "trained": report["model"]["trained_parameters"],
+        "weights": digest(run / "checkpoints" / "best" / "weights.safetensors"),
+        "model": digest(run / "bundle" / "model" / "model.safetensors"),
+        "decision": json.loads((run / "bundle" / "decision.json").read_text("utf-8")),
+        "results": report["results"],
+        "baselines": report["results"]["baselines"],
+        "intervals": [report["results"]["intervals"], report["results"]["differences"]],
+        "metric": report["verdict"]["metric"],
+        "slices": report["slices"],
+        "errors": report["errors"],
+        "page": 'lang="zh' in (run / "report.html").read_text("utf-8"),
+        "files": sorted(str(path.relative_to(run)) for path in run.rglob("*") if "events.out" not in path.name),
+        "checkpoints": sorted(path.name for path in (run / "checkpoints").glob("step-*")),
+    }
+
+
+def digest(*paths: Path) -> str:
+    """SHA-256 of files, one after the other."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------- how each key is changed
+
+
+@dataclass(frozen=True)
+class Change:
+    """Set the key `to` another value; then `seen` differs from the run without. `base`: changes that both runs have."""
+
+    to: Any
+    seen: str
+    base: Mapping[str, Any] = field(default_factory=dict)
+
+
+def path(name: str) -> Callable[[World], str]:
+    """The path of one of the world's tables."""
+    return lambda world: str(world.data[name])
+
+
+def backbone(make: Callable[[Path, Path], None]) -> Callable[[World], str]:
+    """A copy of the tiny backbone that `make(copy, original)` has changed."""
+
+    def made(world: World) -> str:
+        import shutil
+
+        copy = world.folder / make.__name__
+        if not copy.exists():
+            shutil.copytree(world.backbone, copy)
+            make(copy, world.backbone)
+        return str(copy)
+
+    return made
+
+
+def another_seed(copy: Path, original: Path) -> None:
+    """Other weights."""
+    from tunewright.testing.tiny import tiny_backbone
+
+    tiny_backbone(copy, seed=5)
+
+
+def pickled(copy: Path, original: Path) -> None:
+    """Weights in a form that can run code."""
+    import torch
+    from safetensors.torch import load_file
+
+    torch.save(load_file(original / "model.safetensors"), copy / "pytorch_model.bin")
+    (copy / "model.safetensors").unlink()
+
+
+def brings_code(copy: Path, original: Path) -> None:
+    """A model that asks for code of its own."""
+    config = json.loads((copy / "config.json").read_text())
+    config["auto_map"] = {"AutoModel": "own.OwnModel", "AutoConfig": "own.OwnConfig"}
+    (copy / "config.json").write_text(json.dumps(config))
+
+
+SEVERAL = {"task": {"name": "text_classification", "multi_label": True}, "data.train": path("several")}
+BY_TIME = {"data.split.by": "time", "data.split.column": "day"}
+SHORT = {"data.max_tokens": 16}
+FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
+LORA = {"train.method": {"name": "lora"}}
+LORA_DROPOUT = {"train.method": {"name": "lora", "dropout": 0.5}}
+STOPPING = {"train.epochs": 6, "train.evaluate_every": 0.5, "train.learning_rate": 1e-2}
+SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
+ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
+COSINE, CONSTANT = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "constant"}}
+SMOOTH = {"train.objective": {"name": "cross_entropy"}}
+TFIDF = {"evaluate.baselines": [{"name": "tfidf"}]}
+REFUSED = "error"
+
+KEYS: dict[str, Change | Callable[..., None]] = {
+    "task": Change("token_classification", REFUSED),
+    "task=text_classification.multi_label": Change({"name": "text_classification", "multi_label": True}, "decision"),
+    "task=text_classification.separator": Change(
+        {"name": "text_classification", "multi_label": True, "separator": ";"}, "labels", SEVERAL
+    ),
+    "version": Change(2, REFUSED),
+    "seed": Change(14, "rows"),
+    # data
+    "data.train": Change(path("test"), "rows"),
+    "data.validation": Change(path("validation"), "rows"),
+    "data.test": Change(path("test"), "rows"),
+    "data.reader": Change("text", REFUSED),
+    "data.columns": Change({"text": "other", "label": "label"}, "texts"),
+    "data.labels": Change(["c", "b", "a"], "labels"),
+    "data.split.by": Change("random", "rows"),
+    "data.split.column": Change("group", "rows", {"data.split.by": "grouped", "data.split.column": "language"}),
+    "data.split.validation_share": Change(0.3, "rows"),
+    "data.split.test_share": Change(0.4, "rows"),
+    "data.max_tokens": Change(12, "windows"),
+    "data.overflow": Change("truncate", "tokens", SHORT),
+    "data.stride": Change(2, "windows", SHORT),
+    "data.leakage": Change("keep", "rows"),
+    "data.refuse": Change(["near_duplicates"], REFUSED),
+    "data.limit": Change(50, "rows"),
+    # model
+    "model.backbone": Change(backbone(another_seed), "model"),
+    "model.dropout": Change(0.3, "losses"),
+    "model.word_embeddings": Change("freeze", "trained"),
+    "model.pickled_weights": Change(True, REFUSED, {"model.backbone": backbone(pickled)}),
+    "model.remote_code": Change(True, REFUSED, {"model.backbone": backbone(brings_code)}),
+    # train
+    "train.method": Change("linear_probe", "trained"),
+    "train.method=freeze.layers": Change({"name": "freeze", "layers": 1}, "trained", FREEZE),
+    "train.method=freeze.embeddings": Change({"name": "freeze", "layers": 2, "embeddings": True}, "trained", FREEZE),
+    "train.method=lora.rank": Change({"name": "lora", "rank": 2}, "trained", LORA),
+    "train.method=lora.alpha": Change({"name": "lora", "alpha": 64}, "losses", LORA),
+    "train.method=lora.dropout": Change({"name": "lora", "dropout": 0.5}, "losses", LORA),
+    "train.method=lora.targets": Change({"name": "lora", "targets": ["query"]}, "trained", LORA),
+    "train.objective": Change({"name": "cross_entropy", "label_smoothing": 0.3}, "losses"),
+    "train.objective=cross_entropy.label_smoothing": Change(
+        {"name": "cross_entropy", "label_smoothing": 0.2}, "losses", SMOOTH
+    ),
+    "train.objective=binary_cross_entropy.label_smoothing": Change(
+        {"name": "binary_cross_entropy", "label_smoothing": 0.3}, "losses", SEVERAL
+    ),
+    "train.start": Change("random", "history"),
+    "train.epochs": Change(1, "history"),
+    "train.batch_size": Change(8, "history"),
+    "train.micro_batch_tokens": Change(64, "parts"),
+    "train.learning_rate": Change(1e-4, "losses"),
+    "train.optimizer": Change("sgd", "losses"),
+    "train.optimizer=adamw.beta1": Change({"name": "adamw", "beta1": 0.5}, "losses"),
+    "train.optimizer=adamw.beta2": Change({"name": "adamw", "beta2": 0.9}, "losses"),
+    "train.optimizer=adamw.epsilon": Change({"name": "adamw", "epsilon": 1e-2}, "losses"),
+    "train.optimizer=sgd.momentum": Change({"name": "sgd", "momentum": 0.5}, "losses", SGD),
+    "train.optimizer=adafactor.beta2_decay": Change({"name": "adafactor", "beta2_decay": -0.2}, "losses", ADAFACTOR),
+    "train.optimizer=adafactor.clip_update": Change({"name": "adafactor", "clip_update": 0.01}, "losses", ADAFACTOR),
+    "train.weight_decay": Change(5.0, "losses"),
+    "train.schedule": Change("constant", "losses"),
+    "train.schedule=linear.warmup": Change({"name": "linear", "warmup": 0.9}, "losses"),
+    "train.schedule=cosine.warmup": Change({"name": "cosine", "warmup": 0.9}, "losses", COSINE),
+    "train.schedule=constant.warmup": Change({"name": "constant", "warmup": 0.9}, "losses", CONSTANT),
+    "train.layer_decay": Change(0.3, "losses"),
+    "train.class_weights": Change("balanced", "losses"),
+    "train.clip_norm": Change(0.001, "losses"),
+    "train.early_stopping": Change(None, "history", STOPPING),
+    "train.early_stopping.metric": Change({"metric": "loss"}, "training", STOPPING),
+    "train.early_stopping.patience": Change({"patience": 1}, "history", STOPPING),
+    "train.evaluate_every": Change(0.5, "history"),
+    "train.checkpoint_steps": Change(1, "checkpoints"),
+    "train.precision": Change("bf16", "losses"),
+    "train.device": Change("mps", REFUSED),
+    "train.threads": Change(2, "threads"),
+    # evaluate
+    "evaluate.metric": Change("macro_f1", "metric"),
+    "evaluate.baselines": Change(["majority", "linear_probe"], "baselines"),
+    "evaluate.baselines=tfidf.words": Change([{"name": "tfidf", "words": 1}], "baselines", TFIDF),
+    "evaluate.baselines=tfidf.characters": Change([{"name": "tfidf", "characters": 2}], "baselines", TFIDF),
+    "evaluate.baselines=tfidf.features": Change([{"name": "tfidf", "features": 10}], "baselines", TFIDF),
+    "evaluate.confidence": Change(0.6, "intervals"),
+    "evaluate.resamples": Change(300, "intervals"),
+    "evaluate.slices": Change(["language"], "slices"),
+    "evaluate.worst": Change(1, "errors"),
+    # decision
+    "decision.calibration": Change(None, "model"),
+    "decision.calibration=temperature.prior": Change({"name": "temperature", "prior": 500.0}, "model"),
+    "decision.max_error": Change(0.6, "decision"),
+    "decision.threshold": Change(0.9, "decision", SEVERAL),
+    # report and trackers
+    "report.language": Change("zh", "page"),
+    "trackers": Change(["tensorboard"], "files"),
+}
+
+
+def entry(function: Callable[..., None]) -> Callable[..., None]:
+    """Add a function as the entry of the keys that its docstring's first line names."""
+    for key in (function.__doc__ or "").partition("\n")[0].split():
+        KEYS[key] = function
+    return function
+
+
+def rows(reader: str, source: Path, **settings: Any) -> Any:
+    """What a reader with these settings makes of a source: its rows, or the message that refuses them."""
+    try:
+        made = catalog.create("readers", {"name": reader, **settings})
+        return [(row.values, row.problem) for row in sources.rows(str(source), made)]
+    except TunewrightError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("key", sorted(keys()))
+def test_every_key_changes_something_one_can_observe(world, key, tmp_path, monkeypatch):
+    assert key in KEYS, f"{key} has no entry: say in KEYS how to change it and where the change is seen"
+    change = KEYS[key]
+    if not isinstance(change, Change):
+        change(tmp_path, monkeypatch)
+        return
+    place = key.partition("=")[0]
+    before = world.observe(change.base)
+    after = observed(world, {**change.base, place: change.to})
+    differs = sorted(name for name in after if before.get(name) != after.get(name))
+    assert change.seen in differs, f"{key} changes {', '.join(differs) or 'nothing'}; {after.get('error')}"
+    assert change.seen == REFUSED or (before["error"] is None and after["error"] is None), (
+        before["error"],
+        after["error"],
+    )
+
+
+def observed(world: World, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the changed recipe shows; a value that is no recipe's shows the message that refuses it."""
+    try:
+        return world.observe(changes)
+    except TunewrightError as error:
+        return {"error": str(error)}
+
+
+def test_no_entry_is_left_over():
+    assert set(KEYS) <= set(keys()), f"no key: {sorted(set(KEYS) - set(keys()))}"
+
+
+def test_the_same_recipe_shows_the_same_twice(world, tmp_path):
+    """Without this, a difference would show nothing."""
+    again = world.run({}, tmp_path / "again" / "run")
+    once = world.observe({})
+    assert {name: value for name, value in again.items() if name != "said"} == {
+        name: value for name, value in once.items() if name != "said"
+    }
+
+
+# ------------------------------------------------------------------------------- keys of readers and trackers
+
+
+@entry
+def csv_settings(folder: Path, patch: Any) -> None:
+    """data.reader=csv.delimiter data.reader=csv.encoding data.reader=csv.header"""
+    source = folder / "a.csv"
+    source.write_bytes("text,la;bel\ncafé,x;1\n".encode("latin-1"))
+    plain = rows("csv", source, encoding="latin-1")
+    assert rows("csv", source, encoding="latin-1", delimiter=";") != plain
+    assert rows("csv", source, encoding="latin-1", header=False) != plain
+    assert rows("csv", source, encoding="utf-16") != plain
+
+
+@entry
+def conll_settings(folder: Path, patch: Any) -> None:
+    """data.reader=conll.delimiter data.reader=conll.encoding data.reader=conll.token_column data.reader=conll.tag_column"""
+    source = folder / "a.conll"
+    source.write_bytes("café|x B-PER|y O\nb|x O|y O\n".encode("latin-1"))
+    plain = rows("conll", source, encoding="latin-1")
+    assert isinstance(plain, list)
+    assert rows("conll", source, encoding="latin-1", delimiter="|") != plain
+    assert rows("conll", source, encoding="latin-1", token_column=1) != plain
+    assert rows("conll", source, encoding="latin-1", tag_column=1) != plain
+    assert rows("conll", source, encoding="cp1251") != plain
+
+
+@entry
+def encodings(folder: Path, patch: Any) -> None:
+    """data.reader=json.encoding data.reader=jsonl.encoding data.reader=text.encoding data.reader=folder.encoding"""
+    written = {"json": '[{"text": "é"}]', "jsonl": '{"text": "é"}\n', "text": "é\n", "folder": "é"}
+    for reader, content in written.items():
+        source = folder / reader
+        (source / "label").mkdir(parents=True) if reader == "folder" else None
+        place = source / "label" / "a.txt" if reader == "folder" else source
+        place.write_bytes(content.encode("latin-1"))
+        found = [rows(reader, source, encoding=encoding) for encoding in ("latin-1", "cp1251")]
+        assert all(isinstance(one, list) for one in found), found
+        assert found[0] != found[1], reader
+
+
+@entry
+def parquet_batches(folder: Path, patch: Any) -> None:
+    """data.reader=parquet.batch_rows
+    Changes what is in memory at a time."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from tunewright.data import arrowrows
+
+    parquet.write_table(pa.Table.from_pylist([{"text": str(number)} for number in range(50)]), folder / "a.parquet")
+    sizes, decode = [], arrowrows.rows
+    patch.setattr(arrowrows, "rows", lambda batch, features: sizes.append(len(batch)) or decode(batch, features))
+    for batch_rows, expected in ((50, [50]), (20, [20, 20, 10])):
+        sizes.clear()
+        assert len(rows("parquet", folder / "a.parquet", batch_rows=batch_rows)) == 50
+        assert sizes == expected
+
+
+@entry
+def hub_settings(folder: Path, patch: Any) -> None:
+    """data.reader=hub.config data.reader=hub.revision data.reader=hub.timeout"""
+    import huggingface_hub
+    import pyarrow as pa
+
+    asked: dict[str, Any] = {}
+
+    class Hub:
+        def dataset_info(self, name: str, timeout: float) -> None:
+            asked["timeout"] = timeout
+
+    def load(name: str, config: str | None, *, split: str, revision: str | None) -> Any:
+        asked.update(config=config, revision=revision)
+        return types.SimpleNamespace(data=types.SimpleNamespace(table=pa.table({"text": ["a"]})))
+
+    patch.setenv("HF_HUB_OFFLINE", "0")
+    patch.setattr(huggingface_hub, "HfApi", Hub)
+    patch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load))
+    rows("hub", Path("some/set"), config="zh", revision="v2", timeout=3.0)
+    assert asked == {"config": "zh", "revision": "v2", "timeout": 3.0}
+
+
+@entry
+def mlflow_settings(folder: Path, patch: Any) -> None:
+    """trackers=mlflow.experiment trackers=mlflow.address"""
+    asked: dict[str, Any] = {}
+
+    class Client:
+        def __init__(self, tracking_uri: str) -> None:
+            asked["address"] = tracking_uri
+
+        def get_experiment_by_name(self, name: str) -> None:
+            asked["experiment"] = name
+
+        def create_experiment(self, name: str) -> str:
+            return "1"
+
+        def create_run(self, experiment: str, run_name: str) -> Any:
+            return types.SimpleNamespace(info=types.SimpleNamespace(run_id="2"))
+
+    patch.setitem(sys.modules, "mlflow", types.SimpleNamespace())
+    patch.setitem(sys.modules, "mlflow.tracking", types.SimpleNamespace(MlflowClient=Client))
+    settings = {"name": "mlflow", "experiment": "intents", "address": "http://tracking:5000"}
+    catalog.create("trackers", settings).start(folder, {})
+    assert asked == {"experiment": "intents", "address": "http://tracking:5000"}
+    catalog.create("trackers", "mlflow").start(folder, {})
+    assert asked == {"experiment": "tunewright", "address": f"sqlite:///{folder / 'mlflow.db'}"}
+
+
+@entry
+def wandb_settings(folder: Path, patch: Any) -> None:
+    """trackers=wandb.project"""
+    asked: dict[str, Any] = {}
+    patch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=lambda **given: asked.update(given)))
+    catalog.create("trackers", {"name": "wandb", "project": "intents"}).start(folder, {"seed": 13})
+    assert (asked["project"], asked["mode"], asked["dir"]) == ("intents", "offline", str(folder))
