@@ -33,7 +33,7 @@ def main() -> int:
     runs = [] if "--anew" in sys.argv[1:] else earlier_runs()
     finished = [run for run in runs if run.about["status"] == "finished"]
     if finished:
-        print(f"The demo was trained before ({finished[-1].about['created']}); here it is again.")
+        print(f"The demo was trained before, on {finished[-1].about['created'][:10]}; here it is again.")
         print("To train another one: .venv/bin/python examples/demo.py --anew\n")
         return show(finished[-1].folder)
     code, folder = train(["--out", str(runs[-1].folder), "--resume"] if runs else [])
@@ -71,6 +71,7 @@ def show(folder: Path) -> int:
     except TunewrightError as error:
         print(f"{error}\nTo train anew: .venv/bin/python examples/demo.py --anew", file=sys.stderr)
         return error.exit_code
+    print(f"{'text':50} {'answer':16} score")
     for text, answer in zip(SAID, answers, strict=True):
         print(f"{text:50} {answer.value:16} {answer.score:.3f}")
     print("\nAsk it yourself:  echo 'what is my balance' | .venv/bin/tunewright predict", folder / "bundle", "-")

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import typing
@@ -14,19 +15,20 @@ from pathlib import Path
 
 import pytest
 
+from tunewright.cli import main as cli
 from tunewright.core import catalog, recipe_file
 from tunewright.core.recipe import FindingKind
-from tunewright.testing import cases, pretend_installed
+from tunewright.testing import cases, pretend_installed, tiny_backbone
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src/tunewright"
 EXAMPLES = ROOT / "docs/examples"
-# Pages are about thousands of rows and several epochs; to see that their commands work, few rows and one epoch do.
-SHORT = "--set data.limit=200 --set train.epochs=1 --set evaluate.resamples=100"
-SHIM = f"""#!/bin/sh
+# Pages are about thousands of rows, several epochs and a real model. To see that their commands work, little will do.
+SHORT = ("data.limit=200", "train.epochs=1", "evaluate.resamples=100")
+SHIM = """#!/bin/sh
 case "$1" in
-check|train) exec {sys.executable} -m tunewright.cli.main "$@" {SHORT} ;;
-*) exec {sys.executable} -m tunewright.cli.main "$@" ;;
+check|train) exec {python} -m tunewright.cli.main "$@" {changes} ;;
+*) exec {python} -m tunewright.cli.main "$@" ;;
 esac
 """
 
@@ -156,8 +158,9 @@ def place(tmp_path_factory):
     """A folder as a reader of the tutorial has it: the recipes, data of their own, and the run it makes."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "recipes").symlink_to(ROOT / "recipes")
+    tiny_backbone(folder / "tiny")
     (folder / "bin").mkdir()
-    (folder / "bin/tunewright").write_text(SHIM)
+    (folder / "bin/tunewright").write_text(SHIM.format(python=sys.executable, changes=" ".join(_short(folder))))
     (folder / "bin/tunewright").chmod(0o755)
     with open(ROOT / "recipes/data/clinc150_part/train.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[::12]
@@ -168,6 +171,10 @@ def place(tmp_path_factory):
             writer.writerows(rows if "label" in columns else rows[:10])
     _follow("docs/start.md", folder)
     return folder
+
+
+def _short(folder: Path) -> list[str]:
+    return [word for change in (*SHORT, f"model.backbone={folder / 'tiny'}") for word in ("--set", change)]
 
 
 def _shell(command: str, folder: Path) -> subprocess.CompletedProcess:
@@ -194,7 +201,7 @@ def _follow(page: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(600)
 def test_the_tutorial_runs_to_an_answer_for_every_row(place):
     with open(place / "answers.csv", encoding="utf-8") as file:
         answers = list(csv.DictReader(file))
@@ -203,31 +210,38 @@ def test_the_tutorial_runs_to_an_answer_for_every_row(place):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", ["README.md", "docs/resume.md"])
 def test_the_commands_on_a_page_run(place, page):
     assert blocks(page, "run")
     _follow(page, place)
 
 
+PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.stem not in ("bias_only", "test_bias_only"))
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize(
-    "name", sorted(path.name for path in EXAMPLES.glob("*.py") if path.stem not in ("bias_only", "test_bias_only"))
-)
-def test_an_example_runs_and_prints_something(place, name):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_example_runs_and_prints_something(place, name, monkeypatch, capsys):
+    monkeypatch.chdir(place)
     if name == "readme.py":
-        _shell("tunewright init messages.csv --force --set train.epochs=1", place)
-    done = _shell(f"{sys.executable} {EXAMPLES / name}", place)
-    assert done.stdout.strip()
+        assert cli.run(["init", "messages.csv", "--force", *_short(place)]) == 0
+        capsys.readouterr()
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert capsys.readouterr().out.strip()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
-def test_json_holds_the_keys_that_the_page_promises(place):
+@pytest.mark.timeout(600)
+def test_json_holds_the_keys_that_the_page_promises(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
     table = PAGES["docs/cli.md"].partition("<!-- json -->")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(tunewright [^`]+)` \| (.+) \|$", table, re.MULTILINE)
+    rows = re.findall(r"^\| `tunewright ([^`]+)` \| (.+) \|$", table, re.MULTILINE)
     assert len(rows) >= 8
     for command, keys in rows:
-        answer = json.loads(_shell(f"{command} --json", place).stdout)
+        words = command.split()
+        changes = _short(place) if words[0] in ("check", "train") else []
+        assert cli.run([*words, *changes, "--json"]) == 0, command
+        answer = json.loads(capsys.readouterr().out)
         assert [key for key in re.findall(r"`(\w+)`", keys) if key not in answer] == [], command

@@ -12,18 +12,19 @@ import hashlib
 import json
 import random
 import sys
+import tempfile
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tunewright.core import catalog, files
 from tunewright.core.errors import TunewrightError
-from tunewright.core.recipe import Recipe
+from tunewright.core.recipe import FindingKind, Recipe
 from tunewright.core.recipe_file import from_mapping
 from tunewright.data import sources
 
@@ -53,7 +54,7 @@ def keys(cls: type = Recipe, path: str = "") -> Iterator[str]:
 
 WORDS = {"a": "good great best love nice", "b": "bad poor worst hate awful", "c": "好 美 喜欢 快 便宜"}
 SHARES = {"a": 46, "b": 26, "c": 14}
-FILLERS = "the movie book music was really very and food company phone 电影 书 音乐 很 店".split()
+FILLERS = ["the", "movie", "book", "music", "was", "really", "very", "food", "phone", "电影", "书", "音乐", "很", "店"]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ class World:
             "task": "text_classification",
             "data": {"train": str(self.data["train"]), "columns": {"text": "text", "label": "label"}},
             "model": {"backbone": str(self.backbone)},
-            "train": {"epochs": 2, "learning_rate": 2e-3, "precision": "fp32", "threads": 1, "device": "cpu"},
+            "train": {"epochs": 2, "learning_rate": 5e-4, "precision": "fp32", "threads": 1, "device": "cpu"},
             "evaluate": {"baselines": ["majority"], "resamples": 100},
         }
         for key, value in changes.items():
@@ -155,7 +156,7 @@ class World:
         """What a run of the changed recipe shows: name → value; {"error": message} when it is refused."""
         told = repr(sorted((key, repr(value)) for key, value in changes.items()))
         if told not in self.known:
-            self.known[told] = self.run(changes, self.folder / f"run{len(self.known)}" / "run")
+            self.known[told] = self.run(changes, Path(tempfile.mkdtemp(dir=self.folder)) / "run")
         return self.known[told]
 
     def run(self, changes: Mapping[str, Any], out: Path) -> dict[str, Any]:
@@ -286,12 +287,14 @@ def brings_code(copy: Path, original: Path) -> None:
 
 
 SEVERAL = {"task": {"name": "text_classification", "multi_label": True}, "data.train": path("several")}
-BY_TIME = {"data.split.by": "time", "data.split.column": "day"}
 SHORT = {"data.max_tokens": 16}
 FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
 LORA = {"train.method": {"name": "lora"}}
-LORA_DROPOUT = {"train.method": {"name": "lora", "dropout": 0.5}}
-STOPPING = {"train.epochs": 6, "train.evaluate_every": 0.5, "train.learning_rate": 1e-2}
+STOPPING = {
+    "train.start": "random", "train.epochs": 8, "train.batch_size": 8, "train.evaluate_every": 0.5,
+    "train.learning_rate": 2e-3, "train.weight_average": 0.0,
+}  # fmt: skip
+PATIENT = {**STOPPING, "train.early_stopping.patience": 50}
 SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
 ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
 COSINE, CONSTANT = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "constant"}}
@@ -315,14 +318,14 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "data.columns": Change({"text": "other", "label": "label"}, "texts"),
     "data.labels": Change(["c", "b", "a"], "labels"),
     "data.split.by": Change("random", "rows"),
-    "data.split.column": Change("group", "rows", {"data.split.by": "grouped", "data.split.column": "language"}),
+    "data.split.column": Change("group", "rows", {"data.split.by": "grouped", "data.split.column": "day"}),
     "data.split.validation_share": Change(0.3, "rows"),
     "data.split.test_share": Change(0.4, "rows"),
     "data.max_tokens": Change(12, "windows"),
     "data.overflow": Change("truncate", "tokens", SHORT),
     "data.stride": Change(2, "windows", SHORT),
     "data.leakage": Change("keep", "rows"),
-    "data.refuse": Change(["near_duplicates"], REFUSED),
+    "data.refuse": Change(["duplicates"], REFUSED),
     "data.limit": Change(50, "rows"),
     # model
     "model.backbone": Change(backbone(another_seed), "model"),
@@ -356,7 +359,7 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.optimizer=adamw.epsilon": Change({"name": "adamw", "epsilon": 1e-2}, "losses"),
     "train.optimizer=sgd.momentum": Change({"name": "sgd", "momentum": 0.5}, "losses", SGD),
     "train.optimizer=adafactor.beta2_decay": Change({"name": "adafactor", "beta2_decay": -0.2}, "losses", ADAFACTOR),
-    "train.optimizer=adafactor.clip_update": Change({"name": "adafactor", "clip_update": 0.01}, "losses", ADAFACTOR),
+    "train.optimizer=adafactor.clip_update": Change({"name": "adafactor", "clip_update": 3.0}, "losses", ADAFACTOR),
     "train.weight_decay": Change(5.0, "losses"),
     "train.schedule": Change("constant", "losses"),
     "train.schedule=linear.warmup": Change({"name": "linear", "warmup": 0.9}, "losses"),
@@ -364,10 +367,11 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.schedule=constant.warmup": Change({"name": "constant", "warmup": 0.9}, "losses", CONSTANT),
     "train.layer_decay": Change(0.3, "losses"),
     "train.class_weights": Change("balanced", "losses"),
+    "train.weight_average": Change(0.0, "history"),
     "train.clip_norm": Change(0.001, "losses"),
     "train.early_stopping": Change(None, "history", STOPPING),
-    "train.early_stopping.metric": Change({"metric": "loss"}, "training", STOPPING),
-    "train.early_stopping.patience": Change({"patience": 1}, "history", STOPPING),
+    "train.early_stopping.metric": Change("loss", "training", PATIENT),
+    "train.early_stopping.patience": Change(1, "history", STOPPING),
     "train.evaluate_every": Change(0.5, "history"),
     "train.checkpoint_steps": Change(1, "checkpoints"),
     "train.precision": Change("bf16", "losses"),
@@ -410,6 +414,7 @@ def rows(reader: str, source: Path, **settings: Any) -> Any:
         return str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(keys()))
 def test_every_key_changes_something_one_can_observe(world, key, tmp_path, monkeypatch):
     assert key in KEYS, f"{key} has no entry: say in KEYS how to change it and where the change is seen"
@@ -434,6 +439,40 @@ def observed(world: World, changes: Mapping[str, Any]) -> dict[str, Any]:
         return world.observe(changes)
     except TunewrightError as error:
         return {"error": str(error)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", get_args(FindingKind))
+def test_every_finding_that_a_recipe_can_refuse_stops_a_run(world, kind):
+    changes = {
+        "data.train": spoilt(world.folder),
+        "data.columns": {},
+        "data.overflow": "truncate",
+        "data.max_tokens": 12,
+    }
+    said = world.observe({**changes, "data.refuse": [kind]})["error"]
+    assert said is not None, f"{kind} was not found, or did not stop the run"
+    assert said.startswith("The recipe refuses this data (data.refuse): ") and f"{kind}: " in said
+
+
+def spoilt(folder: Path) -> str:
+    """Data with everything wrong that can be found in data."""
+    path = folder / "spoilt.csv"
+    if not path.exists():
+        draw = random.Random(0)
+        rows = [made_row(draw, label, number) for label in "abc" for number in range(40)]
+        lines = [f"{row['text']},{row['label']}" for row in rows]
+        lines += [
+            lines[0],
+            f"{rows[1]['text']},c",
+            f"{rows[2]['text']} the,{rows[2]['label']}",
+        ]  # duplicates, a conflict
+        lines += [f"{row['text']} again,{'b' if row['label'] == 'a' else 'a'}" for row in rows[:8]]  # wrong labels
+        lines += [",a", "  ,b", "NUL \0 sign,a", "three,cells,here", "a rare one,zebra", "another form,A", "spaced, a "]
+        lines += [f"слово привет номер {number},a" for number in range(40)]  # no language of the backbone
+        lines += [f"good {number} best the movie,a" for number in range(900)]  # imbalance
+        path.write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
 
 
 def test_no_entry_is_left_over():

@@ -28,6 +28,7 @@ from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
 from tunewright.stages import account, assemble, judge, save
 from tunewright.stages.assemble import Plan
+from tunewright.stages.check import label_errors
 from tunewright.stages.embed import Embedder
 from tunewright.stages.fit import Trained, train_model
 from tunewright.stages.report import write_card, write_reports
@@ -170,7 +171,10 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def _check(plan: Plan, dataset: Dataset, progress: Progress) -> list[dict[str, Any]]:
     """Look for what is wrong with the data; stop where the recipe says so."""
-    found = findings(dataset, plan.processor, languages=plan.located.facts.languages)
+    facts = {"languages": plan.located.facts.languages, "backbone": plan.recipe.model.backbone}
+    found = findings(dataset, plan.processor, **facts)
+    if "label_errors" in plan.recipe.data.refuse:
+        found += label_errors(plan, dataset, progress)
     for finding in found:
         if finding.severity != "note":
             progress.say(f"{finding.severity}: {finding.message}")

@@ -83,7 +83,7 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
             step(1)
         seconds = time.perf_counter() - started
         if deep or "label_errors" in recipe.data.refuse:
-            found += _label_errors(plan, dataset, progress)
+            found += label_errors(plan, dataset, progress)
         with progress.task("Training a few steps to see how long it takes") as step:
             expected = estimate(plan, dataset, Path(folder), preparing=seconds)
             step(1)
@@ -96,7 +96,7 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
 # ---------------------------------------------------------------------------------------------- labels in doubt
 
 
-def _label_errors(plan: Plan, dataset: Dataset, progress: Progress) -> list[Finding]:
+def label_errors(plan: Plan, dataset: Dataset, progress: Progress) -> list[Finding]:
     """Training rows whose label a linear probe on the frozen backbone contradicts, when it learned from other rows."""
     split, task = dataset.splits["train"], plan.recipe.task
     if not task.probe or len(split) < 2 * FOLDS:

@@ -23,6 +23,7 @@ from tunewright.predict.infer import CHUNK, Inferred, infer
 from tunewright.stages import assemble
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
+from tunewright.stages.verdict import NO_QUALITY
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
 from tunewright.training.loop import Fitted, Job, fit
@@ -242,4 +243,4 @@ def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:
     shape = (len(windows[0].features["input_ids"]), len(labels)) if not task.probe else (len(labels),)
     logits = task.join(windows, [np.zeros(shape, dtype=np.float32) for _ in windows])
     numbers = task.metrics([example.label], [task.decode(logits, windows, labels, Policy())], labels)
-    return [name for name, value in numbers.items() if isinstance(value, (int, float)) and name != "n"]
+    return [name for name, value in numbers.items() if isinstance(value, (int, float)) and name not in NO_QUALITY]

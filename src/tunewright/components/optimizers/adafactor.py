@@ -18,7 +18,7 @@ class Adafactor(Optimizer):
     """About half of AdamW's memory; the learning rate is relative to each matrix's own size."""
 
     beta2_decay: Annotated[float, Field(lt=0)] = -0.8  # how fast the memory of squares grows
-    clip_update: Annotated[float, Field(gt=0)] = 1.0  # largest root mean square of an update
+    clip_update: Annotated[float, Field(ge=1)] = 1.0  # largest root mean square of an update, relative to its usual 1
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """See Optimizer.build."""
