@@ -144,7 +144,8 @@ def _one(hint: Any) -> str:
 
 
 def _bounds(metadata: tuple[Any, ...]) -> str:
-    limits = [limit for field in metadata if isinstance(field, pydantic.fields.FieldInfo) for limit in field.metadata]
+    said = [part for field in metadata if isinstance(field, pydantic.fields.FieldInfo) for part in field.metadata]
+    limits = [part for part in said if type(part) in BOUNDS]
     return ", ".join(f"{BOUNDS[type(limit)]} {getattr(limit, type(limit).__name__.lower()):,}" for limit in limits)
 
 

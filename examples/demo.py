@@ -31,11 +31,10 @@ def main() -> int:
     """Train, or find what was trained; then show the verdict and three answers. Gives the exit code."""
     os.chdir(Path(__file__).resolve().parent.parent)
     runs = [] if "--anew" in sys.argv[1:] else earlier_runs()
-    finished = [run for run in runs if run.about["status"] == "finished"]
-    if finished:
-        print(f"The demo was trained before, on {finished[-1].about['created'][:10]}; here it is again.")
+    if runs and runs[-1].about["status"] == "finished":
+        print(f"The demo was trained before, on {runs[-1].about['created'][:10]}; here it is again.")
         print("To train another one: .venv/bin/python examples/demo.py --anew\n")
-        return show(finished[-1].folder)
+        return show(runs[-1].folder)
     code, folder = train(["--out", str(runs[-1].folder), "--resume"] if runs else [])
     return code or show(folder)
 

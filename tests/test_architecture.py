@@ -53,12 +53,18 @@ HOMES = {
     "peft": {"components.methods"},
 }
 # Libraries that a declared dependency brings along, as every version of it needs them.
-BROUGHT = {"scipy": "scikit-learn", "huggingface_hub": "transformers", "markupsafe": "jinja2", "packaging": "transformers"}
+BROUGHT = {
+    "scipy": "scikit-learn",
+    "huggingface_hub": "transformers",
+    "markupsafe": "jinja2",
+    "packaging": "transformers",
+}
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "mlflow": "mlflow-skinny"}
 # Words that are a component's name and, in these files, the value of something else.
 OTHER_WORDS = {
     ("stages/assemble.py", "freeze"): "a value of model.word_embeddings",
     ("stages/account.py", "hub"): "where a backbone was found",
+    ("testing/materials.py", "tokens"): "the role of an input",
 }
 LONGEST = 80  # lines of a function
 HEAVY = ("torch", "transformers", "sklearn", "pyarrow", "pandas", "matplotlib", "scipy", "numpy")
@@ -186,6 +192,8 @@ def scattered_libraries(house: House) -> list[str]:
     """Libraries imported outside their home; one that no table names has the folder that it is first found in."""
     folders: dict[str, set[str]] = defaultdict(set)
     for found in house.imports:
+        if found.importer.startswith("testing."):
+            continue  # it writes samples of every form
         if not found.own and found.library not in sys.stdlib_module_names and found.library not in SHARED:
             folders[found.library].add(_home(found.importer))
     wrong = []
@@ -209,15 +217,23 @@ def early_torch(house: House) -> list[str]:
         if found.early:
             edges[found.importer].add(house.own(found.target) if found.own else found.library)
     light = [module for module in house.trees if _is_light(module)]
-    return [f"{house.path(module)} imports torch through {' → '.join(way)}" for module in light if (way := _way(edges, module))]
+    return [
+        f"{house.path(module)} imports torch through {' → '.join(way)}"
+        for module in light
+        if (way := _way(edges, module))
+    ]
 
 
 def _is_light(module: str) -> bool:
     parts = module.split(".")
-    return parts[0] in ("core", "data", "predict", "cli") or (parts[0] == "components" and parts[1:2] in [[k] for k in LIGHT_KINDS])
+    return parts[0] in ("core", "data", "predict", "cli") or (
+        parts[0] == "components" and parts[1:2] in [[k] for k in LIGHT_KINDS]
+    )
 
 
-def _way(edges: dict[str, set[str]], start: str, goal: tuple[str, ...] = ("torch", "transformers", "accelerate")) -> list[str]:
+def _way(
+    edges: dict[str, set[str]], start: str, goal: tuple[str, ...] = ("torch", "transformers", "accelerate")
+) -> list[str]:
     """The modules from `start` to a goal, along imports; [] when there is no way."""
     ways, seen = [[start]], {start}
     while ways:
@@ -239,7 +255,9 @@ def import_cycles(house: House) -> list[str]:
             there = house.own(found.target)
             if there != found.importer and not found.importer.startswith(f"{there}."):
                 edges[found.importer].add(there)
-    return [f"{module} → {' → '.join(way)}" for module in edges if (way := _way(defaultdict(set, edges), module, (module,)))]
+    return [
+        f"{module} → {' → '.join(way)}" for module in edges if (way := _way(defaultdict(set, edges), module, (module,)))
+    ]
 
 
 def silent_modules(house: House) -> list[str]:
@@ -305,13 +323,17 @@ def _is_dataclass(cls: ast.ClassDef) -> bool:
 
 
 def _fields(cls: ast.ClassDef) -> list[str]:
-    fields = [node for node in cls.body if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation)]
+    fields = [
+        node for node in cls.body if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation)
+    ]
     return [node.target.id for node in fields if isinstance(node.target, ast.Name)]
 
 
 @cache
 def _words_read(tree: ast.Module) -> frozenset[str]:
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    attributes = {
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
     named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return frozenset(attributes | {word for word in named if word.isidentifier()})
 
@@ -353,8 +375,14 @@ BROKEN = {
     "import_cycles": {"core/a.py": "from tunewright.core import b", "core/b.py": "from tunewright.core.a import x"},
     "silent_modules": {"core/a.py": "#"},
     "long_functions": {"core/a.py": "def f():\n" + "    x = 1\n" * LONGEST},
-    "branches_on_names": {"components/methods/prefix.py": "", "stages/a.py": "def f(m):\n    return m in ('prefix', 'x')"},
-    "unread_settings": {"core/recipe.py": "@dataclass\nclass Train:\n    a: int = 1\n    b: int = 1", "stages/a.py": "t.b"},
+    "branches_on_names": {
+        "components/methods/prefix.py": "",
+        "stages/a.py": "def f(m):\n    return m in ('prefix', 'x')",
+    },
+    "unread_settings": {
+        "core/recipe.py": "@dataclass\nclass Train:\n    a: int = 1\n    b: int = 1",
+        "stages/a.py": "t.b",
+    },
 }
 
 
@@ -399,7 +427,9 @@ def test_importing_the_package_is_as_good_as_free():
 
 
 def test_every_library_that_is_imported_is_declared(house):
-    declared = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in importlib.metadata.requires("tunewright")}
+    declared = {
+        re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in importlib.metadata.requires("tunewright")
+    }
     needed = set()
     for found in house.imports:
         library = "tensorboard" if found.target.startswith("torch.utils.tensorboard") else found.library

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tunewright.core import catalog
-from tunewright.core.errors import MachineError
+from tunewright.core.errors import MachineError, RecipeError
 from tunewright.testing import cases, pretend_installed
 from tunewright.testing.conformance import checks
 
@@ -83,6 +83,11 @@ BROKEN = {
     "a mutable class": (
         "schedules",
         "class Broken(Schedule):\n    def factor(self, step, steps): return 1.0",
+        "it_is_a_frozen_dataclass_of_its_contract",
+    ),
+    "a method that is missing": (
+        "readers",
+        "@dataclass(frozen=True)\nclass Broken(Reader):\n    def recognises(self, source): return False",
         "it_is_a_frozen_dataclass_of_its_contract",
     ),
     "a silent setting": (
@@ -234,7 +239,7 @@ def test_a_broken_component_fails_the_check_that_guards_its_promise(tmp_path, wh
     with pretend_installed(tmp_path / "site", kind, "broken", HEADER + source):
         (case,) = [case for case in cases(kind, "broken") if case.check.__name__ == guard]
         (tmp_path / "empty").mkdir()
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, RecipeError)):
             case.run(tmp_path / "empty")
 
 

@@ -41,6 +41,7 @@ def _reference():
 
 
 reference = _reference()
+cli._register()
 PAGES = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in reference.pages()}
 each_page = pytest.mark.parametrize("page", PAGES)
 

@@ -462,12 +462,10 @@ def spoilt(folder: Path) -> str:
         draw = random.Random(0)
         rows = [made_row(draw, label, number) for label in "abc" for number in range(40)]
         lines = [f"{row['text']},{row['label']}" for row in rows]
-        lines += [
-            lines[0],
-            f"{rows[1]['text']},c",
-            f"{rows[2]['text']} the,{rows[2]['label']}",
-        ]  # duplicates, a conflict
-        lines += [f"{row['text']} again,{'b' if row['label'] == 'a' else 'a'}" for row in rows[:8]]  # wrong labels
+        lines += lines[:6]  # duplicates
+        lines += [f"{row['text']},c" for row in rows[6:12]]  # conflicts
+        # Near one another, and labelled wrongly.
+        lines += [f"{row['text']} again,{'b' if row['label'] == 'a' else 'a'}" for row in rows[:8]]
         lines += [",a", "  ,b", "NUL \0 sign,a", "three,cells,here", "a rare one,zebra", "another form,A", "spaced, a "]
         lines += [f"слово привет номер {number},a" for number in range(40)]  # no language of the backbone
         lines += [f"good {number} best the movie,a" for number in range(900)]  # imbalance

@@ -92,6 +92,11 @@ def test_a_file_holds_one_component(tmp_path):
         assert "must define exactly one Schedule, and defines 0" in refused("schedules", "square")
 
 
+def test_a_component_that_lacks_a_method_of_its_contract_is_told_which(tmp_path):
+    with pretend_installed(tmp_path, "schedules", "square", PLUGIN.replace("def factor", "def faktor")) as module:
+        assert refused("schedules", "square") == f"{module} lacks what every Schedule has: factor."
+
+
 def test_classes_that_a_file_only_imports_do_not_count(tmp_path):
     source = PLUGIN.replace(
         "import Schedule\n", "import Schedule\nfrom tunewright.components.schedules.linear import Linear\n"

@@ -42,7 +42,8 @@ RECIPE = """\
 task: text_classification
 data: {{train: {train}, max_tokens: 12}}
 model: {{backbone: {backbone}, dropout: 0.1}}
-train: {{epochs: 3, batch_size: 16, learning_rate: 0.002, checkpoint_steps: 4, precision: fp32, threads: 1}}
+train: {{epochs: 3, batch_size: 16, learning_rate: 0.002, checkpoint_steps: 4, precision: fp32, threads: 1,
+        device: cpu}}
 evaluate: {{baselines: [majority, linear_probe], resamples: 100}}
 decision: {{max_error: 0.3}}
 """

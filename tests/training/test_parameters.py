@@ -23,7 +23,9 @@ def rates(model, **changes):
 
 def test_norms_and_biases_do_not_decay(model):
     found = rates(model)
-    assert all(decay == (0.1 if "weight" in name and "LayerNorm" not in name else 0.0) for name, (_, decay) in found.items())
+    assert all(
+        decay == (0.1 if "weight" in name and "LayerNorm" not in name else 0.0) for name, (_, decay) in found.items()
+    )
 
 
 def test_lower_layers_learn_more_slowly_and_embeddings_slowest(model):

@@ -80,7 +80,9 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
-        return _fail("Memory does not suffice. Close other programs, or use a smaller backbone or batch.", 3, json_wanted)
+        return _fail(
+            "Memory does not suffice. Close other programs, or use a smaller backbone or batch.", 3, json_wanted
+        )
     except Exception:
         traceback.print_exc()
         return _fail("This is a defect of Tunewright: please report it with the lines above.", 1, json_wanted)

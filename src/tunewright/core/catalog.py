@@ -153,13 +153,12 @@ def _component_of(module: Any, contract: type[Component]) -> type[Component]:
     own = [
         cls
         for cls in vars(module).values()
-        if inspect.isclass(cls)
-        and issubclass(cls, contract)
-        and not inspect.isabstract(cls)
-        and cls.__module__ == module.__name__
+        if inspect.isclass(cls) and issubclass(cls, contract) and cls.__module__ == module.__name__
     ]
     if len(own) != 1:
         raise RecipeError(f"{module.__name__} must define exactly one {contract.__name__}, and defines {len(own)}.")
+    if lacking := sorted(getattr(own[0], "__abstractmethods__", ())):
+        raise RecipeError(f"{module.__name__} lacks what every {contract.__name__} has: {listing(lacking)}.")
     return own[0]
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Component:
+class Component(ABC):
     """What all components share: a frozen dataclass whose fields are its settings."""
 
 
@@ -111,9 +111,7 @@ class Task(Component):
         """The label in a cell of the label column. Raises LabelError with what is expected. None and "" mean unknown."""
 
     @abstractmethod
-    def encode(
-        self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]
-    ) -> list[Window]:
+    def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
         """Windows of every example in order; features hold "labels" when the examples have them."""
 
     @abstractmethod
@@ -121,11 +119,15 @@ class Task(Component):
         """One example's logits from the model's outputs for its windows."""
 
     @abstractmethod
-    def decode(self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy) -> Prediction:
+    def decode(
+        self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
+    ) -> Prediction:
         """One example's prediction from its joined (and calibrated) logits."""
 
     @abstractmethod
-    def metrics(self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
+    def metrics(
+        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> dict[str, Any]:
         """Measurements of predictions against gold labels: name → number, and nested tables ("per_class", "confusion")."""
 
 

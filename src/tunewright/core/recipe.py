@@ -58,7 +58,9 @@ def _baselines() -> tuple[Baseline, ...]:
 class Split:
     """How splits that are not given as files are cut from the training file."""
 
-    by: Literal["stratified", "random", "grouped", "time"] = "stratified"  # stratified keeps each label's share; grouped keeps a group on one side; time puts the latest rows into test
+    by: Literal["stratified", "random", "grouped", "time"] = (
+        "stratified"  # stratified keeps each label's share; grouped keeps a group on one side; time puts the latest rows into test
+    )
     column: str | None = None  # the group's or the time's column, for grouped and time
     validation_share: Share = 0.1  # of the training rows, when no validation file is given; chooses settings and epochs
     test_share: Share = 0.2  # of the training rows, when no test file is given; sealed until the verdict
@@ -71,14 +73,24 @@ class Data:
     train: str  # a CSV, TSV, JSONL, JSON, Parquet or CoNLL file, a folder with one folder per label, a saved datasets folder, or a hub id
     validation: str | None = None  # none: cut from train
     test: str | None = None  # none: cut from train; nothing looks at it before the verdict
-    reader: Reader | Auto = "auto"  # auto chooses by ending and first bytes; or {name: csv, delimiter: ";", encoding: gb18030}
-    columns: dict[str, str] = field(default_factory=dict)  # role → column, as {text: content, label: tag}; empty: guessed and said
+    reader: Reader | Auto = (
+        "auto"  # auto chooses by ending and first bytes; or {name: csv, delimiter: ";", encoding: gb18030}
+    )
+    columns: dict[str, str] = field(
+        default_factory=dict
+    )  # role → column, as {text: content, label: tag}; empty: guessed and said
     labels: tuple[str, ...] = ()  # the allowed labels; empty: those of the training rows, sorted
     split: Split = field(default_factory=Split)  # how validation and test are cut when they are not given
-    max_tokens: Annotated[int, Field(ge=4)] | Auto = "auto"  # longest window; auto: the longest text, at most the backbone's limit
-    overflow: Literal["split", "truncate", "refuse"] = "split"  # longer texts: split into windows that are joined again, cut off and counted, or refused
+    max_tokens: Annotated[int, Field(ge=4)] | Auto = (
+        "auto"  # longest window; auto: the longest text, at most the backbone's limit
+    )
+    overflow: Literal["split", "truncate", "refuse"] = (
+        "split"  # longer texts: split into windows that are joined again, cut off and counted, or refused
+    )
     stride: Annotated[int, Field(ge=0)] = 16  # tokens that neighbouring windows share when overflow is split
-    leakage: Literal["drop", "keep"] = "drop"  # training rows whose text also stands in validation or test (normalised): drop them from train, or keep and report
+    leakage: Literal["drop", "keep"] = (
+        "drop"  # training rows whose text also stands in validation or test (normalised): drop them from train, or keep and report
+    )
     refuse: tuple[FindingKind, ...] = ()  # findings of `check` that stop a run (exit 2), as [leakage, conflicts]
     limit: Count | None = None  # use only that many rows of each file, for a quick try
 
@@ -89,7 +101,9 @@ class ModelSettings:
 
     backbone: str = "auto"  # packaged name, folder or hub id; auto chooses by the data's language and says why
     dropout: Share = 0.0  # 0 is faster on a CPU and as good on our tasks (docs/benchmarks.md)
-    word_embeddings: Literal["auto", "train", "freeze"] = "auto"  # auto freezes vocabularies over 100 000 pieces, whose update costs more than the rest
+    word_embeddings: Literal["auto", "train", "freeze"] = (
+        "auto"  # auto freezes vocabularies over 100 000 pieces, whose update costs more than the rest
+    )
     pickled_weights: bool = False  # allow weights that are no safetensors: unpickling can run code
     remote_code: bool = False  # allow a hub model to bring and run its own code
 
@@ -108,7 +122,9 @@ class Train:
 
     method: Method = _component("methods", "full")  # which parameters train: full, freeze, linear_probe, lora
     objective: Objective | Auto = "auto"  # auto: the task's own
-    start: Literal["probe", "random"] = "probe"  # start the head from a linear probe where the task allows, or at random
+    start: Literal["probe", "random"] = (
+        "probe"  # start the head from a linear probe where the task allows, or at random
+    )
     epochs: Positive = 5  # at most; early stopping may end sooner
     batch_size: Count = 32  # examples in one optimizer step
     micro_batch_tokens: Count | Auto = "auto"  # padded tokens in one forward pass; changes memory, not the result
@@ -116,11 +132,19 @@ class Train:
     optimizer: Optimizer = _component("optimizers", "adamw")  # adamw, sgd, adafactor
     weight_decay: AtLeastZero = 0.01  # not on norms and biases
     schedule: Schedule = _component("schedules", "linear")  # linear, cosine, constant; each with a warmup share
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # learning rate of each layer below the top one, as a factor; 1 treats all alike
-    class_weights: Literal["auto", "none", "balanced"] = "auto"  # auto: balanced when the largest class is over 20 times the smallest
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # learning rate of each layer below the top one, as a factor; 1 treats all alike
+    )
+    class_weights: Literal["auto", "none", "balanced"] = (
+        "auto"  # auto: balanced when the largest class is over 20 times the smallest
+    )
     clip_norm: AtLeastZero = 1.0  # longest gradient; 0 leaves it as it is
-    weight_average: Share = 0.995  # running average of the weights that is judged and kept: steadier than the last step; 0 turns it off
-    early_stopping: EarlyStopping | None = field(default_factory=EarlyStopping)  # null trains all epochs; the best checkpoint is kept either way
+    weight_average: Share = (
+        0.995  # running average of the weights that is judged and kept: steadier than the last step; 0 turns it off
+    )
+    early_stopping: EarlyStopping | None = field(
+        default_factory=EarlyStopping
+    )  # null trains all epochs; the best checkpoint is kept either way
     evaluate_every: Positive = 1.0  # epochs between evaluations on validation
     checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: at evaluations and about every minute
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where a measurement says it is faster
@@ -144,9 +168,15 @@ class Evaluate:
 class Decision:
     """When the model answers, and when it abstains."""
 
-    calibration: Calibrator | None = _component("calibrators", "temperature")  # makes a score of 0.9 right nine times in ten
-    max_error: Annotated[float, Field(gt=0, lt=1)] | None = None  # answer only where the error stays below this (on validation, with 95 % confidence); else abstain
-    threshold: Annotated[float, Field(gt=0, lt=1)] | Auto = "auto"  # multi-label: least score of a yes; auto: per label, best F1 on validation
+    calibration: Calibrator | None = _component(
+        "calibrators", "temperature"
+    )  # makes a score of 0.9 right nine times in ten
+    max_error: Annotated[float, Field(gt=0, lt=1)] | None = (
+        None  # answer only where the error stays below this (on validation, with 95 % confidence); else abstain
+    )
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Auto = (
+        "auto"  # multi-label: least score of a yes; auto: per label, best F1 on validation
+    )
 
 
 @dataclass(frozen=True)
@@ -205,4 +235,3 @@ def _replaced(section: Any, path: list[str], value: Any) -> Any:
     if len(path) > 1:
         value = _replaced(getattr(section, path[0]), path[1:], value)
     return dataclasses.replace(section, **{path[0]: value})
-

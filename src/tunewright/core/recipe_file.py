@@ -144,7 +144,9 @@ def _yaml_problem(error: Exception) -> str:
 def _plain(node: yaml.Node, place: Place, places: dict[Place, str], path: Path, left: list[int]) -> Any:
     left[0] -= 1
     if len(place) > DEEPEST:
-        raise RecipeError(f"{path} is nested too deeply to be a recipe (does an alias hold itself?): write it out plainly.")
+        raise RecipeError(
+            f"{path} is nested too deeply to be a recipe (does an alias hold itself?): write it out plainly."
+        )
     if left[0] < 0:
         raise RecipeError(f"{path} expands to more than {MOST_NODES} values (aliases?): write it out plainly.")
     line = node.start_mark.line + 1
@@ -395,7 +397,5 @@ def _shortest(component: Component) -> Any:
 
 
 def _flow(value: Any) -> str:
-    text = yaml.dump(
-        value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=1 << 30, sort_keys=False
-    )
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=1 << 30, sort_keys=False)
     return text.strip().removesuffix("...").strip()

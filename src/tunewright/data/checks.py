@@ -124,7 +124,11 @@ def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
     """Findings about rows that did not get into the data at all, from the ledger."""
     told = {
         "empty": (("empty_text", "empty_label"), "had no text or no label", "没有文本或标签"),
-        "broken_rows": (("broken_row", "bad_label", "bad_time"), "had another form than the others", "格式与其他行不同"),
+        "broken_rows": (
+            ("broken_row", "bad_label", "bad_time"),
+            "had another form than the others",
+            "格式与其他行不同",
+        ),
     }
     counts: Counter[str] = Counter()
     for split in dataset.ledger["rows"].values():

@@ -92,9 +92,7 @@ def require_column(column: str, names: Sequence[str], source: str, key: str) -> 
         )
 
 
-def guess_task(
-    rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data"
-) -> TaskGuess:
+def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
     """Return the task that sample rows are for: text_classification (multi_label or not) or token_classification.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.

@@ -34,9 +34,7 @@ _FORM = 1  # of the prepared folder; raise it when what is written changes
 _DROPPED, _LEAKED = 255, 254  # beside the indices into SPLITS
 
 
-def prepare(
-    recipe: Recipe, folder: Path | str, progress: Progress | None = None, *, with_test: bool = True
-) -> Dataset:
+def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None, *, with_test: bool = True) -> Dataset:
     """Return the recipe's data as a Dataset in `folder`; the same recipe, sources and seed give the same rows.
 
     with_test: whether a test split is cut when none is given; without, all rows are for training and validation.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-
 import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
 
 from tunewright.core.bundle import open_bundle
 from tunewright.core.errors import Refused, TrainingError, UsageError
@@ -35,7 +33,6 @@ from tunewright.stages.report import write_card, write_reports
 from tunewright.stages.verdict import SEALED, Verdict, count_use
 from tunewright.stages.verdict import judge as compare_with_baselines
 from tunewright.training.loop import Interrupted
-
 
 
 @dataclass(frozen=True)
@@ -248,7 +245,10 @@ def _judge(
         write_json(bundle / "certificate.json", certificate.to_dict())
         write_card(report, bundle)
         save.write_reference(
-            bundle, validation, [p.score for p in decide(validation, recipe.task, dataset.labels, calibrated.policy)], recipe
+            bundle,
+            validation,
+            [p.score for p in decide(validation, recipe.task, dataset.labels, calibrated.policy)],
+            recipe,
         )
         save.seal_bundle(bundle, plan, dataset.labels, calibrated.policy, calibrated.about)
     write_reports(report, run.folder)
@@ -328,5 +328,3 @@ def _certificate(bundle: Path, plan: Plan, items: Sequence[Inferred], progress: 
         )
         step(1)
     return made
-
-

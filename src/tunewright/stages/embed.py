@@ -45,9 +45,7 @@ class Embedder:
         task, processor = self.plan.recipe.task, self.plan.processor
         windows = task.encode([_unlabelled(example) for example in examples], processor, ())
         with autocast(self.device, self.precision):
-            features = pooled(
-                self._open(), [w.features for w in windows], pad_id=processor.pad_id, device=self.device
-            )
+            features = pooled(self._open(), [w.features for w in windows], pad_id=processor.pad_id, device=self.device)
         weights = np.array([max(w.tokens, 1) for w in windows], dtype=np.float64)
         owners = np.array([w.example for w in windows])
         for index, example in enumerate(examples):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -189,7 +190,7 @@ def _by_length(items: Sequence[Inferred]) -> dict[str, list[int]]:
     tokens = np.array([sum(w.tokens - w.shared for w in item.windows) for item in items])
     edges = np.unique(np.quantile(tokens, np.linspace(0, 1, SLICES + 1)).astype(int))
     parts: dict[str, list[int]] = {}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         first = low if low == edges[0] else low + 1
         rows = np.flatnonzero((tokens >= first) & (tokens <= high))
         if len(rows):

@@ -1,4 +1,4 @@
-"""Check a component against its contract, in this house and in yours; a tiny backbone and pretended plug-ins for tests."""
+"""Check components against their contracts, ours and yours; a tiny backbone and pretended plug-ins for tests."""
 
 from tunewright.testing.conformance import Case, Subject, cases
 from tunewright.testing.plugins import pretend_installed

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from tunewright.models.model import Model
 
 # Texts as people write them: both languages, signs, one letter, nothing but space around, long.
-TEXTS = ("a good film", "这家店很好，喜欢", "😀 ok!", "x", "  slow  ", "bad " * 60, "坏 bad 好 good", "e\u0301\u200d\ufe0f")
+TEXTS = (
+    "a good film",
+    "这家店很好，喜欢",
+    "😀 ok!",
+    "x",
+    "  slow  ",
+    "bad " * 60,
+    "坏 bad 好 good",
+    "e\u0301\u200d\ufe0f",
+)
 LABELS = ("bad", "good", "退货")
 
 

@@ -36,9 +36,14 @@ def save(
         write_json(temporary / "state.json", {"optimizer": plain, **state})
         files = sorted(file.name for file in temporary.iterdir())
         write_json(temporary / "manifest.json", {name: sha256(temporary / name) for name in files})
+    prune(folder)
+    return path
+
+
+def prune(folder: Path) -> None:
+    """Remove all but the newest checkpoints, and what is left of one whose removal was interrupted."""
     for old in sorted(folder.glob("step-*"))[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
-    return path
 
 
 def newest(folder: Path) -> tuple[Path | None, list[str]]:

@@ -200,6 +200,7 @@ def _resumed(job: Job, optimizer: torch.optim.Optimizer, average: Average) -> St
         return None
     saved = checkpoint.load(path, job.model, optimizer, average)
     state = State(**{**saved, "best": tuple(saved["best"])})
+    checkpoint.prune(job.folder)
     job.record.rewind(state.mark)
     job.progress.say(f"Going on from step {state.step}.")
     return state

@@ -10,7 +10,9 @@ from tunewright.models import surgery
 from tunewright.models.model import Model
 
 
-def parameter_groups(model: Model, *, learning_rate: float, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: Model, *, learning_rate: float, weight_decay: float, layer_decay: float
+) -> list[dict[str, Any]]:
     """Groups of the parameters that train, for an optimizer.
 
     No decay on norms and biases (one-dimensional parameters). With `layer_decay` d < 1 the rate of a layer that lies n

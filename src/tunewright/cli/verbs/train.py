@@ -36,9 +36,7 @@ def command(
     progress = output.progress(quiet)
     from tunewright.engine.local import train
 
-    outcome = train(
-        loaded, out=out, name=recipe.stem, resume=resume, command=output.command_line(), progress=progress
-    )
+    outcome = train(loaded, out=out, name=recipe.stem, resume=resume, command=output.command_line(), progress=progress)
     if json:
         output.emit(dataclasses.asdict(outcome))
         return

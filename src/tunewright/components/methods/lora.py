@@ -24,7 +24,14 @@ class LoRA(Method):
     rank: Annotated[int, Field(ge=1)] = 8  # more rank, more capacity and memory; 8 suits most classification
     alpha: Annotated[float, Field(gt=0)] = 16.0  # the update is scaled by alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the update's input
-    targets: tuple[Role, ...] = ("query", "key", "value", "attention_output", "up", "down")  # all linear maps: better than query and value alone at equal size (Dettmers et al. 2023)
+    targets: tuple[Role, ...] = (
+        "query",
+        "key",
+        "value",
+        "attention_output",
+        "up",
+        "down",
+    )  # all linear maps: better than query and value alone at equal size (Dettmers et al. 2023)
 
     rate: ClassVar[float] = 8.0  # few weights move, and start at zero
 
@@ -35,7 +42,9 @@ class LoRA(Method):
         from tunewright.models import surgery
 
         maps = surgery.linear_maps(model.backbone)
-        names = list(dict.fromkeys(name for role in self.targets for name in maps.get(role, [])))  # fused maps stand twice
+        names = list(
+            dict.fromkeys(name for role in self.targets for name in maps.get(role, []))
+        )  # fused maps stand twice
         if not names:
             raise RecipeError(f"The backbone has no linear map of the roles {', '.join(self.targets)} for lora.")
         model.requires_grad_(False)
@@ -56,5 +65,7 @@ class LoRA(Method):
         from safetensors.torch import save_file
 
         model.backbone.save_pretrained(folder, safe_serialization=True)
-        save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / "head.safetensors")
+        save_file(
+            {name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / "head.safetensors"
+        )
         return True

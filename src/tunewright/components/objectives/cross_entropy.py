@@ -19,7 +19,9 @@ IGNORED = -100  # label of positions that have none (special tokens)
 class CrossEntropy(Objective):
     """Works on (batch, labels) and, for token-level tasks, on (batch, tokens, labels)."""
 
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of certainty given to the other labels; 0.1 helps with noisy labels
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # share of certainty given to the other labels; 0.1 helps with noisy labels
+    )
 
     def loss(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None) -> Tensor:
         """See Objective.loss; token losses are averaged within their example."""

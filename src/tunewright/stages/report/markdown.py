@@ -142,7 +142,9 @@ class _Page:
         for finding in views.findings(self.report):
             words = (self.word("severity", finding["severity"]), self.word("finding", finding["kind"]))
             severity, kind = map(markdown_text, words)
-            lines.append(f"- {severity}{self.t('page.colon')}**{kind}** {markdown_text(views.message(finding, self.language))}")
+            lines.append(
+                f"- {severity}{self.t('page.colon')}**{kind}** {markdown_text(views.message(finding, self.language))}"
+            )
         return lines or [self.t("findings.none")]
 
     def pairs(self) -> list[str]:

@@ -25,7 +25,9 @@ def answers_get_no_worse(subject: Subject) -> None:
     """Calibration makes scores right, not answers: those it keeps, or improves."""
     for sureness in (0.2, 6.0):
         logits, gold = _made(sureness, multi_label=False)
-        before, after = (np.mean(rows.argmax(axis=1) == gold) for rows in (logits, _apply(subject, logits, gold, False)))
+        before, after = (
+            np.mean(rows.argmax(axis=1) == gold) for rows in (logits, _apply(subject, logits, gold, False))
+        )
         assert after >= before
 
 

@@ -15,7 +15,13 @@ from tunewright.core.recipe import Recipe
 from tunewright.testing.conformance import Subject
 
 WITHOUT_TORCH = ("readers", "tasks", "calibrators", "baselines")  # a bundle is served, and data prepared, without it
-EARLY = {"__future__", "numpy", "pydantic", "tunewright", *sys.stdlib_module_names}  # what a component's file may import at its top
+EARLY = {
+    "__future__",
+    "numpy",
+    "pydantic",
+    "tunewright",
+    *sys.stdlib_module_names,
+}  # what a component's file may import at its top
 
 
 def it_is_a_frozen_dataclass_of_its_contract(subject: Subject) -> None:

@@ -108,4 +108,3 @@ def _train(model: Model) -> Model:
         optimizer.step()
         optimizer.zero_grad()
     return model
-

@@ -1,4 +1,4 @@
-"""What a task promises: any text in, windows with labels; any outputs in, an answer; measures that know right from wrong."""
+"""What a task promises: windows from any text, an answer from any outputs, measures that know right from wrong."""
 
 from __future__ import annotations
 
@@ -144,7 +144,14 @@ def a_whole_run_trains_it(subject: Subject) -> None:
                 "columns": {role: role for role in (*task.inputs, task.target)},
             },
             "model": {"backbone": str(materials.backbone())},
-            "train": {"epochs": 3, "batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "threads": 1, "device": "cpu"},
+            "train": {
+                "epochs": 3,
+                "batch_size": 8,
+                "learning_rate": 2e-3,
+                "precision": "fp32",
+                "threads": 1,
+                "device": "cpu",
+            },
             "evaluate": {"baselines": [], "resamples": 100},
         }
     )

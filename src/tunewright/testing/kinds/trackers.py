@@ -5,7 +5,6 @@ from __future__ import annotations
 from tunewright.core.errors import MachineError
 from tunewright.testing.conformance import Subject
 
-
 RUNS = 2  # a run that was interrupted, and its resumption, in one folder
 
 
