@@ -441,6 +441,81 @@ def observed(world: World, changes: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": str(error)}
 
 
+# Values that a recipe's types allow, and that cannot be: each ends in a message, before any training.
+IMPOSSIBLE = (
+    (
+        {"train.objective": "binary_cross_entropy"},
+        "train.objective: binary_cross_entropy cannot take the labels of this",
+    ),
+    ({**SEVERAL, "train.objective": "cross_entropy"}, "train.objective: cross_entropy cannot take the labels of this"),
+    (
+        {"evaluate.slices": ["langauge"]},
+        "evaluate.slices: 'langauge' is neither length nor a further column of the data.",
+    ),
+    ({"evaluate.slices": ["langauge"]}, "Did you mean 'language'? Known: length, other, group, day, language."),
+    ({"evaluate.metric": "loss"}, "evaluate.metric: there is no metric 'loss' to choose by. Known: accuracy,"),
+    (
+        {"evaluate.metric": "acuracy"},
+        "evaluate.metric: there is no metric 'acuracy' to choose by. Did you mean 'accuracy'?",
+    ),
+    (
+        {"train.early_stopping.metric": "ece"},
+        "train.early_stopping.metric: there is no metric 'ece' to choose by. Known: accuracy, macro_f1, micro_f1, mcc, loss",
+    ),
+    ({"data.max_tokens": 129}, "data.max_tokens is 129, and "),
+    (
+        {"data.max_tokens": 16, "data.overflow": "refuse"},
+        "tokens, and a window holds 14. data.overflow is refuse: shorten",
+    ),
+    ({"data.split.by": "time"}, "data.split.by is time, and data.split.column does not say which column to use."),
+    ({"data.split.by": "grouped", "data.split.column": "gruop"}, "has no column 'gruop'. Did you mean 'group'?"),
+    ({"data.labels": ["a", "b"]}, "1 label(s) that data.labels does not list: 'c' (14 rows, first at train.csv:"),
+    ({"data.columns": {"foo": "text"}}, "data.columns names the role 'foo', and the task's roles are text, label."),
+    ({"data.train": ""}, "data.train is '': String should have at least 1 character."),
+    ({"model.backbone": ""}, "model.backbone is '': String should have at least 1 character."),
+    ({"train.learning_rate": 1e30}, "the loss or its gradient is not a number"),
+    ({"train.method": {"name": "freeze", "layers": 9}}, "train.method.layers is 9, but the backbone has 2 layers."),
+    (
+        {"train.method": {"name": "lora", "targets": []}},
+        "train.method.targets is []: Tuple should have at least 1 item",
+    ),
+    (
+        {"evaluate.baselines": [{"name": "tfidf", "words": 0}]},
+        "evaluate.baselines.0.words is 0: Input should be greater",
+    ),
+    ({"task": {"name": "text_classification", "separator": ""}}, "task.separator is '': String should have at least 1"),
+    ({"trackers": ["wandb"]}, "The tracker wandb needs a package: pip install 'tunewright[wandb]'."),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("changes", "said"), IMPOSSIBLE)
+def test_a_value_that_cannot_be_ends_in_a_message(world, monkeypatch, changes, said):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert said in (observed(world, changes)["error"] or "nothing was said")
+
+
+@pytest.mark.slow
+def test_texts_that_all_need_several_windows_are_trained_and_judged(world):
+    assert world.observe({"data.max_tokens": 5})["results"]["tuned"]["n"] > 0
+
+
+@pytest.mark.slow
+def test_two_baselines_of_a_kind_are_both_shown(world):
+    baselines = [{"name": "tfidf"}, "majority", {"name": "tfidf", "words": 1}]
+    assert list(world.observe({"evaluate.baselines": baselines})["baselines"]) == ["tfidf", "majority", "tfidf-2"]
+
+
+@pytest.mark.slow
+def test_baselines_that_cannot_do_a_task_are_left_out_aloud(world):
+    tagged = world.folder / "tagged.conll"
+    tagged.write_text("\n\n".join(f"john B-PER\nlikes O\n{number} O" for number in range(40)) + "\n")
+    changes = {"task": "token_classification", "data.train": str(tagged), "data.columns": {}}
+    found = world.observe({**changes, "evaluate.baselines": ["majority", "tfidf"]})
+    assert found["error"] is None and found["baselines"] == {}
+    assert any("majority, tfidf cannot do token_classification" in line for line in found["said"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", get_args(FindingKind))
 def test_every_finding_that_a_recipe_can_refuse_stops_a_run(world, kind):

@@ -59,6 +59,7 @@ def _run_in_fork(arguments: list[str], log: str, trace: str | None, stop_at: int
         os.dup2(told.fileno(), 2)
     from tunewright.cli import main
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner in the background has it ignored
     main._register()
     out = arguments[arguments.index("--out") + 1]
     sys.addaudithook(_Hook(Path(out).parent, trace, stop_at, number))

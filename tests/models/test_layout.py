@@ -68,7 +68,7 @@ def test_a_multi_label_model_says_so_to_transformers(tmp_path):
 
 def test_a_family_without_a_plain_form_keeps_its_backbone_open_to_transformers(tmp_path):
     model = built(tiny_backbone(tmp_path / "backbone", family="distilbert"))
-    assert not layout.can_express(model.backbone, model.head_kind)
+    assert layout.plain_form(model, multi_label=False) is None
     layout.save_model(model, tmp_path / "saved", multi_label=False)
     body = AutoModel.from_pretrained(tmp_path / "saved").eval()
     with torch.inference_mode():
@@ -83,3 +83,19 @@ def test_outlier_dimensions_do_not_break_the_plain_form(tmp_path):
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
     with torch.inference_mode():
         torch.testing.assert_close(plain(**batch()).logits, model(batch()), rtol=1e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("family", ["electra", "roformer"])
+def test_a_family_that_only_looks_like_bert_is_not_taken_for_it(tmp_path, family):
+    import transformers
+
+    backbone = tiny_backbone(tmp_path / "backbone")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.AutoConfig.for_model(family, **sizes, embedding_size=32, vocab_size=615)
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(config).save_pretrained(backbone)
+    model = built(backbone)
+    layout.save_model(model, tmp_path / "saved", multi_label=False)
+    assert not json.loads((tmp_path / "saved/config.json").read_text())["tunewright"].get("transformers", True)
+    with torch.inference_mode():
+        assert torch.equal(layout.load_model(tmp_path / "saved")(batch()), model(batch()))

@@ -187,6 +187,10 @@ class Calibrator(Component):
 class Baseline(Component):
     """What the tuned model has to beat."""
 
+    def suits(self, task: Task) -> bool:
+        """Whether it can do this task; as a rule those whose answer comes from one vector of logits an example."""
+        return task.probe
+
     @abstractmethod
     def predict(
         self,

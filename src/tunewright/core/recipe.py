@@ -25,6 +25,7 @@ from tunewright.core.contracts import (
 Auto = Literal["auto"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AtLeastZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # What `check` can find in data, as data.refuse names it; data/checks.py says what each is.
@@ -70,9 +71,9 @@ class Split:
 class Data:
     """What is learned from."""
 
-    train: str  # a CSV, TSV, JSONL, JSON, Parquet or CoNLL file, a folder with one folder per label, a saved datasets folder, or a hub id
-    validation: str | None = None  # none: cut from train
-    test: str | None = None  # none: cut from train; nothing looks at it before the verdict
+    train: Name  # a CSV, TSV, JSONL, JSON, Parquet or CoNLL file, a folder with one folder per label, a saved datasets folder, or a hub id
+    validation: Name | None = None  # none: cut from train
+    test: Name | None = None  # none: cut from train; nothing looks at it before the verdict
     reader: Reader | Auto = (
         "auto"  # auto chooses by ending and first bytes; or {name: csv, delimiter: ";", encoding: gb18030}
     )
@@ -99,8 +100,8 @@ class Data:
 class ModelSettings:
     """What is adapted."""
 
-    backbone: str = "auto"  # packaged name, folder or hub id; auto chooses by the data's language and says why
-    dropout: Share = 0.0  # 0 is faster on a CPU and as good on our tasks (docs/benchmarks.md)
+    backbone: Name = "auto"  # packaged name, folder or hub id; auto chooses by the data's language and says why
+    dropout: Share = 0.0  # 0 is faster on a CPU and was as good on short texts; 0.1 is usual for large networks
     word_embeddings: Literal["auto", "train", "freeze"] = (
         "auto"  # auto freezes vocabularies over 100 000 pieces, whose update costs more than the rest
     )

@@ -305,6 +305,8 @@ def _words(hint: Any) -> list[str]:
     """The words that a setting of this type, or each of its parts, may be."""
     found = []
     for member in _members(hint):
+        if typing.get_origin(member) is typing.Annotated:
+            member = typing.get_args(member)[0]
         if typing.get_origin(member) is typing.Literal:
             found += [str(word) for word in typing.get_args(member)]
         elif typing.get_origin(member) is tuple:

@@ -180,7 +180,7 @@ class _Work:
                     refuse_unknown(part, self.data.labels, "that the model does not know", advice)
                 else:
                     refuse_unknown(part, self.data.labels, "that data.labels does not list")
-            return tuple(self.data.labels)
+            return tuple(dict.fromkeys(self.data.labels))
         first, *others = gathered.values()
         labels = tuple(sorted(first.counts()))
         for part in others:
@@ -427,12 +427,11 @@ def _content(source: str) -> str:
         with sources.readable(source):
             return files.sha256(path)
     whole = hashlib.sha256(source.encode("utf-8", "surrogateescape"))
-    for file in sorted(path.rglob("*")) if path.is_dir() else []:
-        if file.is_file():
-            with sources.readable(source):
-                whole.update(
-                    str(file.relative_to(path)).encode("utf-8", "surrogateescape") + files.sha256(file).encode()
-                )
+    with sources.readable(source):
+        for file in sorted(path.rglob("*")) if path.is_dir() else []:
+            if file.is_file():
+                name = str(file.relative_to(path)).encode("utf-8", "surrogateescape")
+                whole.update(name + files.sha256(file).encode())
     return whole.hexdigest()
 
 

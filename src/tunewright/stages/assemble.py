@@ -11,6 +11,7 @@ import numpy as np
 
 from tunewright.core import catalog
 from tunewright.core.contracts import Head, Objective
+from tunewright.core.errors import RecipeError, listing, nearest
 from tunewright.core.recipe import Recipe, replace
 from tunewright.core.types import label_names
 from tunewright.data.dataset import Dataset, Split
@@ -57,16 +58,23 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     metric = recipe.evaluate.metric
     if metric == "auto":
         metric = "macro_f1" if ratio > IMBALANCE and recipe.task.metric == "accuracy" else recipe.task.metric
-        whys["evaluate.metric"] = f"the largest class is {ratio:.1f} times the smallest"
+        whys["evaluate.metric"] = (
+            f"the largest class has {ratio:.1f} times the rows of the smallest; over {IMBALANCE} times, macro_f1 decides"
+        )
     weights = recipe.train.class_weights
     if weights == "auto":
         weights = "balanced" if ratio > IMBALANCE else "none"
     stopping = recipe.train.early_stopping
     if stopping and stopping.metric == "auto":
         stopping = dataclasses.replace(stopping, metric=metric)
+    baselines = tuple(baseline for baseline in recipe.evaluate.baselines if baseline.suits(recipe.task))
+    if left_out := [catalog.name_of(one) for one in recipe.evaluate.baselines if one not in baselines]:
+        whys["evaluate.baselines"] = f"{', '.join(left_out)} cannot do {catalog.name_of(recipe.task)}"
+    _check_slices(recipe, dataset)
     resolved = replace(
         recipe,
         **{
+            "evaluate.baselines": baselines,
             "model.backbone": name,
             "data.max_tokens": processor.max_tokens,
             "data.columns": dict(dataset.roles),
@@ -76,6 +84,17 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
         },
     )
     return Plan(resolved, located, processor, whys)
+
+
+def _check_slices(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise RecipeError for a slice that is no column beside the task's own."""
+    known = ["length", *(name for name in dataset.splits["train"].columns if name not in dataset.roles.values())]
+    for name in recipe.evaluate.slices:
+        if name not in known:
+            raise RecipeError(
+                f"evaluate.slices: {name!r} is neither length nor a further column of the data.{nearest(name, known)} "
+                f"Known: {listing(known)}."
+            )
 
 
 def build(plan: Plan, labels: tuple[str, ...], *, attention: str) -> Model:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core import measures
-from tunewright.core.errors import RecipeError, listing, nearest
+from tunewright.core import catalog, measures
+from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.linear import fit_linear
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
@@ -19,6 +19,7 @@ from tunewright.core.types import Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.models.model import Model
+from tunewright.models.processor import TooLong
 from tunewright.predict.infer import CHUNK, Inferred, infer
 from tunewright.stages import assemble
 from tunewright.stages.assemble import Plan
@@ -65,7 +66,8 @@ def train_model(
     embedder.precision = plan.recipe.train.precision
     settings = plan.recipe.train
     judge = _Validation(plan, dataset, model, device)
-    judge.check_metric(settings.early_stopping.metric if settings.early_stopping else plan.recipe.evaluate.metric)
+    judge.check_metrics()
+    _check_objective(plan, model, windows, device)
     flat_recipe = dict(flat(to_mapping(plan.recipe)))
     with recording(folder, plan.recipe.trackers, flat_recipe) as record:
         job = Job(
@@ -114,7 +116,10 @@ def _encoded(plan: Plan, dataset: Dataset, split: Split, ledger: Ledger, progres
     with progress.task(f"Tokenizing {split.name}", total=len(split)) as step:
         for start in range(0, len(split), CHUNK):
             examples = split.examples(start, start + CHUNK)
-            windows = plan.recipe.task.encode(examples, plan.processor, dataset.labels)
+            try:
+                windows = plan.recipe.task.encode(examples, plan.processor, dataset.labels)
+            except TooLong as error:
+                raise DataError(f"{examples[error.index].id}: {error}") from None
             for index, own in itertools.groupby(windows, key=lambda window: window.example):
                 parts = list(own)
                 lost = sum(part.truncated for part in parts)
@@ -146,6 +151,23 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decide
     whys["train.precision"] = why
     changes = {"train.learning_rate": rate, "train.precision": chosen, "train.device": device}
     return Plan(replace(plan.recipe, **changes), plan.located, plan.processor, whys)
+
+
+def _check_objective(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> None:
+    """Raise RecipeError when the objective cannot take the task's labels; cheap, before any step."""
+    import torch
+
+    batch = {name: torch.from_numpy(value).to(device) for name, value in windows.batch(np.arange(1)).items()}
+    with torch.no_grad():
+        logits = model(batch)
+    try:
+        plan.objective.loss(logits, batch["labels"], None)
+    except (ValueError, RuntimeError, IndexError, TypeError) as error:
+        objective, task = catalog.name_of(plan.objective), catalog.name_of(plan.recipe.task)
+        first = str(error).partition("\n")[0]
+        raise RecipeError(
+            f"train.objective: {objective} cannot take the labels of this {task} ({first}). Set it to auto."
+        ) from error
 
 
 def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> Callable[[], None]:
@@ -199,11 +221,16 @@ class _Validation:
         values = {k: float(v) for k, v in numbers.items() if isinstance(v, (int, float)) and k != "n"}
         return {**values, "loss": self._loss(items)}
 
-    def check_metric(self, name: str) -> None:
-        """Raise RecipeError when the task has no metric of that name; cheap, before any step."""
-        known = [*_metric_names(self.plan, self.dataset), "loss"]
-        if name not in known:
-            raise RecipeError(f"There is no metric {name!r}.{nearest(name, known)} Known: {listing(known)}.")
+    def check_metrics(self) -> None:
+        """Raise RecipeError when the recipe names a metric that the task does not have; cheap, before any step."""
+        known, recipe = _metric_names(self.plan, self.dataset), self.plan.recipe
+        asked = [("evaluate.metric", recipe.evaluate.metric, known)]
+        if recipe.train.early_stopping:
+            asked.append(("train.early_stopping.metric", recipe.train.early_stopping.metric, [*known, "loss"]))
+        for key, name, allowed in asked:
+            if name not in allowed:
+                near = nearest(name, allowed)
+                raise RecipeError(f"{key}: there is no metric {name!r} to choose by.{near} Known: {listing(allowed)}.")
 
     def _infer(self) -> Iterator[Inferred]:
         from tunewright.models.inference import outputs

@@ -119,7 +119,9 @@ def baseline_predictions(
     found = {}
     with progress.task("Baselines", total=len(recipe.evaluate.baselines)) as step:
         for baseline in recipe.evaluate.baselines:
-            found[catalog.name_of(baseline)] = baseline.predict(
+            name = catalog.name_of(baseline)  # the second of a kind is "tfidf-2"
+            number = sum(known.partition("-")[0] == name for known in found) + 1
+            found[name if number == 1 else f"{name}-{number}"] = baseline.predict(
                 recipe.task, train, validation, test, dataset.labels, embedder, recipe.seed
             )
             step(1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from tunewright.core.contracts import Baseline, Task
 from tunewright.core.linear import answer, fit_linear
@@ -26,9 +27,13 @@ MOST_WEIGHTS = 8_000_000  # features times labels: the fit holds about twenty su
 class TfIdf(Baseline):
     """Strong on long texts and on topics; chooses its penalty on validation. English and Chinese alike."""
 
-    words: int = 2  # longest run of words that is a feature; of characters, in Chinese
-    characters: int = 4  # longest character n-gram within a word; they catch endings, misspellings and Chinese words
-    features: int = 50_000  # at most so many of each kind, the most frequent; more took longer and was no better
+    words: Annotated[int, Field(ge=1)] = 2  # longest run of words that is a feature; of characters, in Chinese
+    characters: Annotated[int, Field(ge=2)] = (
+        4  # longest character n-gram within a word; they catch endings, misspellings and Chinese words
+    )
+    features: Annotated[int, Field(ge=1)] = (
+        50_000  # at most so many of each kind, the most frequent; more took longer and was no better
+    )
 
     def predict(
         self,

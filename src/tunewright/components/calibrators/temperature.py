@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from tunewright.core.contracts import Calibrator
 from tunewright.core.numeric import negative_log_likelihood
@@ -16,7 +18,9 @@ COLDEST, HOTTEST = 0.05, 20.0
 class Temperature(Calibrator):
     """The temperature with the least negative log-likelihood. It changes no answer, only how sure it is."""
 
-    prior: float = 1.0  # weight of "about 1" (in rows), so that few or all-right rows give no extreme; 0 turns it off
+    prior: Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
+        1.0  # weight of "about 1" (in rows), so that few or all-right rows give no extreme; 0 turns it off
+    )
 
     def fit(self, logits: np.ndarray, gold: np.ndarray, multi_label: bool) -> tuple[np.ndarray, np.ndarray]:
         """See Calibrator.fit. One temperature between 0.05 and 20 for all labels; the shift is 0."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tunewright.models.model import Model
 
 Role = Literal["query", "key", "value", "attention_output", "up", "down"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,9 @@ class LoRA(Method):
     rank: Annotated[int, Field(ge=1)] = 8  # more rank, more capacity and memory; 8 suits most classification
     alpha: Annotated[float, Field(gt=0)] = 16.0  # the update is scaled by alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the update's input
-    targets: tuple[Role, ...] = (
-        "query",
-        "key",
-        "value",
-        "attention_output",
-        "up",
-        "down",
-    )  # all linear maps: better than query and value alone at equal size (Dettmers et al. 2023)
+    targets: Annotated[tuple[Role, ...], Field(min_length=1)] = (
+        ROLES  # all linear maps: better than query and value alone at equal size (Dettmers et al. 2023)
+    )
 
     rate: ClassVar[float] = 8.0  # few weights move, and start at zero
 
@@ -42,9 +38,8 @@ class LoRA(Method):
         from tunewright.models import surgery
 
         maps = surgery.linear_maps(model.backbone)
-        names = list(
-            dict.fromkeys(name for role in self.targets for name in maps.get(role, []))
-        )  # fused maps stand twice
+        # Fused maps stand under several roles.
+        names = list(dict.fromkeys(name for role in self.targets for name in maps.get(role, [])))
         if not names:
             raise RecipeError(f"The backbone has no linear map of the roles {', '.join(self.targets)} for lora.")
         model.requires_grad_(False)

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from tunewright.core.contracts import Reader, Row
 from tunewright.core.errors import DataError, MachineError
@@ -26,7 +28,7 @@ class Hub(Reader):
 
     config: str | None = None  # the data set's configuration, where it has several
     revision: str | None = None  # branch, tag or commit; pin one to read the same rows for ever
-    timeout: float = 10.0  # seconds to wait for the hub before giving up
+    timeout: Annotated[float, Field(gt=0)] = 10.0  # seconds to wait for the hub before giving up
 
     suffixes: ClassVar[tuple[str, ...]] = ()
 

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from tunewright.core.contracts import Reader, Row
 from tunewright.data import arrowrows
@@ -17,7 +19,7 @@ from tunewright.data.encoding import reading
 class Parquet(Reader):
     """Rows of a Parquet file; a row's line is its number, from 1."""
 
-    batch_rows: int = 8192  # rows decoded at a time; fewer take less memory
+    batch_rows: Annotated[int, Field(ge=1)] = 8192  # rows decoded at a time; fewer take less memory
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from tunewright.core import measures
 from tunewright.core.contracts import Task
@@ -25,7 +26,9 @@ class TextClassification(Task):
     """Texts to label names. The label column holds one name, or several when `multi_label`."""
 
     multi_label: bool = False  # whether a text can have several labels, or none
-    separator: str = "|"  # between the labels of one cell when multi_label; JSON lists are understood as well
+    separator: Annotated[str, Field(min_length=1)] = (
+        "|"  # between the labels of one cell when multi_label; JSON lists are understood as well
+    )
 
     inputs: ClassVar[tuple[str, ...]] = ("text",)
     target: ClassVar[str] = "label"
