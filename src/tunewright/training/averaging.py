@@ -12,15 +12,15 @@ from tunewright.models.model import Model
 
 
 class Average:
-    """Exponential moving average of the trained weights (Polyak and Juditsky 1992; Tarvainen and Valpola 2017).
+    """Polynomial-decay average of the trained weights (Shamir and Zhang 2013, section 4).
 
-    decay: how much of the average each step keeps; 0 leaves the weights as they are. Early on the average keeps less,
-    (1 + step) / (10 + step), so that short runs are not held back at their start.
+    power: the weights after step t count about t**power, so that runs of any length forget their beginning alike; None
+    leaves the weights as they are.
     """
 
-    def __init__(self, model: Model, decay: float) -> None:
-        self.decay = decay
-        self._weights = model.trained_parameters() if decay else {}
+    def __init__(self, model: Model, power: float | None) -> None:
+        self.power = power
+        self._weights = {} if power is None else model.trained_parameters()
         self._averages: dict[str, Tensor] = {}
         self.restart()
 
@@ -32,8 +32,8 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after optimizer step number `step` (from 1)."""
-        if self._weights:
-            share = 1 - min(self.decay, (1 + step) / (10 + step))
+        if self.power is not None:
+            share = (1 + self.power) / (step + self.power)
             torch._foreach_lerp_(list(self._averages.values()), [w.detach() for w in self._weights.values()], share)
 
     @contextmanager

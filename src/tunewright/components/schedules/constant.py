@@ -12,9 +12,9 @@ from tunewright.core.contracts import Schedule
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """See the first line."""
+    """It need not fall where the average of the weights is kept (train.weight_average), which is as calm."""
 
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of all steps in which the rate rises from zero
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05  # share of all steps in which the rate rises from zero
 
     def factor(self, step: int, steps: int) -> float:
         """See Schedule.factor."""

@@ -17,7 +17,7 @@ def it_goes_downhill(subject: Subject) -> None:
     losses = []
     for _ in range(20):
         loss = (weight**2).sum()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -65,9 +65,9 @@ def its_state_comes_back_from_a_checkpoint(subject: Subject) -> None:
     _steps(whole, optimizer, range(6))
     first, optimizer = _started(subject)
     _steps(first, optimizer, range(3))
-    path = checkpoint.save(subject.folder, 3, first, optimizer, Average(first, 0), {"note": 1})
+    path = checkpoint.save(subject.folder, 3, first, optimizer, Average(first, None), {"note": 1})
     second, optimizer = _started(subject, seed=1)
-    assert checkpoint.load(path, second, optimizer, Average(second, 0)) == {"note": 1}
+    assert checkpoint.load(path, second, optimizer, Average(second, None)) == {"note": 1}
     _steps(second, optimizer, range(3, 6))
     for (name, expected), value in zip(whole.named_parameters(), second.parameters(), strict=True):
         if expected.requires_grad:
