@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from tunewright.core.errors import MachineError
 from tunewright.predict.source import open_file
 from tunewright.sklearn import TextClassifier
 
@@ -71,6 +72,11 @@ def test_answers_do_not_depend_on_the_batch(fitted, data):
 
 def test_no_texts_give_no_answers(fitted):
     assert fitted.predict([]).shape == (0,) and fitted.predict_proba([]).shape == (0, 3)
+
+
+def test_an_empty_text_is_answered_with_a_class_as_estimators_do(fitted):
+    assert fitted.predict(["", "i lost my card"])[0] in fitted.classes_
+    assert fitted.predict_proba([""]).sum() == pytest.approx(1)
 
 
 def test_the_same_random_state_gives_the_same_model(make, data):
@@ -280,3 +286,26 @@ def test_scikit_learns_own_checks_pass(make):
                 failed[name] = error
     skipped = {name for name, error in failed.items() if type(error).__name__ == "SkipTest"}
     assert {name: str(error) for name, error in failed.items() if name not in skipped | CANNOT_HOLD.keys()} == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "said"),
+    [
+        (None, ["a", "b"], "X must be a list of texts; it is NoneType."),
+        ({"a": 1, "b": 2}, ["a", "b"], "X must be a list of texts; it is dict."),
+        (np.array("a"), ["a", "b"], "X must be a list of texts; it is ndarray."),
+        (["x", "y", "z"], ["a", "b", None], "y holds None or NaN: give every text a label, or leave it out."),
+        (["x", "y", "z"], ["a", "b", float("nan")], "y holds None or NaN"),
+    ],
+)
+def test_what_is_no_text_or_no_label_is_refused(texts, labels, said):
+    with pytest.raises(ValueError, match=said):
+        TextClassifier().fit(texts, labels)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        MachineError, match=r"Cannot write .*file: File exists\. A file stands where a folder is needed"
+    ):
+        TextClassifier(folder=tmp_path / "file").fit(["x", "y"], ["a", "b"])

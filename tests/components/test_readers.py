@@ -167,8 +167,8 @@ def test_text_gives_a_row_a_line(tmp_path: Path) -> None:
     source = tmp_path / "a.txt"
     source.write_bytes("first\n\n第二行\n".encode() + b"bad \xff\n")
     rows = list(text.Text().read(str(source)))
-    assert [(row.line, row.values["text"]) for row in rows[:2]] == [(1, "first"), (3, "第二行")]
-    assert rows[2].problem.startswith("garbled")
+    assert [(row.line, row.values["text"]) for row in rows[:3]] == [(1, "first"), (2, ""), (3, "第二行")]
+    assert rows[3].problem.startswith("garbled") and len(rows) == 4
 
 
 def test_folders_are_labels_and_each_file_has_its_own_encoding(tmp_path: Path) -> None:
@@ -235,3 +235,20 @@ def test_without_the_library_the_hub_reader_says_what_to_install(monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(MachineError, match=r"pip install 'tunewright\[datasets\]'"):
         list(hub.Hub().read("name/repo"))
+
+
+def test_csv_tells_columns_of_one_name_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,text_3,text,label\na,b,c,d\n")
+    assert csv._unique(["text_3", "text", "text"]) == ("text_3", "text", "text_3_3")
+
+
+def test_json_behind_the_end_of_a_list_is_an_error_rather_than_lost(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"text": "a"}]\n[{"text": "b"}]\n')
+    with pytest.raises(DataError, match=r"a\.json:2: something stands behind the list's end\. Join it to the list"):
+        list(json_reader.Json().read(str(tmp_path / "a.json")))
+
+
+def test_a_number_too_long_for_python_is_told_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(f'[{{"text": {"9" * 5000}}}]')
+    with pytest.raises(DataError, match=r"a\.json:1 is not valid JSON: a number has thousands of digits\."):
+        list(json_reader.Json().read(str(tmp_path / "a.json")))

@@ -64,6 +64,19 @@ def test_mlflow_files_the_curves_and_the_recipe_under_its_experiment(tmp_path):
     assert [point.value for point in client.get_metric_history(found.info.run_id, "train/loss")] == [0.5, 0.25, 0.125]
 
 
+@pytest.mark.slow
+def test_a_resumed_run_goes_on_in_the_same_mlflow_run(tmp_path):
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    for _ in range(2):
+        tracked("mlflow", tmp_path)
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (found,) = client.search_runs([client.get_experiment_by_name("tunewright").experiment_id])
+    assert found.info.status == "FINISHED"
+    assert len(client.get_metric_history(found.info.run_id, "train/loss")) == 6
+
+
 def test_wandb_stays_offline_in_the_runs_folder(tmp_path, monkeypatch):
     logged, opened = [], {}
 
@@ -78,5 +91,8 @@ def test_wandb_stays_offline_in_the_runs_folder(tmp_path, monkeypatch):
     tracked("wandb", tmp_path / "intents")
     assert (opened["mode"], opened["dir"], opened["name"]) == ("offline", str(tmp_path / "intents"), "intents")
     assert opened["config"]["train.epochs"] == 3
+    first = opened["id"]
+    tracked("wandb", tmp_path / "intents")
+    assert (opened["id"], opened["resume"]) == (first, "allow")
     assert logged[0] == (10, {"train/loss": 0.5, "validation/recall@5": 0.5})
     assert opened["finished"]

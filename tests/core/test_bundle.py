@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.core import catalog
-from tunewright.core.bundle import open_bundle, seal
+from tunewright.core.bundle import _digest, open_bundle, seal
 from tunewright.core.errors import BundleError, RecipeError
 from tunewright.core.types import Policy
 
@@ -160,3 +160,18 @@ def test_a_trained_bundle_gives_back_its_recipe(tiny_bundle):
     opened = open_bundle(tiny_bundle)
     assert opened.recipe.task == opened.task
     assert isinstance(opened.recipe.train.learning_rate, float)
+
+
+def test_a_file_added_to_an_adapter_is_named(bundle):
+    (bundle / "adapter").mkdir()
+    (bundle / "adapter" / "adapter_config.json").write_text("{}")
+    seal(bundle, task=catalog.create("tasks", "text_classification"), labels=("a", "b"), policy=Policy())
+    (bundle / "adapter" / "adapter_model.bin").write_text("more")
+    assert "adapter/adapter_model.bin was added" in refused(bundle)
+
+
+def test_a_task_with_settings_of_another_version_is_told(bundle):
+    about = json.loads((bundle / "bundle.json").read_text("utf-8"))
+    about["task"]["strictness"] = 3
+    (bundle / "bundle.json").write_text(json.dumps({**about, "digest": _digest(about)}), encoding="utf-8")
+    assert "is for a task that this version" in refused(bundle)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tunewright.core import files
-from tunewright.core.errors import MachineError
+from tunewright.core.errors import DamagedFile, MachineError
 
 
 @pytest.fixture
@@ -194,7 +194,10 @@ def test_a_full_disk_leaves_no_part_of_a_folder(small_disk):
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (errno.ENOSPC, "The disk is full: free some space, or choose another folder with --out."),
+        (
+            errno.ENOSPC,
+            "The disk is full: free some space, or choose another folder with --out (or TMPDIR, for temporary files).",
+        ),
         (errno.EDQUOT, "Your disk quota is used up"),
         (errno.EACCES, "No permission to write there: choose another folder with --out, or change its rights."),
         (errno.EPERM, "No permission to write there"),
@@ -236,3 +239,34 @@ def test_a_file_where_a_folder_is_needed_is_told(tmp_path):
         files.write_text(tmp_path / "file" / "a.txt", "x")
     with pytest.raises(MachineError, match="The path is too long"):
         files.write_text(tmp_path / ("x" * 300), "x")
+
+
+def test_a_full_disk_is_told_when_a_library_written_in_rust_meets_it(small_disk):
+    from safetensors.numpy import save_file
+
+    with (
+        pytest.raises(MachineError, match=r"Cannot write .*folder: No space left on device\. The disk is full"),
+        files.writing_folder(small_disk / "folder") as temporary,
+    ):
+        save_file({"a": np.zeros(100_000)}, temporary / "a.safetensors")
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1', b"[" * 100_000, b"\xff\xfe", b""])
+def test_a_file_of_ours_that_is_cut_off_is_named(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"a\.json is damaged: what it holds is no whole JSON\. Restore it, or start"):
+        files.read_json(tmp_path / "a.json")
+
+
+def test_a_file_follows_the_umask_even_where_a_library_gave_it_other_rights(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with files.writing_folder(tmp_path / "folder") as temporary:
+            (temporary / "a.safetensors").touch(mode=0o600)
+        with files.writing(tmp_path / "b") as temporary:
+            temporary.touch()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "folder" / "a.safetensors").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o644

@@ -55,7 +55,7 @@ def test_the_threshold_accepts_exactly_the_rows_it_was_measured_on():
 
 def test_a_model_that_is_always_right_answers_everything():
     found = fit_accept(np.linspace(0.5, 1, 500), np.ones(500), max_error=0.05)
-    assert (found.coverage, found.error, found.accept, found.reason) == (1.0, 0.0, 0.0, "")
+    assert (found.coverage, found.error, found.accept, found.reason) == (1.0, 0.0, 0.0, None)
 
 
 def test_rows_of_equal_score_are_accepted_together():
@@ -67,18 +67,25 @@ def test_rows_of_equal_score_are_accepted_together():
 def test_too_few_validation_rows_mean_abstaining_always_and_the_reason_says_how_many_it_takes():
     found = fit_accept(np.full(20, 0.99), np.ones(20), max_error=0.02)
     assert found.accept == NEVER > 1
-    assert "20 validation rows cannot show an error below 0.02: that takes at least 217" in found.reason
+    assert (found.coverage, found.error, found.upper) == (0.0, None, None)
+    assert "20 validation rows cannot show an error below 2%: that takes at least 217" in found.reason.en
+    assert "20 条验证数据不足以说明错误率低于 2%：至少需要 217 条" in found.reason.zh
+
+
+def test_the_number_of_rows_that_the_reason_names_is_enough_and_one_less_is_not():
+    assert "at least 86," in fit_accept(np.full(85, 0.99), np.ones(85), max_error=0.05).reason.en
+    assert fit_accept(np.full(86, 0.99), np.ones(86), max_error=0.05).coverage == 1.0
 
 
 def test_a_model_that_errs_everywhere_abstains_and_says_so():
     rng = np.random.default_rng(0)
     found = fit_accept(rng.random(500), rng.random(500) < 0.5, max_error=0.05)
     assert found.accept == NEVER
-    assert "not shown to err below 0.05" in found.reason
+    assert "not shown to err below 5%" in found.reason.en and "无法说明错误率低于 5%" in found.reason.zh
 
 
 def test_an_error_limit_of_zero_can_never_be_shown():
-    assert "above 0" in fit_accept(np.ones(10), np.ones(10), max_error=0.0).reason
+    assert "above 0" in fit_accept(np.ones(10), np.ones(10), max_error=0.0).reason.en
 
 
 @pytest.mark.parametrize(("errors", "rows"), [(0, 10), (3, 50), (49, 50), (10, 10), (120, 4000)])

@@ -54,12 +54,29 @@ def test_two_keys_are_a_recipe_and_everything_else_has_a_default(load, tmp_path)
     ]
 
 
+def test_numbers_are_labels_too(load):
+    assert load(LEAST.replace("train.csv}", "train.csv, labels: [0, 1]}")).data.labels == ("0", "1")
+
+
 def test_a_missing_recipe_is_told_with_the_nearest_file(tmp_path):
     (tmp_path / "recipe.yaml").write_text(LEAST)
     with pytest.raises(
         RecipeError, match=r"no recipe .*recipes\.yaml\. Did you mean 'recipe\.yaml'\? .*tunewright init"
     ):
         recipe_file.load(tmp_path / "recipes.yaml")
+
+
+def test_a_file_that_is_alike_by_its_ending_alone_is_not_proposed(tmp_path):
+    (tmp_path / "snips.yaml").write_text(LEAST)
+    with pytest.raises(RecipeError, match=r"There is no recipe .*nofile\.yaml\. `tunewright init"):
+        recipe_file.load(tmp_path / "nofile.yaml")
+
+
+@pytest.mark.parametrize("content", [b"text,label\nso: it is,a\n", b"just words\n", b"caf\xe9,a\n"])
+def test_a_table_in_place_of_a_recipe_is_sent_to_init(tmp_path, content):
+    (tmp_path / "tweets.csv").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"tweets\.csv looks like data, and .* tunewright init .*tweets\.csv$"):
+        recipe_file.load(tmp_path / "tweets.csv")
 
 
 def test_a_folder_is_no_recipe(tmp_path):
@@ -76,7 +93,7 @@ def test_a_recipe_without_the_right_to_read_it(load, monkeypatch):
     def refuse(*arguments, **settings):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(RecipeError, match=r"No permission to read .*recipe\.yaml: change its rights"):
         load(LEAST)
 
@@ -171,12 +188,12 @@ def test_a_wrong_key_is_told_with_its_line_and_the_nearest_one(refused, text, sa
     [
         (
             LEAST + "seed: -1",
-            "recipe.yaml:3: seed is -1: Input should be greater than or equal to 0. It means: of every",
+            'recipe.yaml:3: seed is -1: Input should be greater than or equal to 0. A recipe says of it: "of every',
         ),
         (LEAST + "seed: 1.5", "recipe.yaml:3: seed is 1.5: Input should be a valid integer"),
         (
             LEAST + "train:\n  epochs: 0",
-            "recipe.yaml:4: train.epochs is 0: Input should be greater than 0. It means: at most",
+            'recipe.yaml:4: train.epochs is 0: Input should be greater than 0. A recipe says of it: "at most;',
         ),
         (LEAST + "train: {epochs: .inf}", "recipe.yaml:3: train.epochs is inf: Input should be a finite number."),
         (LEAST + "train: {epochs: 1e400}", "recipe.yaml:3: train.epochs is inf: Input should be a finite number."),
@@ -374,3 +391,39 @@ def test_a_recipe_can_be_changed_by_dotted_paths(load):
 def test_a_recipe_cannot_be_changed_in_place(load):
     with pytest.raises(dataclasses.FrozenInstanceError):
         load(LEAST).seed = 3
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "train: {epochs: true}",
+            'recipe.yaml:3: train.epochs is true: no yes or no fits here. A recipe says of it: "at most;',
+        ),
+        ("train: {threads: 5000}", "train.threads is 5000: Input should be less than or equal to 1024"),
+        ("train: {optimizer: {epsilon: .inf}}", "train.optimizer.epsilon is inf: Input should be a finite number"),
+        (f"seed: {'9' * 5000}", "recipe.yaml:3: '99999"),
+        (f"{'k' * 500}: 1", "kkk…. Known: task, data"),
+    ],
+)
+def test_absurd_values_are_refused_in_a_short_message(load, line, said):
+    with pytest.raises(RecipeError) as caught:
+        load(f"{LEAST}{line}\n")
+    assert said in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_a_path_may_stand_where_a_recipe_has_a_file():
+    recipe = recipe_file.from_mapping({"task": "text_classification", "data": {"train": Path("rows") / "train.csv"}})
+    assert recipe.data.train.endswith("rows/train.csv")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop.yaml"])
+def test_a_path_that_leads_nowhere_is_no_recipe(tmp_path, name):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    with pytest.raises(RecipeError, match=r"There is no recipe .*\. `tunewright init DATA --out"):
+        recipe_file.load(tmp_path / name)
+
+
+def test_a_device_without_end_is_no_recipe():
+    with pytest.raises(RecipeError, match="/dev/zero is larger than 1 MiB, so it is no recipe"):
+        recipe_file.load("/dev/zero")

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tunewright.core import run as runs
-from tunewright.core.errors import MachineError, UsageError
-from tunewright.core.run import all_runs, environment, new_run, open_run, unfinished
+from tunewright.core.errors import DamagedFile, MachineError, UsageError
+from tunewright.core.run import all_runs, environment, new_run, open_run, resumable
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +41,38 @@ def test_a_run_keeps_what_is_not_changed(here):
 def test_a_folder_that_holds_anything_is_never_taken(here):
     (here / "mine").mkdir()
     (here / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(
-        UsageError, match=r"mine exists already\. Continue it with --resume, or choose another folder with --out"
-    ):
+    with pytest.raises(UsageError, match=r"mine exists already and is no run\. Choose another --out\."):
         new_run("mine", "intents", {}, "")
     (here / "file").write_text("x")
     with pytest.raises(UsageError, match="file exists already"):
         new_run("file", "intents", {}, "")
     assert (here / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_taken_folder_says_what_can_be_done_with_the_run_in_it(here):
+    run = new_run("out", "intents", {}, "")
+    with pytest.raises(
+        UsageError, match=r"out exists already: a run that has not finished\. Continue it with --resume, or choose"
+    ):
+        new_run("out", "intents", {}, "")
+    run.update(status="finished")
+    with pytest.raises(
+        UsageError, match=r"out exists already: a finished run\. Choose another .* `tunewright runs show out` shows"
+    ):
+        new_run("out", "intents", {}, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        ("tunewright train r.yaml --set seed=3", "tunewright train r.yaml --set seed=3 --out runs/intents --resume"),
+        ("tunewright train r--out.yaml --out=runs/intents", "tunewright train r--out.yaml --out=runs/intents --resume"),
+        ("python -c 'import tunewright'  # …", "tunewright.train(recipe, out='runs/intents', resume=True)"),
+        ("", "tunewright.train(recipe, out='runs/intents', resume=True)"),
+    ],
+)
+def test_a_run_knows_how_it_goes_on(here, command, again):
+    assert new_run(None, "intents", {}, command).again == again
 
 
 def test_an_empty_folder_or_one_of_a_run_killed_at_its_very_start_is_taken(here):
@@ -91,8 +115,16 @@ def test_the_newest_unfinished_run_of_a_name_is_the_one_to_go_on_with(here, monk
     for status in ("started", "training", "finished"):
         new_run(None, "intents", {}, "").update(status=status)
     new_run(None, "other", {}, "")
-    assert unfinished("intents").name == "intents-2"
-    assert unfinished("nothing") is None
+    assert resumable("intents").name == "intents-2"
+    assert resumable("nothing") is None
+
+
+def test_where_none_of_a_name_is_unfinished_the_newest_finished_one_is_found(here, monkeypatch):
+    times = iter(f"2024-01-0{day}" for day in range(1, 9))
+    monkeypatch.setattr(runs, "now", lambda: next(times))
+    for _ in range(2):
+        new_run(None, "intents", {}, "").update(status="finished")
+    assert resumable("intents").name == "intents-2"
 
 
 def test_the_environment_names_the_machine_and_the_versions_that_decide(monkeypatch):
@@ -108,3 +140,11 @@ def test_a_machine_that_does_not_tell_its_memory_has_0(monkeypatch):
 
     monkeypatch.setattr(runs.os, "sysconf", refuse)
     assert runs.memory_bytes() == 0
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"status"'])
+def test_a_damaged_run_says_so(here, content):
+    run = new_run(None, "a", {}, "")
+    (run.folder / "run.json").write_text(content)
+    with pytest.raises(DamagedFile, match=r"run\.json is damaged: .* Restore it, or start anew\."):
+        _ = run.about

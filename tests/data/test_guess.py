@@ -23,8 +23,8 @@ def test_columns_are_known_by_what_they_hold() -> None:
     rows = [{"x": f"{number}", "y1": content, "z": "ab"[number % 2]} for number, content in enumerate(TEXTS)]
     found = guess_columns(rows, TextClassification())
     assert found.of == {"text": "y1", "label": "z"}
-    assert found.reasons[0] == "column 'z' is taken for label: its 2 values come back"
-    assert "it holds the longest texts" in found.reasons[1]
+    assert found.reasons[0].en == "column 'z' is taken for label: its 2 values come back"
+    assert "it holds the longest texts" in found.reasons[1].en
 
 
 def test_a_label_is_not_needed_to_predict() -> None:
@@ -57,3 +57,8 @@ def test_the_task_follows_from_what_the_label_column_holds() -> None:
     assert tags.name == "token_classification"
     with pytest.raises(DataError, match="seems to have no labels"):
         guess_task([{"text": text, "n": text * 2} for text in TEXTS])
+
+
+def test_text_and_label_need_columns_of_their_own() -> None:
+    with pytest.raises(DataError, match=r"data\.columns names 'a' for text and for label: each needs a column of its"):
+        guess_columns([{"a": "x", "b": "y"}], TextClassification(), {"text": "a", "label": "a"})

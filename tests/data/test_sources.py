@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,30 @@ def test_what_no_reader_knows_is_an_error_with_what_to_do(tmp_path: Path) -> Non
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing more")
     with pytest.raises(DataError, match=r"broken\.parquet cannot be read.*Is the file whole"):
         open_source(tmp_path / "broken.parquet")
+
+
+@pytest.mark.parametrize(
+    ("reader", "said"),
+    [
+        ("folder", r"rows\.csv is a file, not a folder: name its folder, or mend data\.reader"),
+        ({"name": "csv", "encoding": "rot13"}, r"There is no encoding 'rot13'\. Usual ones: utf-8"),
+        ({"name": "csv", "encoding": "idna"}, r"There is no encoding 'idna'\. Usual ones: utf-8"),
+        ("parquet", r"this is not a parquet file\. Is the file whole"),
+    ],
+)
+def test_a_reader_that_does_not_fit_is_told(tmp_path: Path, reader: str | dict, said: str) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na b,x\n")
+    with pytest.raises(DataError, match=said):
+        open_source(tmp_path / "rows.csv", catalog.create("readers", reader))
+
+
+def test_a_saved_data_set_with_a_broken_state_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("[]")
+    with pytest.raises(DataError, match=r"cannot be read: .*Is the file whole"):
+        open_source(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows")
+    with pytest.raises(DataError, match=r"rows is a pipe or a device\. Save what it gives to a file"):
+        open_source(tmp_path / "rows")

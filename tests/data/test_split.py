@@ -24,7 +24,7 @@ def test_a_stratified_cut_keeps_every_labels_share() -> None:
 def test_a_label_with_one_row_stays_in_train_and_is_noted() -> None:
     cut = stratified(np.array([0] * 50 + [1]), **SHARES, seed=1)
     assert cut.sides[-1] == TRAIN
-    assert "1 labels have a single row" in cut.notes[0]
+    assert "1 label (or combination of labels) with a single row" in cut.notes[0].en
 
 
 def test_many_small_labels_all_keep_a_training_row() -> None:

@@ -65,7 +65,7 @@ def test_standard_input_is_decoded_as_a_file_would_be(encoding):
 
 
 def test_standard_input_holds_texts_or_objects_by_its_first_line():
-    assert texts(open_stream(stream(b"one\n\ntwo\r\nthree"))) == ["one", "two", "three"]
+    assert texts(open_stream(stream(b"\none\n\ntwo\r\nthree\n"))) == ["", "one", "", "two", "three"]
     source = open_stream(stream(b'\n{"text": "one", "id": 7}\nnonsense\n'))
     first, second = source.read()
     assert first.values == {"text": "one", "id": 7}
@@ -144,3 +144,8 @@ def test_a_word_for_a_column_names_role_and_column_or_the_column_alone():
 def test_a_role_the_task_does_not_have_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"--column names 'txt', and what is needed is text. Did you mean 'text'\?"):
         choose_columns(source_of(tmp_path, "text,n\nhello there,1\n"), TASK, {"txt": "text"})
+
+
+def test_a_json_list_on_standard_input_is_not_taken_for_a_text():
+    with pytest.raises(DataError, match=r"Standard input looks like a JSON list\. `-` takes one text a line"):
+        open_stream(io.BytesIO(b'[{"text": "a"}, {"text": "b"}]\n'))

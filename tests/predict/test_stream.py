@@ -76,6 +76,20 @@ def test_broken_rows_stay_in_their_place_with_the_reason(predictor, tmp_path):
     assert (tally.rows, tally.problems, len(tally.examples)) == (7, 5, 5)
 
 
+def test_an_empty_line_of_plain_text_is_a_row_that_cannot_be_answered(predictor, tmp_path):
+    (tmp_path / "rows.txt").write_text("i lost my card\n\n  \nplay my music\n")
+    rows, tally = answered(predictor, tmp_path / "rows.txt")
+    assert [row["decision"] for row in rows] == ["model", "error", "error", "model"]
+    assert (tally.rows, tally.problems, tally.examples[0]) == (4, 2, "rows.txt:2: column 'text' is empty")
+
+
+def test_an_empty_text_is_an_error_in_its_place_from_python_too(predictor):
+    said = predictor.predict(["i lost my card", "", {"text": " \n"}, "\ud800", "play my music"])
+    assert [prediction.decision for prediction in said] == ["model", "error", "error", "error", "model"]
+    assert (said[1].value, said[1].score, said[1].scores) == (None, 0.0, {})
+    assert said[4].value == predictor.predict(["play my music"])[0].value
+
+
 def test_strict_stops_at_the_first_broken_row(predictor, tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n{"text": ""}\n')
     with pytest.raises(DataError, match=r"rows.jsonl:2: column 'text' is empty. Mend the row, or leave out --strict"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunewright.core.errors import UsageError
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
 from tunewright.core.recipe_file import from_mapping
@@ -56,8 +57,9 @@ def load(bundle: Path | str, runtime: str = "torch") -> Predictor:
             print(prediction.value, prediction.score, prediction.decision)
 
     Returns a Predictor: `labels`, and `predict(inputs)` of texts, mappings ({"text": …}) or Examples, which gives one
-    Prediction an input, in order: value, score (a calibrated probability), scores (of every label), decision ("model"
-    or "abstain"), truncated_tokens. Raises BundleError when the folder is no bundle, or was changed after it was saved.
+    Prediction an input, in order: value, score (a calibrated probability), scores (of every label), decision ("model",
+    "abstain", or "error" with the value None for an empty text), truncated_tokens. Raises BundleError when the folder is
+    no bundle, or was changed after it was saved.
     """
     from tunewright.predict.predictor import load as open_predictor
 
@@ -67,4 +69,8 @@ def load(bundle: Path | str, runtime: str = "torch") -> Predictor:
 def _recipe(given: Recipe | Mapping[str, Any] | Path | str) -> Recipe:
     if isinstance(given, Recipe):
         return given
-    return from_mapping(given) if isinstance(given, Mapping) else load_recipe(given)
+    if isinstance(given, Mapping):
+        return from_mapping(given)
+    if not isinstance(given, (str, Path)):
+        raise UsageError(f"train takes a recipe file, a mapping or a Recipe; it got {type(given).__name__}.")
+    return load_recipe(given)

@@ -8,7 +8,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
-from tunewright.core.files import write_text
+from tunewright.core.files import jsonable, machine_errors, write_text
 from tunewright.core.recipe_file import changed, from_mapping
+from tunewright.core.types import Example
 
 if TYPE_CHECKING:
     from tunewright.predict.predictor import Predictor
@@ -159,7 +160,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
     def _predictions(self, X: Sequence[str]) -> list[Any]:
         check_is_fitted(self, "bundle_")
-        return self._model.predictor.predict(_texts(X))
+        examples = (Example(f"X#{row}", {TEXT: text}) for row, text in enumerate(_texts(X)))
+        # As estimators do, it answers an empty text as well: by what the model says to no words.
+        return [said for _, said in self._model.predictor.predictions(examples)]
 
     def _places(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self._model.predictor.labels)}
@@ -184,13 +187,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
             "decision": {} if self.calibration else {"calibration": None},
             "seed": self.random_state,
         }
-        changes = [f"{key}={json.dumps(value)}" for key, value in (self.settings or {}).items()]
+        changes = [f"{key}={json.dumps(jsonable(value))}" for key, value in (self.settings or {}).items()]
         return changed(from_mapping(recipe), changes)
 
     def _new_folder(self) -> Path:
         if self.folder is not None:
-            Path(self.folder).mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix="fit-", dir=self.folder))
+            with machine_errors(self.folder):
+                Path(self.folder).mkdir(parents=True, exist_ok=True)
+                return Path(tempfile.mkdtemp(prefix="fit-", dir=self.folder))
         self._temporary = tempfile.TemporaryDirectory(prefix="tunewright-")
         return Path(self._temporary.name)
 
@@ -222,6 +226,8 @@ class _Targets:
     def __init__(self, y: Any) -> None:
         if y is None:
             raise ValueError("TextClassifier requires y to be passed, but the target y is None.")
+        if any(value is None or (isinstance(value, float) and value != value) for value in y):
+            raise ValueError("y holds None or NaN: give every text a label, or leave it out.")
         self.form = _form(y)
         if self.form == "names":
             self.classes = np.array(sorted({name for names in y for name in names}), dtype=object)
@@ -265,13 +271,15 @@ def _names(classes: np.ndarray) -> list[str]:
     names = [str(value) for value in classes.tolist()]
     if len({name.strip() for name in names}) == len(names) and all(name.strip() for name in names):
         return names
-    return [f"class {place}: {name.strip()}" for place, name in enumerate(names)]
+    return [f"class {place}: {name.strip()}".strip() for place, name in enumerate(names)]
 
 
 def _texts(X: Any) -> list[str]:
     """X as a list of texts. Raises ValueError when it is none."""
     if isinstance(X, str):
         raise ValueError("X is a single text; give a list of texts: [text].")
+    if isinstance(X, Mapping) or not isinstance(X, Iterable) or (isinstance(X, np.ndarray) and not X.ndim):
+        raise ValueError(f"X must be a list of texts; it is {type(X).__name__}.")
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     if np.ndim(X) == 2 and np.shape(X)[1] == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,14 +82,24 @@ def open_bundle(folder: Path | str) -> Bundle:
     return Bundle(
         folder=folder,
         about=about,
-        task=catalog.create("tasks", about["task"]),  # type: ignore[arg-type]
+        task=_task(folder, about),
         labels=tuple(about["labels"]),
         policy=Policy(thresholds=decision["thresholds"], accept=decision["accept"]),
     )
 
 
+def _task(folder: Path, about: Mapping[str, Any]) -> Task:
+    try:
+        return catalog.create("tasks", about["task"])  # type: ignore[return-value]
+    except (TypeError, ValueError, KeyError):
+        raise BundleError(
+            f"{folder} is for a task that this version ({__version__}) does not know: {about.get('task')}. "
+            f"Install the version that wrote it ({about.get('tunewright')}), or train again."
+        ) from None
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
-    if not folder.exists():
+    if not os.path.exists(folder):  # a path that is too long is not there either
         parent = folder.parent if folder.parent.is_dir() else Path()
         near = nearest(folder.name, (path.name for path in parent.iterdir() if path.is_dir()))
         raise BundleError(f"There is no bundle {folder}.{near} `tunewright train` writes one into its run's folder.")
@@ -125,8 +136,11 @@ def _changed(folder: Path, about: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name} is not what was saved")
     needed = {"decision.json", "model/config.json", "model/tokenizer.json"}
     problems += [f"{name} is not listed" for name in sorted(needed - set(files))]
-    # Libraries that open a model's folder use what they find there.
-    found = {path.relative_to(folder).as_posix() for path in (folder / "model").rglob("*") if path.is_file()}
+    # Libraries that open a folder of the bundle (model, adapter) use what they find there.
+    opened = {Path(name).parts[0] for name in files if "/" in name and not Path(name).is_absolute()}
+    found = {
+        path.relative_to(folder).as_posix() for name in opened for path in (folder / name).rglob("*") if path.is_file()
+    }
     return problems + [f"{name} was added" for name in sorted(found - set(files))]
 
 

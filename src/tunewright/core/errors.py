@@ -44,6 +44,10 @@ class MachineError(TunewrightError):
     """The machine refuses: no space left, no permission, a package that is not installed."""
 
 
+class DamagedFile(MachineError, ValueError):
+    """A file that this program wrote is not what it wrote."""
+
+
 class Refused(TunewrightError):
     """A gate said no: nothing is wrong with the input's form, but the recipe forbids to go on."""
 
@@ -56,6 +60,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     folded = {entry.lower(): entry for entry in reversed(known)}
     match = difflib.get_close_matches(str(word).lower(), folded, n=1, cutoff=0.6)
     return f" Did you mean {folded[match[0]]!r}?" if match else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """A number with its noun: "1 row", "2,000 rows"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def listing(names: Iterable[str], most: int = 12) -> str:

@@ -7,13 +7,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.errors import MachineError
+from tunewright.core.errors import DamagedFile, MachineError
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -28,8 +29,16 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """Read a JSON file that this program wrote."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file that this program wrote. Raises DamagedFile (a ValueError as well) when it is no JSON."""
+    return parse_json(Path(path).read_bytes(), path)
+
+
+def parse_json(content: bytes | str, path: Path | str) -> Any:
+    """What a file, or one of its lines, holds that this program wrote to `path`. Raises DamagedFile as `read_json`."""
+    try:
+        return json.loads(content if isinstance(content, str) else content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise DamagedFile(f"{path} is damaged: what it holds is no whole JSON. Restore it, or start anew.") from None
 
 
 def jsonable(value: Any) -> Any:
@@ -57,9 +66,8 @@ def writing(path: Path | str) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         try:
-            os.chmod(temporary, 0o666 & ~_umask())
             yield temporary
-            _flush(temporary)
+            _finish(temporary)
             os.replace(temporary, path)
             _flush(path.parent)
         finally:
@@ -78,7 +86,7 @@ def writing_folder(path: Path | str) -> Iterator[Path]:
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
-                    _flush(file)
+                    _finish(file)
             if path.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
                 os.replace(path, old / "old")
@@ -110,9 +118,10 @@ def machine_errors(path: Path | str) -> Iterator[None]:
     """Turn the operating system's refusals into a MachineError that names the path and what to do."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else _number_told(error)
         advice = {
-            errno.ENOSPC: "The disk is full: free some space, or choose another folder with --out.",
+            errno.ENOSPC: "The disk is full: free some space, or choose another folder with --out (or TMPDIR, for temporary files).",
             errno.EDQUOT: "Your disk quota is used up: free some space, or choose another folder with --out.",
             errno.EACCES: "No permission to write there: choose another folder with --out, or change its rights.",
             errno.EPERM: "No permission to write there: choose another folder with --out, or change its rights.",
@@ -122,10 +131,17 @@ def machine_errors(path: Path | str) -> Iterator[None]:
             errno.ENOENT: "That folder cannot be made there: choose another path with --out.",
             errno.EFBIG: "The file is larger than this file system or your limits allow: choose another folder with --out.",
             errno.ENAMETOOLONG: "The path is too long: choose a shorter one.",
-        }.get(error.errno)
+        }.get(number)
         if advice is None:
             raise
-        raise MachineError(f"Cannot write {path}: {error.strerror}. {advice}") from error
+        why = getattr(error, "strerror", None) or os.strerror(number)
+        raise MachineError(f"Cannot write {path}: {why}. {advice}") from error
+
+
+def _number_told(error: Exception) -> int | None:
+    """The system's number in an error of a library written in Rust, which has it in its message alone."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
 
 
 def sha256(path: Path | str) -> str:
@@ -141,6 +157,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _finish(file: Path) -> None:
+    """Give a written file the rights of any new one, which libraries with temporary files of their own do not, and flush it."""
+    os.chmod(file, 0o666 & ~_umask())
+    _flush(file)
 
 
 def _flush(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ LARGEST = 1 << 20  # bytes; a recipe is a page of text
 DEEPEST = 20  # sections within sections; four are in use
 MOST_NODES = 20_000  # aliases can make a small file expand without end
 Place = tuple[str, ...]  # path of keys
+_NUMBERS_ARE_TEXT = pydantic.ConfigDict(coerce_numbers_to_str=True)  # where text is due: labels: [0, 1]
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
@@ -105,16 +107,39 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
-    if not path.exists():
-        folder = path.parent if path.parent.is_dir() else Path()
-        near = nearest(path.name, (file.name for file in folder.iterdir()))
+    if not os.path.exists(path):  # a path that is too long is not there either
+        folder = path.parent if os.path.isdir(path.parent) else Path()
+        alike = [file.name for file in folder.iterdir() if nearest(path.stem, [file.stem])]  # endings are all alike
+        near = nearest(path.name, (name for name in alike if name != path.name))
         raise RecipeError(f"There is no recipe {path}.{near} `tunewright init DATA --out {path.name}` writes one.")
     if path.is_dir():
         raise RecipeError(f"{path} is a folder, not a recipe: name the YAML file in it.")
-    if path.stat().st_size > LARGEST:
-        raise RecipeError(f"{path} is larger than 1 MiB, so it is no recipe. Did you mean `tunewright init {path}`?")
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+        return _parsed(path)
+    except RecipeError:
+        if path.suffix.lower() not in _data_endings():
+            raise
+        raise RecipeError(
+            f"{path} looks like data, and a recipe is needed. This writes one for it: "
+            f"tunewright init {shlex.quote(str(path))}"
+        ) from None
+
+
+def _data_endings() -> set[str]:
+    """Endings of files that readers answer to, but for those that a recipe may have as well."""
+    readers = (catalog.find("readers", name) for name in catalog.names("readers"))
+    return {ending for reader in readers for ending in reader.suffixes} - {".json", ".txt"}  # type: ignore[attr-defined]
+
+
+def _parsed(path: Path) -> tuple[dict[str, Any], dict[Place, str]]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise RecipeError(
+                f"{path} is larger than 1 MiB, so it is no recipe. Did you mean `tunewright init {path}`?"
+            )
+        node = yaml.compose(content.decode("utf-8-sig"), Loader=_Loader)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is no text in UTF-8 (byte {error.start}). Save the recipe as UTF-8.") from None
     except PermissionError:
@@ -168,8 +193,10 @@ def _plain(node: yaml.Node, place: Place, places: dict[Place, str], path: Path, 
     loader = _Loader("")
     try:
         return loader.construct_object(node)
-    except (yaml.YAMLError, ValueError):
+    except yaml.YAMLError:
         raise RecipeError(f"{path}:{line}: {node.value!r} has a tag a recipe cannot use; write plain values.") from None
+    except ValueError:
+        raise RecipeError(f"{path}:{line}: {_short(node.value)} cannot be read as a number.") from None
     finally:
         loader.dispose()
 
@@ -269,22 +296,27 @@ class _Builder:
         return tuple(self.component(kind, item, (*place, str(i))) for i, item in enumerate(value))
 
     def plain(self, setting: catalog.Setting, value: Any, place: Place) -> Any:
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        if isinstance(value, bool) and bool not in _members(setting.type):  # pydantic would take it for 0 or 1
+            raise self.error(
+                place, f"{self.key(place)} is {str(value).lower()}: no yes or no fits here.{_about(setting)}"
+            )
         try:
-            return pydantic.TypeAdapter(setting.type).validate_python(value)
+            return pydantic.TypeAdapter(setting.type, config=_NUMBERS_ARE_TEXT).validate_python(value)
         except pydantic.ValidationError as error:
             problem = "; ".join(dict.fromkeys(part["msg"] for part in error.errors()))
             words = _words(setting.type)
             given = value if isinstance(value, (list, tuple)) else [value]
             near = next((nearest(word, words) for word in given if isinstance(word, str) and word not in words), "")
             raise self.error(
-                place, f"{self.key(place)} is {_short(value)}: {problem}.{near} It means: {setting.why}."
+                place, f"{self.key(place)} is {_short(value)}: {problem}.{near}{_about(setting)}"
             ) from None
 
     def unknown(self, cls: type, key: str, place: Place) -> str:
         names = [setting.name for setting in catalog.settings(cls)]
         section = f" under {'.'.join(place)}" if place else ""
         near = nearest(key, names) or _elsewhere(key)
-        return f"unknown key {key!r}{section}.{near} Known: {listing(names, 40) or 'none'}."
+        return f"unknown key {_short(key)}{section}.{near} Known: {listing(names, 40) or 'none'}."
 
     def known(self, cls: type) -> str:
         return listing((setting.name for setting in catalog.settings(cls)), 40)
@@ -316,6 +348,11 @@ def _words(hint: Any) -> list[str]:
 
 def _names(kind: str) -> str:
     return listing(catalog.names(kind), 30)
+
+
+def _about(setting: catalog.Setting) -> str:
+    """What a recipe says beside the setting."""
+    return f' A recipe says of it: "{setting.why}".' if setting.why else ""
 
 
 def _short(value: Any) -> str:

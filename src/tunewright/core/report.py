@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunewright.core import files
-from tunewright.core.errors import UsageError
+from tunewright.core.errors import DamagedFile, UsageError
 
 SCHEMA = 1
 LANGUAGES = ("en", "zh")
@@ -52,10 +51,8 @@ class Report:
             raise UsageError(
                 f"There is no report at {path}: `tunewright train` writes one into its run's folder."
             ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(
-                f"{path} is no report: it is not JSON ({error}). Run the training again to write it anew."
-            ) from None
+        except DamagedFile:
+            raise UsageError(f"{path} is no report: it is not JSON. Run the training again to write it anew.") from None
         _check(content, str(path))
         return cls(content)
 

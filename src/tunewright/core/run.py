@@ -7,6 +7,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright import __version__
-from tunewright.core.errors import UsageError, nearest
+from tunewright.core.errors import DamagedFile, UsageError, nearest
 from tunewright.core.files import is_leftover, machine_errors, read_json, sweep, write_json
 
 RUNS = Path("runs")
@@ -47,8 +48,20 @@ class Run:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What run.json says now."""
-        return read_json(self.folder / "run.json")
+        """What run.json says now. Raises DamagedFile when it is not what `new_run` wrote."""
+        found = read_json(self.folder / "run.json")
+        if not isinstance(found, dict) or not found.keys() >= {"status", "given"}:
+            raise DamagedFile(f"{self.folder / 'run.json'} is damaged: it describes no run. Restore it, or start anew.")
+        return found
+
+    @property
+    def again(self) -> str:
+        """The command, or the call from Python, that goes on with this run."""
+        command = self.about.get("command", "")
+        if not command.startswith("tunewright "):
+            return f"tunewright.train(recipe, out={str(self.folder)!r}, resume=True)"
+        named = any(word.partition("=")[0] == "--out" for word in shlex.split(command))
+        return f"{command}{'' if named else f' --out {shlex.quote(str(self.folder))}'} --resume"
 
     def update(self, **values: Any) -> None:
         """Change values of run.json, atomically."""
@@ -58,12 +71,13 @@ class Run:
 def new_run(folder: Path | str | None, name: str, given: dict[str, Any], command: str) -> Run:
     """Make a run's folder: `folder`, or runs/`name`, runs/`name`-2, … when none is given.
 
-    Raises UsageError when `folder` is taken, MachineError when it cannot be written.
+    Raises UsageError when `folder` is taken, which says what can be done with it, and MachineError when it cannot be
+    written.
     """
     path = Path(folder) if folder else _free(RUNS / name)
     with machine_errors(path):
         if path.exists() and (not path.is_dir() or any(map(_stays, path.iterdir()))):
-            raise UsageError(f"{path} exists already. Continue it with --resume, or choose another folder with --out.")
+            raise UsageError(f"{path} {_taken(Run(path))}")
         path.mkdir(parents=True, exist_ok=True)
         sweep(path)
     write_json(path / "environment.json", environment())
@@ -73,6 +87,16 @@ def new_run(folder: Path | str | None, name: str, given: dict[str, Any], command
         {"name": path.name, "status": "started", "created": now(), "command": command, "given": given},
     )
     return Run(path)
+
+
+def _taken(run: Run) -> str:
+    """What stands where a new run would go, and what to do."""
+    if not (run.folder / "run.json").is_file():
+        return "exists already and is no run. Choose another --out."
+    if run.about["status"] == "finished":
+        shown = shlex.quote(str(run.folder))
+        return f"exists already: a finished run. Choose another --out; `tunewright runs show {shown}` shows this one."
+    return "exists already: a run that has not finished. Continue it with --resume, or choose another --out."
 
 
 def open_run(name: Path | str, folder: Path = RUNS) -> Run:
@@ -93,10 +117,11 @@ def all_runs(folder: Path = RUNS) -> Iterator[Run]:
     yield from (run for _, _, run in sorted(found, key=lambda entry: entry[:2]))
 
 
-def unfinished(name: str) -> Run | None:
-    """The newest run of that name (or name-2, …) that has not finished."""
+def resumable(name: str) -> Run | None:
+    """The newest run of that name (or name-2, …) that has not finished; the newest of all where none is left to do."""
     runs = [run for run in all_runs() if run.name == name or run.name.rpartition("-")[0] == name]
-    return next((run for run in reversed(runs) if run.about.get("status") != "finished"), None)
+    unfinished = [run for run in runs if run.about["status"] != "finished"]
+    return next(reversed(unfinished or runs), None)
 
 
 def now() -> str:

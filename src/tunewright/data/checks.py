@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing
 from collections import Counter
@@ -14,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tunewright.core.errors import DataError, LabelError, listing
+from tunewright.core.errors import DataError, LabelError, listing, plural
+from tunewright.core.files import parse_json
 from tunewright.core.recipe import FindingKind
 from tunewright.core.types import label_names
 from tunewright.data.dataset import LEDGER, Dataset, Split
@@ -127,7 +127,7 @@ def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
         "broken_rows": (
             ("broken_row", "bad_label", "bad_time"),
             "had another form than the others",
-            "格式与其他行不同",
+            "格式与其他数据不同",
         ),
     }
     counts: Counter[str] = Counter()
@@ -138,8 +138,8 @@ def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
         count = sum(counts[reason] for reason in reasons)
         if count:
             shown = [place for reason in reasons for place in places.get(reason, [])][:EXAMPLES]
-            said = f"{_rows(count)} left out that {what} (ledger.jsonl lists all)."
-            zh = f"有 {count} 行{what_zh}，未被使用（全部列在 ledger.jsonl 中）。"
+            said = f"{plural(count, 'row')} left out that {what} (ledger.jsonl lists all)."
+            zh = f"有 {count} 条{what_zh}，未被使用（全部列在 ledger.jsonl 中）。"
             yield Finding(kind, "warning", count, tuple(shown), said, zh)
 
 
@@ -151,7 +151,7 @@ def _ledger_places(dataset: Dataset) -> dict[str, list[str]]:
         return found
     with open(ledger, encoding="utf-8") as lines:
         for line in lines:
-            entry = json.loads(line)
+            entry = parse_json(line, ledger)
             places = found.setdefault(entry.get("kind", ""), [])
             if len(places) < EXAMPLES and "file" in entry:
                 places.append(f"{entry['file']}:{entry['line']}: {entry['reason']}")
@@ -161,8 +161,8 @@ def _ledger_places(dataset: Dataset) -> dict[str, list[str]]:
 def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     dropped = sum(split["reasons"].get("leakage", 0) for split in dataset.ledger["rows"].values())
     if dropped:
-        told = f"{_rows(dropped)} of train whose text stands in validation or test too: dropped (data.leakage: drop)."
-        zh = f"训练集中有 {dropped} 行的文本也出现在验证集或测试集中，已从训练集去掉（data.leakage: drop）。"
+        told = f"{plural(dropped, 'row')} of train whose text stands in validation or test too: dropped (data.leakage: drop)."
+        zh = f"训练集中有 {dropped} 条的文本也出现在验证集或测试集中，已从训练集去掉（data.leakage: drop）。"
         return Finding("leakage", "warning", dropped, tuple(_ledger_places(dataset).get("leakage", ())), told, zh)
     if len(rows.splits) < 2 or not len(rows.keys):
         return None
@@ -177,9 +177,11 @@ def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     count = len(training) or len(concerned)
     severity: Severity = "error" if training else "warning"
     sides = "train as well as in validation or test" if training else "validation as well as in test"
-    told = f"{_rows(count)} whose text stands in {sides}: results look too good. Remove them (data.leakage: drop)."
+    told = (
+        f"{plural(count, 'row')} whose text stands in {sides}: results look too good. Remove them (data.leakage: drop)."
+    )
     sides = "既在训练集中，又在验证集或测试集中" if training else "既在验证集中，又在测试集中"
-    zh = f"有 {count} 行的文本{sides}，结果会显得过好。请去掉它们（data.leakage: drop）。"
+    zh = f"有 {count} 条的文本{sides}，结果会显得过好。请去掉它们（data.leakage: drop）。"
     return Finding("leakage", severity, count, rows.excerpts((training or np.sort(concerned))[:EXAMPLES]), told, zh)
 
 
@@ -191,8 +193,10 @@ def _duplicates(rows: _Rows) -> Finding | None:
     copies = np.sort(rows.order[1:][again])
     if not len(copies):
         return None
-    told = f"{_rows(len(copies))} with the text of an earlier one in the split (case, width, spaces, marks aside)."
-    zh = f"同一部分数据中有 {len(copies)} 行与前面某行的文本相同（不计大小写、全半角、空格和标点）。"
+    told = (
+        f"{plural(len(copies), 'row')} with the text of an earlier one in the split (case, width, spaces, marks aside)."
+    )
+    zh = f"同一部分数据中有 {len(copies)} 条与前面某条的文本相同（不计大小写、全半角、空格和标点）。"
     return Finding("duplicates", "note", len(copies), rows.excerpts(copies[:EXAMPLES]), told, zh)
 
 
@@ -214,10 +218,8 @@ def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
         split = rows.splits[int(rows.owner[at])]
         label = split.take([row - int(rows.starts[rows.owner[at]])])[0].label
         shown.append(f"{rows.excerpts([row])[0]} → {', '.join(label_names(label)) or 'none'}")
-    told = (
-        f"{_rows(len(concerned))} with the same text as another one and not its label. Decide for one, or remove them."
-    )
-    zh = f"有 {len(concerned)} 行与另一行文本相同而标签不同。请选定一个标签，或去掉这些行。"
+    told = f"{plural(len(concerned), 'row')} with the same text as another one and not its label. Decide for one, or remove them."
+    zh = f"有 {len(concerned)} 条与另一条文本相同而标签不同。请选定一个标签，或去掉这些数据。"
     return Finding("conflicts", "warning", len(concerned), tuple(shown), told, zh)
 
 
@@ -264,9 +266,9 @@ def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:
     shown = [f"{excerpt(*places[row])} ≈ {excerpt(*places[other])}" for row, other in near[:EXAMPLES]]
     more = "" if deep else "; --deep looks at more"
     looked = f" Only the first {most} of {total} rows were looked at{more}." if total > most else ""
-    told = f"{_rows(len(near))} nearly like another one, {across} of them like one of another split.{looked}"
-    looked = f"只看了 {total} 行中的前 {most} 行{'' if deep else '，加 --deep 可以多看一些'}。" if total > most else ""
-    zh = f"有 {len(near)} 行与另一行几乎相同，其中 {across} 行与另一部分数据中的行几乎相同。{looked}"
+    told = f"{plural(len(near), 'row')} nearly like another one, {across} of them like one of another split.{looked}"
+    looked = f"只看了 {total} 条中的前 {most} 条{'' if deep else '，加 --deep 可以多看一些'}。" if total > most else ""
+    zh = f"有 {len(near)} 条与另一条几乎相同，其中 {across} 条与另一部分数据中的某条几乎相同。{looked}"
     return Finding("near_duplicates", "warning" if across else "note", len(near), tuple(shown), told, zh)
 
 
@@ -302,12 +304,14 @@ def _garbled(dataset: Dataset) -> Finding | None:
                     shown.append(excerpt(split, row))
     if not count + lost:
         return None
-    told = [f"{_rows(lost)} left out that would not decode."] if lost else []
+    told = [f"{plural(lost, 'row')} left out that would not decode."] if lost else []
     if count:
-        told.append(f"{_rows(count)} with replacement or control characters, or text once read in a wrong encoding.")
+        told.append(
+            f"{plural(count, 'row')} with replacement or control characters, or text once read in a wrong encoding."
+        )
     message = " ".join([*told, "Get them anew from where they come from, or remove them."])
-    zh = f"有 {lost} 行无法解码，未被使用。" if lost else ""
-    zh += f"有 {count} 行含有替换字符或控制字符，或曾按错误的编码读取。" if count else ""
+    zh = f"有 {lost} 条无法解码，未被使用。" if lost else ""
+    zh += f"有 {count} 条含有替换字符或控制字符，或曾按错误的编码读取。" if count else ""
     return Finding("garbled", "warning", count + lost, tuple(shown), message, zh + "请从来源重新获取，或去掉它们。")
 
 
@@ -342,7 +346,7 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
         alike.setdefault(normalise_label(label), []).append(label)
     groups = [group for group in alike.values() if len(group) > 1]
     if groups:
-        told = f"{len(groups)} label(s) are spelled in several ways (case, spaces or width). Write each in one way."
+        told = f"{plural(len(groups), 'label')} spelled in several ways (case, spaces or width). Write each in one way."
         shown = tuple(
             " = ".join(f"{label!r} ({counts.get(label, 0)})" for label in group) for group in groups[:EXAMPLES]
         )
@@ -351,9 +355,9 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
     few = [label for label in dataset.labels if counts.get(label, 0) < RARE]
     rare = sorted(few, key=lambda label: counts.get(label, 0))
     if rare:
-        told = f"{len(rare)} label(s) have fewer than {RARE} training rows: hardly learned. Add rows, or merge labels."
+        told = f"{plural(len(rare), 'label')} with fewer than {RARE} training rows: hardly learned. Add rows, or merge labels."
         shown = tuple(f"{label!r}: {counts.get(label, 0)}" for label in rare[:EXAMPLES])
-        zh = f"有 {len(rare)} 个标签的训练数据不足 {RARE} 行，很难学会。请增加数据，或合并标签。"
+        zh = f"有 {len(rare)} 个标签的训练数据不足 {RARE} 条，很难学会。请增加数据，或合并标签。"
         yield Finding("rare_classes", "warning", len(rare), shown, told, zh)
     least, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[largest] > IMBALANCE * counts[least]:
@@ -363,7 +367,7 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
         )
         ends = (f"{largest!r}: {counts[largest]}", f"{least!r}: {counts[least]}")
         zh = (
-            f"最大的标签的行数是最小的 {counts[largest] / counts[least]:.0f} 倍，只看准确率会掩盖小标签的好坏。"
+            f"最大的标签的数据量是最小的 {counts[largest] / counts[least]:.0f} 倍，只看准确率会掩盖小标签的好坏。"
             "请看 macro_f1；train.class_weights: auto 会平衡它们。"
         )
         yield Finding("imbalance", "note", len(counts), ends, told, zh)
@@ -384,7 +388,7 @@ def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding 
         f"{listing(known)}. Choose another model.backbone; auto picks one by the language."
     )
     zh = (
-        f"{backbone} 没有学过其中约 {share:.0%} 的行所用的语言（{named}），它只懂 {listing(known)}。"
+        f"{backbone} 没有学过其中约 {share:.0%} 的数据所用的语言（{named}），它只懂 {listing(known)}。"
         "请换一个 model.backbone；auto 会按语言选择。"
     )
     return Finding("language", "error" if share > 0.5 else "warning", round(share * rows), (), told, zh)
@@ -457,7 +461,7 @@ def _windows(examples: Sequence[Any], processor: Any) -> list[Any]:
 def _truncation(counted: _Tokens, processor: Any) -> Finding:
     lost, seen = sum(counted.lost.values()), max(1, sum(counted.seen.values()))
     told = f"{counted.longer} of {counted.rows} rows looked at are longer than {processor.max_tokens} tokens; "
-    zh = f"看过的 {counted.rows} 行中有 {counted.longer} 行超过 {processor.max_tokens} 个词元；"
+    zh = f"看过的 {counted.rows} 条中有 {counted.longer} 条超过 {processor.max_tokens} 个词元；"
     if not lost:
         zh += "它们会分成几个窗口读取（data.overflow: split），不会丢失内容。"
         told += "they are read in several windows (data.overflow: split), so nothing is lost."
@@ -467,7 +471,3 @@ def _truncation(counted: _Tokens, processor: Any) -> Finding:
     told += f"{lost} tokens ({lost / seen:.1%}) would be cut off, most of {by_label}. data.overflow: split loses none."
     zh += f"会截掉 {lost} 个词元（{lost / seen:.1%}），最多的是 {by_label}。data.overflow: split 不会丢失内容。"
     return Finding("truncation", "warning", counted.longer, tuple(counted.shown), told, zh)
-
-
-def _rows(count: int) -> str:
-    return f"{count} row{'s' if count != 1 else ''}"

@@ -15,7 +15,7 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, nearest
 from tunewright.core.files import read_json
-from tunewright.core.types import Example, Label
+from tunewright.core.types import Example, Label, Note
 from tunewright.data.table import FILE, KEY, LINE, OWN, BatchFile
 
 DESCRIPTION, LEDGER = "dataset.json", "ledger.jsonl"
@@ -127,7 +127,7 @@ class Dataset:
         self.labels: tuple[str, ...] = tuple(facts["labels"])
         self.ledger: dict[str, Any] = facts["ledger"]
         self.language: str = facts["language"]
-        self.notes: list[str] = facts["notes"]
+        self.notes: list[Note] = [Note(**note) for note in facts["notes"]]
         self.described: dict[str, Any] = facts["described"]
         self.splits = {
             name: Split(folder / f"{name}.arrow", name, task, self.roles, facts["nested"], fingerprint)

@@ -93,8 +93,9 @@ def check_encoding(name: str, path: Path | str) -> str:
         stat = os.stat(path)
         return _remembered(str(path), stat.st_size, stat.st_mtime_ns)
     try:
+        b" ".decode(name, MARKING)
         return codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, ValueError):  # not known, or nothing that text is written in, as rot13
         raise DataError(
             f"There is no encoding {name!r}. Usual ones: utf-8, gb18030, utf-16, big5, shift_jis, latin-1."
         ) from None
@@ -205,6 +206,8 @@ class reading:
             raise DataError(f"There is no file {self._path}.") from error
         if error.errno == errno.EISDIR:
             raise DataError(f"{self._path} is a folder, not a file: name the file inside it.") from error
+        if error.errno == errno.ENOTDIR:
+            raise DataError(f"{self._path} is a file, not a folder: name its folder, or mend data.reader.") from error
         if error.errno == errno.EIO:
             raise MachineError(f"The disk could not deliver {self._path}: {error.strerror}. Copy it again.") from error
 
@@ -224,6 +227,8 @@ def _refuse_binary(path: Path | str, head: bytes) -> None:
         advice = {
             "an Excel workbook": "save it as CSV (UTF-8)",
             "an old Excel or Word file": "save it as CSV (UTF-8)",
+            "a Word document": "save its rows as CSV (UTF-8)",
+            "a PDF document": "save its rows as CSV (UTF-8)",
             "a Parquet file": "give it the ending .parquet",
         }.get(kind, "unpack it first" if "archive" in kind else "give a CSV, JSONL, Parquet or text file")
         raise DataError(f"{path} is not a text file (it looks like {kind}): {advice}.")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.contracts import Reader, Row, Task
-from tunewright.core.errors import DataError, LabelError, listing, nearest
+from tunewright.core.errors import DataError, LabelError, listing, nearest, plural
 from tunewright.core.progress import Step
 from tunewright.core.types import Label, label_names
 from tunewright.data import normalise, sources
@@ -233,7 +233,7 @@ def _refuse_empty(source: str, name: str, ledger: Ledger, first: str) -> None:
             "Rows without labels are for `tunewright predict`; to train, name the label's column under data.columns."
         )
     raise DataError(
-        f"None of the {sum(reasons.values())} rows of {source} can be used. The first one, {first}. "
+        f"None of the {plural(sum(reasons.values()), 'row')} of {source} can be used. The first one, {first.rstrip('.')}. "
         "Mend the file, or change what the recipe says of it."
     )
 
@@ -256,10 +256,10 @@ def refuse_unknown(
     if not unknown:
         return
     lines = [
-        f"{label!r} ({rows} row{'s' if rows > 1 else ''}, first at {file}:{line}).{nearest(label, allowed)}"
+        f"{label!r} ({plural(rows, 'row')}, first at {file}:{line}).{nearest(label, allowed)}"
         for label, (rows, (file, line)) in unknown.items()
     ]
     raise LabelError(
-        f"{gathered.source}: {len(unknown)} label(s) {why}: {listing(lines, 5)} "
-        f"{advice} Known labels: {listing(allowed)}."
+        f"{gathered.source}: {plural(len(unknown), 'label')} {why}: {' '.join(lines[:5])} "
+        f"{f'And {len(lines) - 5} more. ' if len(lines) > 5 else ''}{advice} Known labels: {listing(allowed)}."
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, listing, nearest
+from tunewright.core.types import Note
 
 NAMES: dict[str, tuple[str, ...]] = {
     "text": (
@@ -32,10 +33,10 @@ _TAG = re.compile(r"^(O|[BIESLUM]-\S+)$")
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column plays which role, and why. of: role → column; reasons: one sentence each, for those guessed."""
+    """Which column plays which role, and why. of: role → column; reasons: one phrase each, for those guessed."""
 
     of: dict[str, str]
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[Note] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,10 @@ def guess_columns(
         if role in needed:
             require_column(column, names, source, f"data.columns.{role}")
     chosen = {role: given[role] for role in needed if role in given}
-    reasons: list[str] = []
+    for role, column in chosen.items():
+        if twin := next((other for other in chosen if other != role and chosen[other] == column), None):
+            raise DataError(f"data.columns names {column!r} for {role} and for {twin}: each needs a column of its own.")
+    reasons: list[Note] = []
     # The label is looked for first: what is left then is text.
     for role in sorted((role for role in needed if role not in chosen), key=lambda role: role != task.target):
         free = [name for name in names if name not in chosen.values()]
@@ -80,7 +84,8 @@ def guess_columns(
             raise DataError(_nothing_fits(role, role == task.target, source, names, rows))
         chosen[role], why = found
         if why:
-            reasons.append(f"column {chosen[role]!r} is taken for {role}: {why}")
+            column = repr(chosen[role])
+            reasons.append(Note(f"column {column} is taken for {role}: {why}", f"把 {column} 列当作 {role}：{why.zh}"))
     return Columns({role: chosen[role] for role in needed}, reasons)
 
 
@@ -102,7 +107,7 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
         values = [row.get(name) for row in rows if not _empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
-    found = (target, "") if target else _by_name("label", names) or _label_like(rows, names)
+    found = (target, None) if target else _by_name("label", names) or _label_like(rows, names)
     if found is None:
         raise DataError(_nothing_fits("label", True, source, names, rows))
     column = found[0]
@@ -141,15 +146,15 @@ def guess_separator(cells: Sequence[str]) -> str:
     return ""
 
 
-def _by_name(role: str, names: Sequence[str]) -> tuple[str, str] | None:
+def _by_name(role: str, names: Sequence[str]) -> tuple[str, Note | None] | None:
     folded = {name.strip().lower(): name for name in reversed(list(names))}
     for known in (role, *NAMES.get(role, ())):
         if known in folded:
-            return folded[known], "" if known == role else "its name says so"
+            return folded[known], None if known == role else Note("its name says so", "列名如此")
     return None
 
 
-def _label_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, str] | None:
+def _label_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, Note] | None:
     """The column whose few, short values come back."""
     best: tuple[float, str, int] | None = None
     for name in names:
@@ -163,10 +168,12 @@ def _label_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tupl
         score = different / len(values)
         if best is None or score < best[0]:
             best = (score, name, different)
-    return (best[1], f"its {best[2]} values come back") if best else None
+    if best is None:
+        return None
+    return best[1], Note(f"its {best[2]} values come back", f"它的 {best[2]} 个取值反复出现")
 
 
-def _text_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, str] | None:
+def _text_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, Note] | None:
     """The column with the longest texts that differ."""
     best: tuple[float, str, float] | None = None
     for name in names:
@@ -177,7 +184,12 @@ def _text_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple
         score = length * len(set(values)) / len(values)
         if best is None or score > best[0]:
             best = (score, name, length)
-    return (best[1], f"it holds the longest texts ({best[2]:.0f} characters on average)") if best else None
+    if best is None:
+        return None
+    mean = f"{best[2]:.0f}"
+    return best[1], Note(
+        f"it holds the longest texts ({mean} characters on average)", f"它的文本最长（平均 {mean} 个字符）"
+    )
 
 
 def _nothing_fits(
@@ -191,7 +203,7 @@ def _nothing_fits(
     if is_target:
         return (
             f"{source} seems to have no labels: no column of few values that come back. Its columns: {listing(names)}. "
-            f"Name the label's column under data.columns, as {{{role}: {names[-1] if names else 'name'}}}; "
+            f"Name the label's column under data.columns, as {{{role}: NAME}}; "
             "rows without labels are for `tunewright predict`."
         )
     return (

@@ -14,6 +14,7 @@ from tunewright.data.encoding import LONGEST_LINE, MARK, first_lines, lines
 _DATA_KEYS = ("data", "rows", "examples", "items", "records")
 _LIST_UNDER_KEY = re.compile(rf'\s*{{\s*"(?:{"|".join(_DATA_KEYS)})"\s*:\s*\[')
 _BLANK = " \t\r\n"
+_LONG_NUMBER = "a number has thousands of digits"  # the one thing that Python refuses and JSON allows
 
 
 def parse_object(line: str) -> tuple[dict[str, Any], str]:
@@ -67,14 +68,17 @@ class _Buffer:
         self._at = 0
         self._line = 1
         self._decoder = json.JSONDecoder()
+        self._alone = False  # whether the list is the whole document, rather than under a key
         self._more()
 
     def skip_to_list(self) -> bool:
         """Move behind the bracket that opens the list of rows. False when the file does not begin with one."""
         self._text = self._text.lstrip("\ufeff")
-        match = re.match(r"\s*\[", self._text) or _LIST_UNDER_KEY.match(self._text)
+        alone = re.match(r"\s*\[", self._text)
+        match = alone or _LIST_UNDER_KEY.match(self._text)
         if match is None:
             return False
+        self._alone = alone is not None
         self._move(match.end())
         return True
 
@@ -82,6 +86,12 @@ class _Buffer:
         while True:
             mark = self._next_mark()
             if mark == "]":
+                self._move(1)
+                if self._alone and self._next_mark():
+                    raise DataError(
+                        f"{self._path}:{self._line}: something stands behind the list's end. Join it to the list, or "
+                        "write one object a line and name the file .jsonl."
+                    )
                 return
             if mark == ",":
                 self._move(1)
@@ -99,8 +109,8 @@ class _Buffer:
             raise DataError(f"{self._path} is JSON that is nested too deeply.") from None
         except json.JSONDecodeError as error:
             raise DataError(f"{self._path}:{error.lineno} is not valid JSON: {error.msg}.") from None
-        except ValueError as error:
-            raise DataError(f"{self._path} is not valid JSON: {error}.") from None
+        except ValueError:
+            raise DataError(f"{self._path} is not valid JSON: {_LONG_NUMBER}.") from None
 
     def _next_mark(self) -> str:
         while True:
@@ -120,7 +130,8 @@ class _Buffer:
             except ValueError as error:
                 if len(self._text) - self._at < 4 * LONGEST_LINE and self._more():
                     continue
-                raise DataError(f"{self._path}:{self._line} is not valid JSON: {error}.") from None
+                why = error if isinstance(error, json.JSONDecodeError) else _LONG_NUMBER
+                raise DataError(f"{self._path}:{self._line} is not valid JSON: {why}.") from None
             # A number at the window's end may go on in the next piece.
             if end == len(self._text) and self._more():
                 continue

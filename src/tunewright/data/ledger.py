@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import DataError
-from tunewright.core.files import machine_errors
+from tunewright.core.files import machine_errors, parse_json
 from tunewright.data.encoding import reading
 
 _ROWS = ("read", "used", "dropped", "moved_in", "moved_out")
@@ -38,7 +38,7 @@ class Ledger:
         """
         with reading(source):
             lines = Path(source).read_text(encoding="utf-8").splitlines()
-        summary = json.loads(lines[-1]).get("summary") if lines else None
+        summary = parse_json(lines[-1], source).get("summary") if lines else None
         if summary is None:
             raise DataError(f"{source} is no complete ledger: its last line is no summary. Prepare the data anew.")
         ledger = cls(path)

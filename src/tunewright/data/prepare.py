@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 
 from tunewright.core import catalog, files
 from tunewright.core.contracts import Reader, Task
-from tunewright.core.errors import DataError, RecipeError, listing
+from tunewright.core.errors import DataError, RecipeError, listing, plural
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Data, Recipe
+from tunewright.core.types import Note
 from tunewright.data import sources, split, table
 from tunewright.data.dataset import DESCRIPTION, LEDGER, Dataset
 from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sample_rows
@@ -30,6 +31,7 @@ from tunewright.data.language import language
 from tunewright.data.ledger import Ledger
 
 SPLITS = ("train", "validation", "test")
+SPLITS_ZH = {"train": "训练集", "validation": "验证集", "test": "测试集"}
 _FORM = 1  # of the prepared folder; raise it when what is written changes
 _DROPPED, _LEAKED = 255, 254  # beside the indices into SPLITS
 
@@ -88,7 +90,7 @@ class _Work:
     sources: dict[str, str] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     described: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def open_sources(self) -> None:
         """Find every source's reader; splits that stand inside the training source are used when none are named."""
@@ -102,11 +104,9 @@ class _Work:
                 self.readers[name], facts = sources.open_source(source, self.data.reader)
                 self.sources[name], self.described[name] = source, facts
                 if source != given[name]:
-                    self.notes.append(f"{name} rows are taken from {source}, which stands beside the training rows.")
+                    self.notes.append(_beside(name, self._shown(name)))
         for name, facts in self.described.items():
-            told = [f"{key} {facts[key]!r}" for key in ("encoding", "delimiter") if facts.get(key)]
-            header = ["no header line"] if facts.get("header") is False else []
-            self.notes.append(f"{self.sources[name]}: read as {', '.join([facts['reader'], *told, *header])}")
+            self.notes.append(sources.told(self._shown(name), facts))
 
     def stamp(self) -> str:
         """SHA-256 of everything that decides about the prepared rows."""
@@ -139,7 +139,8 @@ class _Work:
         first = next(iter(self.sources))
         sample = sample_rows(self.sources[first], self.readers[first])
         columns = guess_columns(sample, self.task, self.data.columns, source=self.sources[first])
-        self.notes += [f"{self.sources[first]}: {reason}." for reason in columns.reasons]
+        shown = self._shown(first)
+        self.notes += [Note(f"{shown}: {why}.", f"{shown}：{why.zh}。") for why in columns.reasons]
         mark, by = self.data.split.column, self.data.split.by
         if self._to_cut() and by in ("grouped", "time"):
             if mark is None:
@@ -201,17 +202,28 @@ class _Work:
             for name in self._to_cut():
                 moved = int((cut.sides == SPLITS.index(name)).sum())
                 ledger.move("train", name, moved)
-                self.notes.append(f"{name}: {moved} rows cut from the training rows, {self._how()}.")
+                how = self._how()
+                self.notes.append(
+                    Note(
+                        f"{name}: {plural(moved, 'row')} cut from the training rows, {how}.",
+                        f"{SPLITS_ZH[name]}：从训练数据中切出 {moved} 条，{how.zh}。",
+                    )
+                )
         return sides
 
-    def _how(self) -> str:
-        by, column = self.data.split.by, self.data.split.column
+    def _by(self) -> str:
+        """How rows are cut: at random where a row has no one label to keep the share of."""
+        by = self.data.split.by
+        return "random" if by == "stratified" and not self.task.probe else by
+
+    def _how(self) -> Note:
+        by, column = self._by(), self.data.split.column
         told = {
-            "stratified": "each label in its share",
-            "random": "at random",
-            "grouped": f"whole groups by {column!r}",
+            "stratified": Note("each label in its share", "各标签按比例"),
+            "random": Note("at random", "随机抽取"),
+            "grouped": Note(f"whole groups by {column!r}", f"按 {column!r} 列整组划分"),
         }
-        return told.get(by, f"the latest by {column!r}")
+        return told.get(by, Note(f"the latest by {column!r}", f"取 {column!r} 列中最新的"))
 
     def _limited(self, part: Gathered, ledger: Ledger) -> np.ndarray:
         """Mask of the rows that stay under data.limit: chosen by the seed, so sorted files keep all their labels."""
@@ -222,7 +234,12 @@ class _Work:
             kept[chosen] = False
             reason = f"beyond data.limit of {limit} rows, which were chosen at random"
             ledger.drop(part.name, part.shown, 0, reason, "limit", count=len(chosen))
-            self.notes.append(f"{part.shown}: {limit} of {len(part)} rows are used (data.limit).")
+            self.notes.append(
+                Note(
+                    f"{part.shown}: {limit} of {len(part)} rows are used (data.limit).",
+                    f"{part.shown}：使用 {len(part)} 条中的 {limit} 条（data.limit）。",
+                )
+            )
         return kept
 
     def _cut(self, part: Gathered, rows: np.ndarray) -> split.Cut:
@@ -237,7 +254,7 @@ class _Work:
             return split.grouped([part.marks[row] for row in rows], **shares, seed=self.seed)
         if cut.by == "time":
             return split.by_time(part.marks[rows], **shares)
-        if cut.by == "stratified" and self.task.classes:
+        if self._by() == "stratified":
             return split.stratified(part.codes[rows], **shares, seed=self.seed)
         return split.random(len(rows), **shares, seed=self.seed)
 
@@ -251,9 +268,7 @@ class _Work:
         count = int(leaked.sum())
         if not count:
             return
-        told = f"{count} training rows have a text that also stands in validation or test"
         if self.data.leakage == "keep":
-            self.notes.append(f"{told}; they stay (data.leakage: keep), so results look better than they are.")
             return
         if count == int(train.sum()):
             raise DataError(
@@ -261,7 +276,6 @@ class _Work:
                 "Give other rows for training, or set data.leakage: keep to go on knowingly."
             )
         sides["train"][leaked] = _LEAKED
-        self.notes.append(f"{told}; they were dropped from train (data.leakage: drop).")
 
     def _refuse_hopeless(
         self, gathered: dict[str, Gathered], sides: dict[str, np.ndarray], labels: tuple[str, ...]
@@ -284,7 +298,12 @@ class _Work:
         left = gathered["train"].counts(sides["train"] == 0)
         gone = [label for label in labels if label not in left]
         if gone:
-            self.notes.append(f"{len(gone)} label(s) have no training row left: {listing(gone, 5)}.")
+            self.notes.append(
+                Note(
+                    f"{plural(len(gone), 'label')} without a training row left: {listing(gone, 5)}.",
+                    f"有 {len(gone)} 个标签已没有训练数据：{listing(gone, 5)}。",
+                )
+            )
         for index, name in enumerate(SPLITS):
             wanted = name in self.sources or name in self._to_cut()
             if index and wanted and not sum(int((side == index).sum()) for side in sides.values()):
@@ -305,7 +324,7 @@ class _Work:
         facts = {
             "stamp": stamp, "task": catalog.describe(self.task), "roles": wanted.roles, "labels": labels,
             "nested": written["nested"], "splits": written["fingerprints"], "ledger": ledger.summary(),
-            "notes": self.notes, "language": "und",
+            "notes": [dataclasses.asdict(note) for note in self.notes], "language": "und",
             "described": {"sources": self.sources, "readers": self.described, "labels": counts},
         }  # fmt: skip
         opened = Dataset(folder, self.task, facts)
@@ -316,11 +335,20 @@ class _Work:
         files.write_json(folder / DESCRIPTION, facts)
 
 
+def _beside(name: str, source: str) -> Note:
+    return Note(
+        f"{name} rows are taken from {source}, which stands beside the training rows.",
+        f"{SPLITS_ZH[name]}取自训练数据旁边的 {source}。",
+    )
+
+
 def _spread(part: Any, most: int = 1000) -> Iterator[str]:
     """Texts from all over a split: sorted files would show one kind of row at their beginning."""
     places = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64))
     for example in part.take(places):
-        yield " ".join(value for value in example.inputs.values() if isinstance(value, str))
+        yield " ".join(
+            " ".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v) for v in example.inputs.values()
+        )
 
 
 def _label_counts(gathered: dict[str, Gathered], sides: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tunewright.core import catalog
 from tunewright.core.contracts import Reader, Row
 from tunewright.core.errors import DataError, TunewrightError, listing
+from tunewright.core.types import Note
 from tunewright.data.encoding import detect_encoding, reading
 
 
@@ -40,14 +41,27 @@ def rows(source: str | Path, reader: Reader) -> Iterator[Row]:
         yield from reader.read(str(source))
 
 
+def told(name: str, facts: Mapping[str, Any]) -> Note:
+    """How the source called `name` was read, from the facts that `open_source` gave."""
+    said, zh = [facts["reader"]], [facts["reader"]]
+    for key, word in (("encoding", "编码"), ("delimiter", "分隔符")):
+        if facts.get(key):
+            said.append(f"{key} {facts[key]!r}")
+            zh.append(f"{word} {facts[key]!r}")
+    if facts.get("header") is False:
+        said.append("no header line")
+        zh.append("没有表头")
+    return Note(f"{name}: read as {', '.join(said)}", f"{name}：按 {'，'.join(zh)} 读取")
+
+
 class readable(reading):
     """Context like `reading`; what a library stumbles over in a broken file becomes a DataError as well."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         super().__exit__(kind, error, trace)
-        broken = (ValueError, KeyError, TypeError, RecursionError, OverflowError, OSError, EOFError, LookupError)
+        broken = (ValueError, TypeError, AttributeError, RecursionError, OverflowError, OSError, EOFError, LookupError)
         if isinstance(error, broken) and not isinstance(error, TunewrightError):
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
             raise DataError(
                 f"{self._path} cannot be read: {first}. Is the file whole, and of the form its ending says?"
             ) from error
@@ -97,6 +111,8 @@ def _choose(source: str) -> Reader:
             f"{source} is a folder that holds neither one folder per label nor a saved data set. "
             f"Name a file in it: {listing(sorted(os.listdir(source))[:12]) or 'it is empty'}."
         )
+    if not os.path.isfile(source):
+        raise DataError(f"{source} is a pipe or a device. Save what it gives to a file and name that.")
     detect_encoding(source)  # says what a binary file is
     raise DataError(
         f"It is not clear how to read {source}. Name its form under data.reader ({listing(known, 20)}), "

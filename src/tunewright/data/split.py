@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.errors import DataError
+from tunewright.core.errors import DataError, plural
+from tunewright.core.types import Note
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 _FORMATS = ("%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%Y年%m月%d日", "%Y%m%d")
@@ -20,7 +21,7 @@ class Cut:
     """Where every row goes. sides: (rows,) of TRAIN, VALIDATION, TEST; notes: what is worth saying aloud."""
 
     sides: np.ndarray
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 def stratified(codes: np.ndarray, *, validation_share: float, test_share: float, seed: int) -> Cut:
@@ -40,8 +41,14 @@ def stratified(codes: np.ndarray, *, validation_share: float, test_share: float,
         sides[members[: test[index]]] = TEST
         sides[members[test[index] : test[index] + validation[index]]] = VALIDATION
     single = int((counts == 1).sum())
-    notes = [f"{single} labels have a single row; it stays in train, so they are not tested."] if single else []
-    return Cut(sides, notes)
+    return Cut(sides, [_untested(single)] if single else [])
+
+
+def _untested(labels: int) -> Note:
+    return Note(
+        f"{plural(labels, 'label')} (or combination of labels) with a single row, which stays in train: not tested.",
+        f"有 {labels} 个标签（或标签组合）只有一条数据；这条数据留在训练集中，因此没有测试。",
+    )
 
 
 def random(rows: int, *, validation_share: float, test_share: float, seed: int) -> Cut:

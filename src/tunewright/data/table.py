@@ -44,7 +44,7 @@ class RowWriter:
         rows = len(self._own[1])
         for name in values:
             if name not in self._cells:
-                self._new_column(name, rows)
+                self._new_column(name, rows, f"{file}:{line}")
         for name, cells in self._cells.items():
             cell = self._text(name, values.get(name))
             cells.append(cell)
@@ -60,10 +60,11 @@ class RowWriter:
         if self._file is not None:
             self._file.close()
 
-    def _new_column(self, name: str, rows: int) -> None:
+    def _new_column(self, name: str, rows: int, place: str) -> None:
         if len(self._cells) >= _MOST_COLUMNS:
             raise DataError(
-                f"The rows have over {_MOST_COLUMNS} different columns: is the text used as a column's name?"
+                f"{place}: the rows have over {_MOST_COLUMNS} different columns. Leave out those that are not needed, "
+                "and see that no text is used as a column's name."
             )
         self._cells[name] = [None] * rows
         self.kinds[name] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tunewright.core.errors import DataError
 from tunewright.core.types import Example, Prediction
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer
+
+UNANSWERED = Prediction(value=None, score=0.0, decision="error")
 
 
 class Predictor:
@@ -28,10 +31,17 @@ class Predictor:
         return self.bundle.labels
 
     def predict(self, inputs: Sequence[str | Mapping[str, Any] | Example]) -> list[Prediction]:
-        """One Prediction an input. Raises DataError when an input lacks what the task reads."""
-        if isinstance(inputs, str):
+        """One Prediction an input, in order. Raises DataError when an input lacks what the task reads.
+
+        An empty text, or one that is no Unicode, cannot be answered: its place holds a Prediction without value or
+        scores (None, 0.0, {}) and the decision "error", as such a row of a file has in `tunewright predict`.
+        """
+        if isinstance(inputs, (str, bytes, Mapping)) or not isinstance(inputs, Iterable):
             raise DataError("predict takes a list of texts: predict([text]).")
-        return decide(self.infer(self._example(item, i) for i, item in enumerate(inputs)), *self._task_and_policy())
+        examples = [self._example(item, i) for i, item in enumerate(inputs)]
+        good = [all(not is_empty(value) and is_unicode(value) for value in e.inputs.values()) for e in examples]
+        said = iter(decide(self.infer(compress(examples, good)), *self._task_and_policy()))
+        return [next(said) if answered else UNANSWERED for answered in good]
 
     def predictions(self, examples: Iterable[Example]) -> Iterator[tuple[Example, Prediction]]:
         """Stream: every example with its prediction, in order, at constant memory."""
@@ -51,9 +61,23 @@ class Predictor:
             return item
         roles = self.bundle.task.inputs
         values = {roles[0]: item} if isinstance(item, str) and len(roles) == 1 else item
-        if not isinstance(values, Mapping) or any(role not in values for role in roles):
+        if not isinstance(values, Mapping) or any(values.get(role) is None for role in roles):
             raise DataError(f"Input {index} must be a text, or a mapping with {', '.join(roles)}; it is {item!r:.60}.")
         return Example(id=f"input#{index}", inputs={role: values[role] for role in roles})
+
+
+def is_empty(value: Any) -> bool:
+    """Whether an input holds nothing to answer: none, not-a-number, or white space alone."""
+    return value is None or value != value or not str(value).strip()
+
+
+def is_unicode(value: Any) -> bool:
+    """Whether an input's text can be encoded: a lone surrogate, which a JSON input may hold, cannot."""
+    try:
+        str(value).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def load(bundle: Path | str, runtime: str = "torch") -> Predictor:

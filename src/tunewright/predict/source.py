@@ -59,33 +59,40 @@ def open_file(path: Path | str, progress: Progress | None = None) -> Source:
     name = Path(path).name
     if not looked.sample:
         raise DataError(looked.nothing(name))
-    told = [f"{key} {facts[key]!r}" for key in ("encoding", "delimiter") if facts.get(key)]
-    note = ", ".join(
-        [f"{name}: read as {facts['reader']}", *told, *(["no header line"] * (facts.get("header") is False))]
-    )
     columns = tuple(dict.fromkeys([*facts.get("columns", ()), *looked.columns]))
-    return Source(name, lambda: sources.rows(path, reader), columns, looked.rows, looked.sample, (note,))
+    return Source(
+        name, lambda: sources.rows(path, reader), columns, looked.rows, looked.sample, (str(sources.told(name, facts)),)
+    )
 
 
 def open_stream(stream: BinaryIO | None, text_column: str = "text") -> Source:
     """Rows of a stream as they come: one JSON object a line when the first line is one, else one text a line.
 
-    text_column: the column that plain lines get. Raises UsageError when the stream is closed, DataError when it is
-    empty, binary, or a table.
+    An empty line is a row without text, but none among objects. text_column: the column that plain lines get.
+    Raises UsageError when the stream is closed, DataError when it is empty, binary, or a table.
     """
     if stream is None or stream.closed:
         raise UsageError("Standard input is closed. Pipe rows into it, or name a file instead of `-`.")
     stream = stream if hasattr(stream, "peek") else io.BufferedReader(stream)  # type: ignore[arg-type]
     found = _encoding(stream.peek(1 << 16))
     text = io.TextIOWrapper(stream, encoding=found, errors=encoding.MARKING)
-    lines = ((number, line) for number, line in encoding.lines_of(text) if line.strip("\ufeff \t\r"))
-    first = next(lines, None)
-    if first is None:
+    lines = encoding.lines_of(text)
+    head: list[tuple[int, str]] = []  # up to the first line that holds anything
+    for line in lines:
+        head.append(line)
+        if first := _stripped(line[1]):
+            break
+    else:
         raise DataError("Standard input is empty: it holds no rows.")
-    objects = not jsontext.parse_object(first[1])[1]
+    objects = not jsontext.parse_object(first)[1]
     if not objects:
-        _refuse_table(first[1], text_column)
-    rows = (_object(*line) if objects else _text(*line, text_column) for line in chain([first], lines))
+        _refuse_table(first, text_column)
+    every = chain(head, lines)
+    rows = (
+        (_object(*line) for line in every if _stripped(line[1]))
+        if objects
+        else (_text(*line, text_column) for line in every)
+    )
     ahead = list(islice(rows, AHEAD))
     looked = _Survey()
     for row in ahead:
@@ -128,7 +135,7 @@ def choose_columns(
         missing = [role for role in roles if role not in chosen]
         named = " or ".join(map(repr, missing))
         raise DataError(f"{source.name} has no column that could be {named}. {_advice(source, missing[0])}") from None
-    return found.of, [f"{source.name}: {reason}" for reason in found.reasons]
+    return found.of, [f"{source.name}: {why}" for why in found.reasons]
 
 
 def _advice(source: Source, role: str) -> str:
@@ -181,7 +188,12 @@ def _encoding(head: bytes) -> str:
 
 
 def _refuse_table(line: str, text_column: str) -> None:
-    """A table's header among texts would be answered as a text, and every row with its commas."""
+    """A table's header or a JSON list among texts would be answered as a text, and every row with its commas."""
+    if line.lstrip("\ufeff \t").startswith(("[{", "[ {")):
+        raise DataError(
+            "Standard input looks like a JSON list. `-` takes one text a line, or one JSON object a line: "
+            "jq -c '.[]' makes these of a list. Or save it to a .json file and name that instead of `-`."
+        )
     for mark in (",", "\t", ";"):
         cells = [cell.strip().strip('"').lower() for cell in line.split(mark)]
         if len(cells) > 1 and text_column.lower() in cells:
@@ -189,6 +201,10 @@ def _refuse_table(line: str, text_column: str) -> None:
                 f"Standard input looks like a table: its first line names the column {text_column!r}. `-` takes one "
                 "text a line, or one JSON object a line. Name the file instead of `-`."
             )
+
+
+def _stripped(line: str) -> str:
+    return line.strip("\ufeff \t\r")
 
 
 def _object(line: int, text: str) -> Row:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.contracts import Row
-from tunewright.core.errors import DataError, UsageError
+from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example, Prediction, Span, label_names
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
-from tunewright.predict.predictor import Predictor
+from tunewright.predict.predictor import Predictor, is_empty, is_unicode
 from tunewright.predict.source import Source
 
 CHUNK_CHARACTERS = 4_000_000  # of the rows in memory at a time, whatever their number
@@ -93,7 +93,7 @@ class Stream:
                 step(len(chunk))
         if self.tally.rows and self.tally.problems == self.tally.rows:
             raise DataError(
-                f"None of the {self.tally.rows} rows can be answered. The first one, {self.tally.examples[0]}."
+                f"None of the {plural(self.tally.rows, 'row')} can be answered. The first one, {self.tally.examples[0]}."
             )
 
     def _answered(self, chunk: Sequence[Row]) -> Iterator[dict[str, Any]]:
@@ -112,10 +112,9 @@ class Stream:
         for column in self._columns.values():
             if column not in row.values:
                 return f"no column {column!r}"
-            value = row.values[column]
-            if value is None or value != value or not str(value).strip():
+            if is_empty(row.values[column]):
                 return f"column {column!r} is empty"
-            if isinstance(value, str) and not _is_unicode(value):
+            if not is_unicode(row.values[column]):
                 return f"garbled: column {column!r} holds characters that are no Unicode text"
         return ""
 
@@ -208,11 +207,3 @@ def _renamed(columns: Sequence[str], added: Sequence[str]) -> dict[str, str]:
         found[name] = kept
         taken.add(kept)
     return found
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -19,7 +19,7 @@ class AdamW(Optimizer):
 
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9  # memory of the gradient
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999  # memory of its square
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8  # keeps the division safe
+    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8  # keeps the division safe
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """See Optimizer.build."""

@@ -56,7 +56,7 @@ class Conll(Reader):
 
     def _row(self, line: int, words: list[list[str]], broken: int, source: str) -> Row:
         if broken:
-            return Row(line, {}, f"line {broken} has another number of columns than the sentence's first")
+            return Row(line, {}, f"line {broken} has another number of columns than the sentence's first, or no tag")
         try:
             tokens = [cells[self.token_column] for cells in words]
             tags = [cells[self.tag_column].strip() for cells in words]

@@ -208,8 +208,10 @@ def _is_number(cell: str) -> bool:
 
 def _unique(names: list[str]) -> tuple[str, ...]:
     """Names in order; empty ones become column_<number>, repeated ones get their number."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     for place, name in enumerate(names, 1):
         name = name or f"column_{place}"
-        found.append(f"{name}_{place}" if name in found else name)
+        while name in found:
+            name = f"{name}_{place}"
+        found[name] = None
     return tuple(found)

@@ -15,7 +15,7 @@ from tunewright.data import encoding as files
 
 @dataclass(frozen=True)
 class Text(Reader):
-    """Lines of a text file, in the column "text". Empty lines are no rows."""
+    """Lines of a text file, in the column "text"; an empty one is a row without text, so that none is lost unseen."""
 
     encoding: str = "auto"  # auto: UTF-8, UTF-16 or GB18030, by the bytes; or any name that Python knows
 
@@ -31,8 +31,6 @@ class Text(Reader):
     def read(self, source: str) -> Iterator[Row]:
         """See Reader.read."""
         for number, line in files.lines(source, files.check_encoding(self.encoding, source)):
-            if not line.strip():
-                continue
             garbled = files.MARK in line or "\0" in line
             yield Row(number, {"text": line}, "garbled: bytes that do not decode, or NUL characters" if garbled else "")
 

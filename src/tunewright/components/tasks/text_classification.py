@@ -134,9 +134,9 @@ def _is_empty(value: Any) -> bool:
 
 
 def _name(value: Any) -> str:
-    """A cell's value as a label name: 3 and 3.0 are "3"."""
+    """A cell's value as a label name: 3 and 3.0 are "3"; white space around a name is none of it."""
     if isinstance(value, (list, tuple, Mapping)):
         raise LabelError(f"A label is a name or a number, not {value!r:.80}.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value)
+    return str(value).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from tunewright.core.contracts import Tracker
 from tunewright.core.errors import MachineError
+
+FOLDER = "tunewright.run"  # the tag by which a resumed run finds itself
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,12 @@ class MLflow(Tracker):
         client = MlflowClient(tracking_uri=self.address or f"sqlite:///{run / 'mlflow.db'}")
         found = client.get_experiment_by_name(self.experiment)
         experiment = found.experiment_id if found else client.create_experiment(self.experiment)
-        started = client.create_run(experiment, run_name=run.name)
+        known = client.search_runs([experiment], filter_string=f"tags.`{FOLDER}` = '{_tag(run)}'", max_results=1)
+        started = known[0] if known else client.create_run(experiment, run_name=run.name, tags={FOLDER: _tag(run)})
         object.__setattr__(self, "_client", client)
         object.__setattr__(self, "_run_id", started.info.run_id)
-        for key, value in settings.items():
+        client.update_run(self._run_id, status="RUNNING")
+        for key, value in settings.items() if not known else ():
             client.log_param(self._run_id, key, str(value)[:500])
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -41,3 +46,8 @@ class MLflow(Tracker):
     def finish(self) -> None:
         """See Tracker.finish."""
         self._client.set_terminated(self._run_id)
+
+
+def _tag(run: Path) -> str:
+    """The run's folder as a filter's text can hold it."""
+    return hashlib.sha256(str(run.absolute()).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,19 @@ class WeightsAndBiases(Tracker):
             import wandb
         except ImportError:
             raise MachineError("The tracker wandb needs a package: pip install 'tunewright[wandb]'.") from None
-        run_ = wandb.init(project=self.project, name=run.name, dir=str(run), mode="offline", config=dict(settings))
-        object.__setattr__(self, "_run", run_)
+        object.__setattr__(
+            self,
+            "_run",
+            wandb.init(
+                project=self.project,
+                name=run.name,
+                id=hashlib.sha256(str(run.absolute()).encode()).hexdigest()[:16],  # a resumed run goes on under it
+                resume="allow",
+                dir=str(run),
+                mode="offline",
+                config=dict(settings),
+            ),
+        )
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """See Tracker.log."""
