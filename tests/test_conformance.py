@@ -294,4 +294,4 @@ def test_a_token_level_task_trains_on_conll_columns_in_english_and_chinese(tmp_p
     assert {(span.start, span.end, span.label) for span in english.value} == {(0, 4, "PER"), (15, 25, "LOC")}
     assert {(span.start, span.end, span.label) for span in chinese.value} == {(0, 2, "PER"), (3, 5, "LOC")}
     assert all(isinstance(span, Span) for span in english.value)
-    assert nothing.value == ()
+    assert (nothing.value, nothing.decision) == (None, "error")

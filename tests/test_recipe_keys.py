@@ -292,12 +292,12 @@ FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
 LORA = {"train.method": {"name": "lora"}}
 STOPPING = {
     "train.start": "random", "train.epochs": 8, "train.batch_size": 8, "train.evaluate_every": 0.5,
-    "train.learning_rate": 2e-3, "train.weight_average": 0.0,
+    "train.learning_rate": 2e-3, "train.weight_average": None,
 }  # fmt: skip
 PATIENT = {**STOPPING, "train.early_stopping.patience": 50}
 SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
 ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
-COSINE, CONSTANT = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "constant"}}
+COSINE, LINEAR = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "linear"}}
 SMOOTH = {"train.objective": {"name": "cross_entropy"}}
 TFIDF = {"evaluate.baselines": [{"name": "tfidf"}]}
 REFUSED = "error"
@@ -361,13 +361,13 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.optimizer=adafactor.beta2_decay": Change({"name": "adafactor", "beta2_decay": -0.2}, "losses", ADAFACTOR),
     "train.optimizer=adafactor.clip_update": Change({"name": "adafactor", "clip_update": 3.0}, "losses", ADAFACTOR),
     "train.weight_decay": Change(5.0, "losses"),
-    "train.schedule": Change("constant", "losses"),
-    "train.schedule=linear.warmup": Change({"name": "linear", "warmup": 0.9}, "losses"),
+    "train.schedule": Change("linear", "losses"),
+    "train.schedule=linear.warmup": Change({"name": "linear", "warmup": 0.9}, "losses", LINEAR),
     "train.schedule=cosine.warmup": Change({"name": "cosine", "warmup": 0.9}, "losses", COSINE),
-    "train.schedule=constant.warmup": Change({"name": "constant", "warmup": 0.9}, "losses", CONSTANT),
+    "train.schedule=constant.warmup": Change({"name": "constant", "warmup": 0.9}, "losses"),
     "train.layer_decay": Change(0.3, "losses"),
     "train.class_weights": Change("balanced", "losses"),
-    "train.weight_average": Change(0.0, "history"),
+    "train.weight_average": Change(None, "history"),
     "train.clip_norm": Change(0.001, "losses"),
     "train.early_stopping": Change(None, "history", STOPPING),
     "train.early_stopping.metric": Change("loss", "training", PATIENT),
@@ -469,7 +469,7 @@ IMPOSSIBLE = (
     ),
     ({"data.split.by": "time"}, "data.split.by is time, and data.split.column does not say which column to use."),
     ({"data.split.by": "grouped", "data.split.column": "gruop"}, "has no column 'gruop'. Did you mean 'group'?"),
-    ({"data.labels": ["a", "b"]}, "1 label(s) that data.labels does not list: 'c' (14 rows, first at train.csv:"),
+    ({"data.labels": ["a", "b"]}, "1 label that data.labels does not list: 'c' (14 rows, first at train.csv:"),
     ({"data.columns": {"foo": "text"}}, "data.columns names the role 'foo', and the task's roles are text, label."),
     ({"data.train": ""}, "data.train is '': String should have at least 1 character."),
     ({"model.backbone": ""}, "model.backbone is '': String should have at least 1 character."),
@@ -658,16 +658,19 @@ def mlflow_settings(folder: Path, patch: Any) -> None:
         def create_experiment(self, name: str) -> str:
             return "1"
 
-        def create_run(self, experiment: str, run_name: str) -> Any:
-            return types.SimpleNamespace(info=types.SimpleNamespace(run_id="2"))
+        def search_runs(self, experiments: list[str], **_: Any) -> list[Any]:
+            return [types.SimpleNamespace(info=types.SimpleNamespace(run_id="2"))]
+
+        def update_run(self, run: str, status: str) -> None:
+            asked["status"] = status
 
     patch.setitem(sys.modules, "mlflow", types.SimpleNamespace())
     patch.setitem(sys.modules, "mlflow.tracking", types.SimpleNamespace(MlflowClient=Client))
     settings = {"name": "mlflow", "experiment": "intents", "address": "http://tracking:5000"}
     catalog.create("trackers", settings).start(folder, {})
-    assert asked == {"experiment": "intents", "address": "http://tracking:5000"}
+    assert asked == {"experiment": "intents", "address": "http://tracking:5000", "status": "RUNNING"}
     catalog.create("trackers", "mlflow").start(folder, {})
-    assert asked == {"experiment": "tunewright", "address": f"sqlite:///{folder / 'mlflow.db'}"}
+    assert (asked["experiment"], asked["address"]) == ("tunewright", f"sqlite:///{folder / 'mlflow.db'}")
 
 
 @entry

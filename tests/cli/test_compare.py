@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tunewright.cli.verbs.compare import _changes
+
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory, tiny_bundle, train_tiny):
@@ -34,7 +36,17 @@ def test_an_equal_bundle_makes_no_difference(bundles, intents_csv, command):
     code, out, err = command("compare", bundles[1], bundles[1], intents_csv.test)
     assert (code, out.strip()) == (0, "no_gain")
     assert "No measurable difference between A and B: +0.0 points" in err
-    assert "0 answers change" in err
+    assert "A: accuracy " in err and "% on 36 rows" in err
+    assert "No answer changes." in err
+
+
+def test_quiet_leaves_the_result_alone(bundles, intents_csv, command):
+    assert command("compare", *bundles, intents_csv.test, "-q") == (0, "better\n", "")
+
+
+def test_one_answer_changes_and_two_answers_change():
+    assert _changes(1, {"fixed": 1, "broken": 0, "changed": 0}).startswith("1 answer changes: 1 fixed, 0 broken")
+    assert _changes(2, {"fixed": 1, "broken": 1, "changed": 0}).startswith("2 answers change: 1 fixed, 1 broken")
 
 
 def test_a_folder_that_is_no_bundle_is_refused(bundles, intents_csv, command, tmp_path):

@@ -1,6 +1,7 @@
 """`tunewright evaluate` as it is typed."""
 
 import json
+import re
 
 import pytest
 
@@ -30,6 +31,25 @@ def test_people_read_tables_and_programs_the_metric(alone, intents_csv, command)
     assert out.startswith("accuracy 0.")
     assert "36 rows judged." in err and "95% interval" in err
     assert "language" in err and "weather" in err
+    assert re.search(r"accuracy +(\d\d\.\d%|100\.0%) +\d\d\.\d%?–\d+\.\d%", err), "shares in one format"
+    assert "trained on" not in err
+
+
+def test_quiet_leaves_the_result_alone(alone, intents_csv, command, tmp_path):
+    (tmp_path / "terms.txt").write_text("card\n")
+    code, out, err = command(
+        "evaluate", alone, intents_csv.test, "-q", "--robustness", "--bias", tmp_path / "terms.txt"
+    )
+    assert (code, err) == (0, "")
+    assert out.startswith("accuracy 0.")
+
+
+def test_rows_it_was_trained_on_are_told(alone, intents_csv, command):
+    _, _, err = command("evaluate", alone, intents_csv.train)
+    assert (
+        f"warning: These are rows it was trained on: {intents_csv.train}. Its report judges rows it had not seen."
+        in err
+    )
 
 
 def test_robustness_and_bias_come_on_request(alone, intents_csv, command, tmp_path):
@@ -41,7 +61,7 @@ def test_robustness_and_bias_come_on_request(alone, intents_csv, command, tmp_pa
     assert found["bias"]["absent"] == ["mars"]
     _, _, err = command(*arguments)
     assert "What noise does to accuracy (in points):" in err
-    assert "rows mention none of the terms: accuracy" in err and "1 terms stand in no row." in err
+    assert "rows mention none of the terms: accuracy" in err and "In no row: mars." in err
 
 
 def test_a_second_look_at_the_sealed_test_is_said(tiny_run, intents_csv, command, tmp_path):

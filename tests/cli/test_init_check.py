@@ -56,6 +56,23 @@ def test_init_ends_with_the_recipe_and_what_to_do_next(folder, backbone, capsys)
     assert captured.err.endswith("Wrote my.yaml. Next: tunewright check my.yaml, then tunewright train my.yaml\n")
 
 
+def test_the_next_command_keeps_what_was_set(folder, backbone, capsys):
+    assert run(["init", "en.csv", "-q", "--set", f"model.backbone={backbone}"]) == 0
+    changes = ["--set", "train.epochs=1", "--set", "evaluate.slices=[length]"]
+    capsys.readouterr()
+    assert run(["check", "recipe.yaml", *changes]) == 0
+    said = capsys.readouterr().err
+    assert said.endswith("Next: tunewright train recipe.yaml --set train.epochs=1 --set 'evaluate.slices=[length]'\n")
+    assert " MiB free now" in said
+
+
+def test_quiet_leaves_the_result_alone(folder, backbone, capsys):
+    assert run(["init", "en.csv", "-q", "--set", f"model.backbone={backbone}"]) == 0
+    assert capsys.readouterr() == ("recipe.yaml\n", "")
+    assert run(["check", "recipe.yaml", "-q"]) == 0
+    assert capsys.readouterr() == ("passed\n", "")
+
+
 def test_check_refuses_with_exit_2(folder, backbone, capsys):
     with open(folder / "en.csv", "a") as file:
         file.write("the very same film,good\nThe very same film.,bad\n")
@@ -99,6 +116,13 @@ def test_init_leaves_an_existing_recipe(folder, backbone, capsys):
     assert json.loads(captured.out)["exit"] == 3
     assert "recipe.yaml exists already and stays as it is. Choose another --out, or --force" in captured.err
     assert (folder / "recipe.yaml").read_text() == "mine"
+
+
+def test_a_file_that_is_not_there_is_said_before_a_recipe_that_is(folder, capsys):
+    (folder / "recipe.yaml").write_text("mine")
+    assert run(["init", "en.cvs"]) == 3
+    said = capsys.readouterr().err
+    assert "There is no file or folder" in said and "en.csv'?" in said
 
 
 @pytest.mark.parametrize("verb", ["check", "train"])

@@ -33,3 +33,9 @@ def test_an_unknown_kind_is_refused_with_the_nearest(command):
     assert (
         "There is no kind of component 'metods'. Did you mean 'methods'? Known: readers, " in json.loads(out)["error"]
     )
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_alone(command):
+    code, _, said = command("list", "--jsn")
+    assert code == 3
+    assert said == "tunewright: There is no option --jsn. Did you mean '--json'? See: tunewright list --help\n"

@@ -31,7 +31,7 @@ def test_answers_go_to_standard_output_one_object_a_line(folder, tiny_bundle, co
     assert [row["decision"] for row in rows] == ["model", "model", "error"]
     assert "rows.csv: its column 'label' is kept as 'input_label', since the answers have a 'label'." in err
     assert "3 rows in" in err
-    assert "1 could not be answered (decision: error):\n  rows.csv:4: column 'text' is empty" in err
+    assert "1 row could not be answered (decision: error):\n  rows.csv:4: column 'text' is empty" in err
 
 
 def test_a_runs_folder_stands_for_its_bundle(folder, tiny_run, tiny_bundle, command):
@@ -65,9 +65,12 @@ def test_json_with_a_file_is_the_summary(folder, tiny_bundle, command):
 def test_texts_come_from_standard_input(folder, tiny_bundle, command, monkeypatch):
     stdin(monkeypatch, "i lost my card\n\n我要音乐\n".encode())
     code, out, err = command("predict", tiny_bundle, "-")
-    assert [list(json.loads(line)) for line in out.splitlines()] == [
-        ["text", "label", "score", "decision", "truncated_tokens"]
-    ] * 2
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert list(rows[0]) == ["text", "label", "score", "decision", "truncated_tokens"]
+    assert [(row["text"], row["decision"]) for row in rows] == [
+        ("i lost my card", "model"), ("", "error"), ("我要音乐", "model")
+    ]  # fmt: skip
+    assert rows[1]["error"] == "stdin:2: column 'text' is empty"
     assert (code, "Standard input: read as one text a line, encoding 'utf-8'" in err) == (0, True)
 
 
@@ -200,3 +203,54 @@ def test_a_disk_that_is_full_is_said(folder, tiny_bundle, command, monkeypatch):
     said = refused(command, "predict", tiny_bundle, "rows.csv", "--out", "out.csv")
     assert "Cannot write out.csv: No space left on device. The disk is full" in said
     assert sorted(path.name for path in folder.iterdir()) == ["rows.csv"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_answers_are_utf_8_in_any_locale(folder, tiny_bundle, encoding):
+    process = subprocess.run(
+        [sys.executable, "-m", "tunewright.cli.main", "predict", tiny_bundle, "rows.csv"],
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": encoding, "LC_ALL": "C"},
+    )
+    assert process.returncode == 0, process.stderr.decode()
+    assert json.loads(process.stdout.decode("utf-8").splitlines()[1])["text"] == "我要音乐"
+
+
+def test_a_path_that_is_too_long_is_not_said_to_be_the_output(folder, tiny_bundle, command):
+    said = refused(command, "predict", tiny_bundle, "x" * 300, "--out", "a.csv")
+    assert said.startswith("Cannot open xxx") and "File name too long. Look at its name and rights" in said
+
+
+@pytest.mark.parametrize("inputs", [{"text": "a"}, None, 3, [{"text": None}]])
+def test_what_is_no_list_of_texts_is_refused(tiny_bundle, inputs):
+    import tunewright
+    from tunewright.core.errors import DataError
+
+    with pytest.raises(DataError, match=r"predict takes a list of texts|Input 0 must be a text, or a mapping with"):
+        tunewright.load(tiny_bundle).predict(inputs)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("predict BUNDLE rows.csv -q >&-", 0, ""),
+        ("list --json >&-", 0, ""),
+        ("list | true; exit ${PIPESTATUS[0]}", 0, ""),
+        ("predict BUNDLE rows.csv -q --json >/dev/full", 3, "Cannot write the output: No space left on device."),
+    ],
+)
+def test_an_output_that_is_closed_or_full_gives_no_traceback(folder, tiny_bundle, words, code, said):
+    program = f"{sys.executable} -m tunewright.cli.main {words.replace('BUNDLE', str(tiny_bundle))}"
+    process = subprocess.run(
+        ["bash", "-c", program], stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    told = process.stderr.decode()
+    assert (process.returncode, "Traceback" in told, said in told) == (code, False, True), told
+
+
+def test_ctrl_c_is_one_word_and_one_object(folder, tiny_bundle, command, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunewright.core.bundle.open_bundle", stop)
+    assert refused(command, "predict", tiny_bundle, "rows.csv", code=130) == "Stopped."

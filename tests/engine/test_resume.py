@@ -246,6 +246,34 @@ def test_a_run_cannot_be_resumed_with_another_recipe(recipe, tmp_path, command):
     assert "differs from the one" in said and "train.epochs" in said and "without --resume" in said
 
 
+def test_a_run_of_another_version_cannot_be_resumed_and_changed_packages_are_said(recipe, tmp_path, command):
+    run = tmp_path / "run"
+    assert command("train", recipe, "--out", run, "--set", "data.train=nowhere.csv")[0] == 3
+    found = json.loads((run / "environment.json").read_text())
+    again = ("train", recipe, "--out", run, "--set", "data.train=nowhere.csv", "--resume")
+    (run / "environment.json").write_text(json.dumps(found | {"versions": found["versions"] | {"torch": "2.0.1"}}))
+    _, _, said = command(*again)
+    assert f"Packages have changed since this run was started (torch 2.0.1 → {found['versions']['torch']})" in said
+    (run / "environment.json").write_text(json.dumps(found | {"versions": found["versions"] | {"tunewright": "0.0.1"}}))
+    code, _, said = command(*again)
+    assert code == 3
+    assert "was started by tunewright 0.0.1, and this is" in said and "Finish it with that version" in said
+
+
+def test_a_run_cannot_be_resumed_with_other_rows(recipe, intents_csv, tmp_path, command):
+    rows = tmp_path / "rows.csv"
+    rows.write_bytes(intents_csv.train.read_bytes())
+    stops = ("--set", f"data.train={rows}", "--set", "train.early_stopping.metric=nothing")
+    given = ("train", recipe, "--out", tmp_path / "run", *stops)
+    assert "there is no metric 'nothing'" in command(*given)[2]
+    rows.write_text(rows.read_text("utf-8") + "one more song,music,en\n", "utf-8")
+    code, _, said = command(*given, "--resume")
+    assert code == 3
+    assert "The data has changed since" in said and "Resume with the same data, or start a new run" in said
+    rows.write_bytes(intents_csv.train.read_bytes())
+    assert "there is no metric 'nothing'" in command(*given, "--resume")[2]
+
+
 def test_resuming_what_never_began_says_so(recipe, tmp_path, command):
     code, _, said = command("train", recipe, "--out", tmp_path / "never", "--resume")
     assert code == 3

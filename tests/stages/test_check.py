@@ -14,7 +14,8 @@ from tunewright.core.errors import RecipeError
 from tunewright.core.recipe import FindingKind
 from tunewright.core.recipe_file import from_mapping, load
 from tunewright.data.checks import KINDS
-from tunewright.stages import check, estimate
+from tunewright.data.prepare import prepare
+from tunewright.stages import assemble, check, estimate
 from tunewright.testing.tiny import tiny_backbone
 
 WORDS = {"good": ("great", "best", "love", "fun"), "bad": ("awful", "worst", "hate", "boring")}
@@ -89,6 +90,24 @@ def test_a_kind_that_does_not_exist_is_refused_with_the_nearest_one(make, tmp_pa
     (tmp_path / "r.yaml").write_text("task: text_classification\ndata:\n  train: x.csv\n  refuse: [conflict]\n")
     with pytest.raises(RecipeError, match=r"r.yaml:4: data.refuse.*Did you mean 'conflicts'\?"):
         load(tmp_path / "r.yaml")
+
+
+def test_a_threshold_is_refused_where_each_row_has_one_label(make):
+    with pytest.raises(RecipeError, match=r"decision.threshold is the least score of a yes .* multi_label: true"):
+        check.check(make(decision={"threshold": 0.7}))
+
+
+def test_a_task_of_several_answers_a_row_is_neither_calibrated_nor_abstains(tmp_path, backbone):
+    rows = [{"tokens": ["we", "met", f"Anna{n}"], "tags": ["O", "O", "B-NAME"]} for n in range(40)]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    given = {"task": "token_classification", "data": {"train": str(tmp_path / "data.jsonl")}}
+    given["model"] = {"backbone": backbone}
+    dataset = prepare(from_mapping(given), tmp_path / "data")
+    decided = assemble.plan(from_mapping(given), dataset)
+    assert decided.recipe.decision.calibration is None
+    assert "their scores are not calibrated" in decided.whys["decision.calibration"].en
+    with pytest.raises(RecipeError, match="token_classification cannot abstain"):
+        assemble.plan(from_mapping({**given, "decision": {"max_error": 0.1}}), dataset)
 
 
 def test_every_kind_can_be_named_in_a_recipe(make):

@@ -6,6 +6,7 @@ import pytest
 
 from tunewright.core.bundle import open_bundle
 from tunewright.core.errors import BundleError
+from tunewright.core.progress import Silent
 from tunewright.predict.predictor import load
 from tunewright.stages.compare import compare
 
@@ -69,5 +70,33 @@ def test_bundles_of_different_tasks_are_refused(good, intents_csv):
     import dataclasses
 
     other = dataclasses.replace(good, task=dataclasses.replace(good.task, multi_label=True))
-    with pytest.raises(BundleError, match="The two bundles do different tasks, so they cannot be compared"):
-        compare(good, other, intents_csv.test)
+    said = (
+        r"different tasks \(A: text_classification; B: text_classification, several labels a text\): only bundles of the "
+        r"same tasks can be compared\."
+    )
+    with pytest.raises(BundleError, match=said):
+        compare(good, other, "no such file")
+
+
+def test_bundles_of_different_labels_are_refused_before_any_row_is_read(good):
+    import dataclasses
+
+    other = dataclasses.replace(good, labels=("card", "food"))
+    said = r"different labels \(A: card, music, weather; B: card, food\): only bundles of the same labels can be compared\."
+    with pytest.raises(BundleError, match=said):
+        compare(good, other, "no such file")
+
+
+def test_rows_that_one_was_trained_on_are_told(good, weak, intents_csv, tmp_path):
+    said = []
+    progress = Silent()
+    progress.say = said.append
+    compare(good, good, intents_csv.test, progress=progress)
+    assert said == []
+    moved = tmp_path / "moved.csv"
+    moved.symlink_to(intents_csv.train)
+    compare(weak, good, moved, progress=progress)
+    assert said == [
+        f"warning: These are rows {name} was trained on: {moved}. Its report judges rows it had not seen."
+        for name in "AB"
+    ]

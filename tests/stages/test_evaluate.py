@@ -70,7 +70,7 @@ def test_a_label_the_model_does_not_know_is_refused(bundle, tmp_path):
     with pytest.raises(LabelError) as error:
         measured(bundle, tmp_path / "rows.csv")
     assert (
-        "1 label(s) that the model does not know: 'wether' (2 rows, first at rows.csv:3). Did you mean 'weather'?"
+        "1 label that the model does not know: 'wether' (2 rows, first at rows.csv:3). Did you mean 'weather'?"
         in str(error.value)
     )
     assert "train again with rows of that label. Known labels: card, music, weather." in str(error.value)

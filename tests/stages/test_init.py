@@ -123,6 +123,45 @@ def test_imbalance_says_what_follows_from_it(tmp_path, tiny):
     assert any("classes are weighed, and macro_f1 decides" in note for note in seen.notes)
 
 
+def test_labels_that_are_even_are_said_to_be_and_only_odd_names_are_quoted(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    names = ("差评", "a  b")
+    path.write_text("text,label\n" + "".join(f"it is no {i},{names[i % 2]}\n" for i in range(40)), encoding="utf-8")
+    notes = init.look(str(path), changes=tiny).notes
+    assert {"Labels: 2 (差评 20, 'a  b' 20).", "Labels: 2 ('a  b' 20, 差评 20)."} & set(notes)
+    assert "Balance: in train, the labels are even (14 rows each)." in notes
+
+
+def test_other_columns_that_could_be_the_label_are_named_where_it_was_a_guess(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    lines = [f"it was no {i},{'ab'[i % 2]},{('x', 'y', 'z')[i % 3]}" for i in range(60)]
+    path.write_text("\n".join(["text,mood,the channel", *lines]))
+    note = next(note for note in init.look(str(path), changes=tiny).notes if note.startswith("Columns: "))
+    assert "label from 'mood'" in note
+    assert "'the channel' would fit too: --set 'data.columns.label=the channel'" in note
+    path.write_text("\n".join(["text,label,channel", *lines]))
+    note = next(note for note in init.look(str(path), changes=tiny).notes if note.startswith("Columns: "))
+    assert "would fit too" not in note
+
+
+def test_an_error_on_no_labels_names_no_wrong_column_and_one_on_other_keys_gives_no_hint_on_columns(tmp_path, tiny):
+    path = tmp_path / "data.csv"
+    path.write_text("id,text\n" + "".join(f"{i},so it is {i}\n" for i in range(30)))
+    with pytest.raises(DataError, match=r"as \{label: NAME\};.*--set data\.columns\.label=NAME"):
+        init.look(str(path), changes=tiny)
+    train = table(tmp_path / "a.csv", ENGLISH)
+    with pytest.raises(LabelError, match=r"data\.labels") as caught:
+        init.look(train, changes=[*tiny, "data.labels=[good, fine]"])
+    assert "data.columns" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "head"), [("a.xls", b"\xd0\xcf\x11\xe0"), ("a.pdf", b"%PDF-1.4\n")])
+def test_documents_are_to_be_saved_as_csv(tmp_path, name, head):
+    (tmp_path / name).write_bytes(head + bytes(600))
+    with pytest.raises(DataError, match=r"save it(s rows)? as CSV \(UTF-8\)"):
+        init.look(str(tmp_path / name))
+
+
 def test_lost_rows_are_said_in_words(tmp_path, tiny):
     path = tmp_path / "data.csv"
     table(path, ENGLISH)

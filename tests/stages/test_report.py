@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import typing
+from dataclasses import asdict
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,6 +16,8 @@ import report_fixture
 import yaml
 
 from tunewright.core.errors import MachineError, UsageError
+from tunewright.core.policy import fit_accept
+from tunewright.core.recipe import FindingKind
 from tunewright.core.report import Report
 from tunewright.stages.report import (
     errors_csv,
@@ -193,6 +197,8 @@ def test_chinese_pages_are_chinese_throughout():
         "数据账本",
         "水运工程施工项目全过程管理的有效性探索",
         "6 分 53 秒",
+        "测试集：从训练数据中切出 9 条",
+        "数据是中文",
         "训练集与验证集或测试集有相同文本",
     ):
         assert text in shown
@@ -264,10 +270,121 @@ def test_what_was_not_measured_is_left_out_and_nothing_fails():
     assert {"verdict", "key", "results", "ledger", "record"} <= page.ids
 
 
-def test_a_model_that_can_never_keep_the_limit_says_that_it_always_abstains():
-    decision = {"accept": 1.1, "coverage": {"accepted": 0.0, "error": 0.0, "limit": 0.01, "split": "validation"}}
-    assert "the model always abstains" in words(render_html(report("english", decision=decision)))
-    assert "the model always abstains" in render_card(report("english", decision=decision))
+def never(**more) -> dict:
+    """The decision of a model that always abstains, as `stages.judge` writes it."""
+    found = fit_accept(np.full(40, 0.9), np.ones(40), max_error=0.05)
+    about = {"accepted": found.coverage, "error": found.error, "upper": found.upper, "reason": asdict(found.reason)}
+    return {"accept": found.accept, "coverage": {**about, "limit": 0.05, "split": "validation", **more}}
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "the model always abstains. 40 validation rows cannot show an error below 5%: that takes at least 86"),
+        ("zh", "因此模型一律弃答。40 条验证数据不足以说明错误率低于 5%：至少需要 86 条"),
+    ],
+)
+def test_a_model_that_always_abstains_says_why_and_how_many_rows_it_takes(language, sentence):
+    content = report("english", decision=never())
+    for rendered in (words(render_html(content, language)), render_markdown(content, language)):
+        assert sentence in rendered
+    assert sentence in render_card(content, language)
+
+
+def test_where_nothing_is_answered_there_is_no_error_to_tell():
+    content = report("english", decision=never())
+    shown = words(render_html(content))
+    assert "error among answers –" in shown and "error among answers 0.0%" not in shown
+    assert "- error among answers: –" in render_markdown(content)
+
+
+def test_abstention_is_told_on_the_test_rows_too():
+    content = report_fixture.chinese()
+    content["decision"]["coverage"]["test"] = {"split": "test", "accepted": 0.861, "error": 0.037}
+    told = "answered 86.1%, error among answers 3.7%"
+    assert told in words(render_html(Report(content), "en")) and told in render_markdown(Report(content), "en")
+
+
+def test_a_label_without_test_rows_is_not_tested_and_not_among_the_weakest():
+    content = report_fixture.multi_label()
+    content["results"]["tuned"]["per_class"]["joy"] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    made = Report(content)
+    assert views.class_rows(made)[-1][0] == "joy"
+    assert "joy" not in dict(views.weakest_labels(made, most=8))
+    assert "| `joy` | not tested | – | – | 0 |" in render_markdown(made)
+    assert "| `joy` | 未测试 | – | – | 0 |" in render_markdown(made, "zh")
+    assert "not tested" in words(render_html(made)) and "not tested" not in words(render_html(report("multi_label")))
+    assert "- Labels without test rows, so not tested (1): `joy`" in render_card(made)
+
+
+def test_weakest_labels_are_named_only_where_some_are_clearly_weaker_and_at_most_a_third():
+    def made(*f1: float) -> Report:
+        content = report_fixture.english()
+        content["results"]["tuned"]["per_class"] = {
+            f"label {i}": {"precision": value, "recall": value, "f1": value, "support": 100}
+            for i, value in enumerate(f1)
+        }
+        return Report(content)
+
+    assert [label for label, _ in views.weakest_labels(made(0.9, 0.5, 0.92, 0.91), most=5)] == ["label 1"]
+    assert len(views.weakest_labels(made(0.2, 0.9, 0.3, 0.9, 0.4, 0.9), most=5)) == 2
+    alike = made(0.91, 0.9, 0.89, 0.9)
+    assert views.weakest_labels(alike, most=5) == []
+    assert "weaker labels" not in render_card(alike)
+    assert "Labels, weakest first:" in render_markdown(alike) and "最弱的在前" in render_markdown(alike, "zh")
+    assert "The 10 weakest of 151 labels:" in render_markdown(report("english"))
+
+
+def test_the_card_names_a_part_of_the_test_only_where_its_interval_lies_below_the_whole():
+    content = report_fixture.english()
+    content["results"]["tuned"]["accuracy"] = 0.9
+    low, wide = (
+        {"slice": name, "n": 50, "value": 0.7, "low": 0.6, "high": high} for name, high in (("a", 0.8), ("b", 0.95))
+    )
+    content["slices"] = {"channel": [low, wide]}
+    assert "- Clearly weaker parts of the test: channel `a` (70.0%)\n" in render_card(Report(content))
+    content["slices"] = {"channel": [wide]}
+    assert "weaker parts" not in render_card(Report(content))
+
+
+def test_of_many_labels_the_weakest_are_shown_and_those_that_were_not_tested_are_counted():
+    content = report_fixture.english()
+    for label in report_fixture.ENGLISH[:7]:
+        content["results"]["tuned"]["per_class"][label]["support"] = 0
+    shown = render_markdown(Report(content))
+    assert "The 10 weakest of 144 labels:" in shown and "| not tested |" not in shown
+    assert "Labels without test rows, so not tested (7): `banking_balance`, " in shown and "`, …" in shown
+
+
+@pytest.mark.parametrize(("after", "told"), [(0.073, "did not help: there the gap went"), (0.021, "brought it there")])
+def test_calibration_is_called_a_help_only_where_it_was_one(after, told):
+    content = report_fixture.english()
+    content["decision"]["calibration"] |= {"ece_before": 0.064, "ece_after": after}
+    assert f"{told} from 6.4% to {100 * after:.1f}%" in words(render_html(Report(content)))
+    assert ("没有起作用" in words(render_html(Report(content), "zh"))) == (after > 0.064)
+
+
+def test_thresholds_stand_in_the_decision_one_by_one_or_as_a_range():
+    content = report_fixture.multi_label()
+    assert "- thresholds of the labels: anger ≥ 0.3, joy ≥ 0.35, " in render_markdown(Report(content))
+    content["decision"]["thresholds"] = {f"label {i}": i / 100 for i in range(10, 50)}
+    told = "0.1 to 0.49; decision.json in the bundle holds each"
+    assert told in render_markdown(Report(content)) and told in words(render_html(Report(content)))
+    assert "0.1 至 0.49；每个标签的阈值见模型包中的 decision.json" in render_markdown(Report(content), "zh")
+
+
+def test_that_no_step_improved_is_said_in_every_rendering():
+    content = report_fixture.english()
+    content["training"]["best_step"] = 0
+    for language, told in (
+        ("en", "what is saved is the starting point, the frozen backbone with the linear probe as head"),
+        ("zh", "保存下来的是训练的起点，即冻结的骨干模型加上由线性探针得到的输出层"),
+    ):
+        for render in (render_html, render_markdown, render_card):
+            assert told in render(Report(content), language)
+    content["recipe"]["train"] = {"start": "random"}
+    assert "with a random head" in render_card(Report(content))
+    assert "starting point" not in render_card(report("english"))
 
 
 # ----------------------------------------------------------------------------------------------------------- figures
@@ -322,10 +439,10 @@ def test_validation_curves_keep_to_one_scale_and_leave_out_repeats():
         (formats.percent(0.9123), "91.2%"),
         (formats.measure(0.9123, "mcc"), "0.912"),
         (formats.difference(0.0312), "+3.1"),
-        (formats.difference(-0.0312), "−3.1"),
+        (formats.difference(-0.0312), "-3.1"),
         (formats.difference(-0.00001), "0.0"),
-        (formats.between({"low": 0.9, "high": 0.92}), "90.0–92.0%"),
-        (formats.between({"low": -0.01, "high": 0.02}, "mcc"), "−0.010 … 0.020"),
+        (formats.between({"low": 0.9, "high": 0.92}), "90.0%–92.0%"),
+        (formats.between({"low": -0.01, "high": 0.02}, "mcc"), "-0.010 … 0.020"),
         (formats.between(None), "–"),
         (formats.duration(3.21), "3.2 s"),
         (formats.duration(59.7), "60 s"),
@@ -352,6 +469,10 @@ def test_every_text_and_word_is_said_in_both_languages_with_the_same_places_to_f
         assert sorted(re.findall(r"{(\w+)}", english)) == sorted(re.findall(r"{(\w+)}", chinese)), key
         assert english == chinese or re.search("[\u3000-\u9fff\uff00-\uffef…]", chinese), key
     assert all(en and zh for words in texts.WORDS.values() for en, zh in words.values())
+
+
+def test_every_kind_of_finding_has_a_name():
+    assert set(texts.WORDS["finding"]) == set(typing.get_args(FindingKind))
 
 
 def test_a_name_without_a_translation_is_shown_as_it_is():

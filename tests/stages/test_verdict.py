@@ -73,7 +73,7 @@ def test_equal_answers_are_called_equal():
 def test_a_handful_of_rows_can_never_show_a_gain(rows):
     found = verdict([], {"tfidf": range(rows)}, gold=GOLD[:rows])
     assert found.verdict == "no_gain"
-    assert f"differ on only {rows} of the rows, and at least 6 are needed to tell" in found.sentence["en"]
+    assert f"fare differently on only {rows} of the rows, and at least 6 are needed to tell" in found.sentence["en"]
     assert "至少要 6 条才能判断" in found.sentence["zh"]
     assert ("1 sealed test row," in found.sentence["en"]) == (rows == 1)
 

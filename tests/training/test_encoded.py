@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from tunewright.core.errors import DamagedFile
 from tunewright.core.types import Window
 from tunewright.training.encoded import open_encoded, write_encoded
 
@@ -33,3 +35,10 @@ def test_several_labels_at_once_keep_their_shape_and_type(tmp_path):
     encoded = write_encoded([window(0, [1, 2, 3], labels)], tmp_path / "e", pad_id=0)
     found = encoded.batch(np.array([0]))["labels"]
     assert found.dtype == np.float32 and found.tolist() == [labels.tolist()]
+
+
+def test_windows_that_were_cut_off_are_not_trained_on(tmp_path):
+    write_encoded([window(0, [5, 6, 7], np.int64(1))], tmp_path / "e", pad_id=0)
+    (tmp_path / "e" / "input_ids.bin").write_bytes(b"\0" * 8)
+    with pytest.raises(DamagedFile, match=r"input_ids\.bin was cut off\. Remove .*e: it is written anew"):
+        open_encoded(tmp_path / "e")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pkgutil
 import sys
 import traceback
+from collections.abc import Iterator
 
 import typer
 
 from tunewright import __version__
-from tunewright.core.errors import TunewrightError
+from tunewright.core.errors import MachineError, TunewrightError, nearest
 from tunewright.core.files import machine_errors
 
 UsageError = typer.BadParameter.__base__  # typer has exported its base classes from different places over time
@@ -57,15 +59,26 @@ def _register() -> None:
 def main() -> None:
     """Run the command line; ends the process with the documented exit code."""
     _register()
+    _open_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    """A closed output takes everything and shows nothing. Answers are data: UTF-8 in any locale, as JSON is."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - as long as the process lives
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and give its exit code: 0 pass, 1 crash, 2 refused by a gate, 3 bad usage, recipe or data."""
     json_wanted = "--json" in arguments
     try:
-        with machine_errors(_output_of(arguments)):
+        with machine_errors(_output_of(arguments)), _named():
             code = app(arguments or ["--help"], standalone_mode=False, prog_name="tunewright")
+            if code == 130:  # what typer makes of Ctrl-C
+                raise KeyboardInterrupt
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except TunewrightError as error:
@@ -76,7 +89,7 @@ def run(arguments: list[str]) -> int:
         return _fail(error.format_message(), 3, json_wanted)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("Stopped.", 130, json_wanted)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # the latter is what typer makes of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
@@ -93,14 +106,32 @@ def _fail(message: str, code: int, json_wanted: bool) -> int:
 
     print(f"tunewright: {message}" if code != 130 else message, file=sys.stderr)
     if json_wanted:
-        emit({"error": message, "exit": code})
+        with contextlib.suppress(OSError):  # it may be the output that fails
+            emit({"error": message, "exit": code})
+            sys.stdout.flush()
     return code
 
 
 def _usage(error: typer.BadParameter) -> str:
     message = error.format_message()
+    if hasattr(error, "possibilities") and error.ctx:  # an option that does not exist: the nearest one is enough
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
+        message = f"There is no option {error.option_name}.{nearest(error.option_name, known)}"
     where = f" See: {error.ctx.command_path} --help" if error.ctx else ""
     return f"{message}{where}"
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Name the file that a refusal of the system is about; one without a name is about the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise MachineError(
+            f"Cannot open {error.filename}: {error.strerror}. Look at its name and rights, or give another."
+        ) from error
 
 
 def _output_of(arguments: list[str]) -> str:

@@ -58,7 +58,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
     for index, name in enumerate(head):
-        numbers = all(row[index].lstrip("+-").replace(".", "", 1).isdigit() for row in rows)
+        numbers = all(row[index].lstrip("+-").rstrip("%").replace(".", "", 1).isdigit() for row in rows)
         shown.add_column(escape(name), justify="right" if rows and numbers else "left", overflow="fold")
     for row in rows:
         shown.add_row(*map(escape, row))
@@ -87,8 +87,3 @@ def command_line() -> str:
 def counts(reasons: Mapping[str, int]) -> str:
     """{"empty_text": 3} → "3 (empty text)"."""
     return ", ".join(f"{count} ({kind.replace('_', ' ')})" for kind, count in reasons.items())
-
-
-def percent(value: float) -> str:
-    """0.9571 → "95.7 %"."""
-    return f"{100 * value:.1f} %"

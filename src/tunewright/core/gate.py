@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from tunewright.core.types import Note
+
 RELATIONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -25,7 +27,7 @@ class Check:
     limit: float
     relation: str
     passed: bool
-    why: str
+    why: Note
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,11 @@ class Gate:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Gate:
         """A gate as it was stored. Call `recompute` on it before relying on it."""
-        return cls(stored["name"], tuple(Check(**check) for check in stored["checks"]))
+        checks = ({**check, "why": Note(**check["why"])} for check in stored["checks"])
+        return cls(stored["name"], tuple(Check(**check) for check in checks))
 
 
-def check(name: str, value: float | None, relation: str, limit: float, why: str) -> Check:
+def check(name: str, value: float | None, relation: str, limit: float, why: Note) -> Check:
     """Make the comparison `value relation limit`. Raises KeyError for a relation that is none of > >= < <= ==."""
     value = None if value is None or value != value else float(value)
     made = Check(name, value, float(limit), relation, passed=False, why=why)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunewright.core.types import Note
+
 STARTS = 4  # independent places from which acceptance is widened; each is tested at a quarter of the allowed risk
 STEPS = 20  # acceptance is tried at so many numbers of rows
 NEVER = 1.1  # an acceptance threshold no score reaches: abstain always
@@ -20,15 +22,15 @@ class Acceptance:
     """When to answer, and what that costs.
 
     accept: least score at which to answer (for Policy.accept); coverage: share of rows that reach it; error: their
-    measured share of wrong answers; upper: what their true error stays below with the stated confidence;
-    reason: why nothing can be accepted, or "".
+    measured share of wrong answers; upper: what their true error stays below with the stated confidence; both None
+    where no row reaches it, and then reason says why.
     """
 
     accept: float
     coverage: float
-    error: float
-    upper: float
-    reason: str = ""
+    error: float | None = None
+    upper: float | None = None
+    reason: Note | None = None
 
 
 def fit_thresholds(probabilities: np.ndarray, gold: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
@@ -46,7 +48,9 @@ def fit_accept(scores: np.ndarray, correct: np.ndarray, max_error: float, confid
     scores: (rows,) score of each answer; correct: (rows,) whether it is right.
     Thresholds are tested from strict to lax, by an exact binomial test each (Clopper and Pearson 1934), and widening
     stops at the first that fails: fixed-sequence testing from several starts (Angelopoulos et al. 2021, Learn then
-    Test, section 3), so that choosing among thresholds costs none of the confidence.
+    Test, section 3), so that choosing among thresholds costs none of the confidence. The starts share the allowed
+    risk, so with one start 59 right answers would show an error below 5% at 95% confidence (0.95⁵⁹ < 0.05), and with
+    four it takes 86 (0.95⁸⁶ < 0.0125); in return, one unlucky stretch among the surest answers does not end the search.
     """
     scores, correct = np.asarray(scores, dtype=float), np.asarray(correct, dtype=bool)
     order = np.argsort(-scores, kind="stable")
@@ -54,11 +58,10 @@ def fit_accept(scores: np.ndarray, correct: np.ndarray, max_error: float, confid
     risk = (1 - confidence) / STARTS
     least = int(np.ceil(np.log(risk) / np.log1p(-max_error))) if 0 < max_error < 1 else 1
     if max_error <= 0 or len(scores) < least:
-        return Acceptance(NEVER, 0.0, 0.0, 1.0, _too_few(len(scores), least, max_error))
+        return Acceptance(NEVER, 0.0, reason=_too_few(len(scores), least, max_error))
     rows = _widest(scores, errors, least, max_error, risk)
     if rows == 0:
-        reason = f"Even the surest answers on {len(scores)} validation rows are not shown to err below {max_error:g}."
-        return Acceptance(NEVER, 0.0, 0.0, 1.0, reason)
+        return Acceptance(NEVER, 0.0, reason=_too_wrong(len(scores), max_error))
     accept = (scores[rows - 1] + scores[rows]) / 2 if rows < len(scores) else min(scores[-1], 0.0)
     wrong = int(errors[rows - 1])
     return Acceptance(float(accept), rows / len(scores), wrong / rows, upper_bound(wrong, rows, risk))
@@ -87,12 +90,28 @@ def _widest(scores: np.ndarray, errors: np.ndarray, least: int, max_error: float
     return best
 
 
-def _too_few(rows: int, least: int, max_error: float) -> str:
+def _too_few(rows: int, least: int, max_error: float) -> Note:
     if max_error <= 0:
-        return "No finite number of rows can show that a model never errs: set decision.max_error above 0."
-    return (
-        f"{rows} validation rows cannot show an error below {max_error:g}: that takes at least {least}, all answered "
-        "rightly. Give more validation rows, or allow a larger decision.max_error."
+        return Note(
+            "No finite number of rows can show that a model never errs: set decision.max_error above 0.",
+            "再多的数据也无法说明模型从不出错：请让 decision.max_error 大于 0。",
+        )
+    limit = f"{100 * max_error:g}%"
+    return Note(
+        f"{rows} validation rows cannot show an error below {limit}: that takes at least {least}, all answered "
+        "rightly. Give more validation rows, or allow a larger decision.max_error.",
+        f"{rows} 条验证数据不足以说明错误率低于 {limit}：至少需要 {least} 条，而且全部答对。"
+        "请提供更多验证数据，或调高 decision.max_error。",
+    )
+
+
+def _too_wrong(rows: int, max_error: float) -> Note:
+    limit = f"{100 * max_error:g}%"
+    return Note(
+        f"Even the surest answers on {rows} validation rows are not shown to err below {limit}. "
+        "Allow a larger decision.max_error, give more validation rows, or improve the model.",
+        f"在 {rows} 条验证数据上，即使只看最有把握的回答，也无法说明错误率低于 {limit}。"
+        "请调高 decision.max_error，提供更多验证数据，或改进模型。",
     )
 
 

@@ -82,9 +82,7 @@ class Data:
     )  # role → column, as {text: content, label: tag}; empty: guessed and said
     labels: tuple[str, ...] = ()  # the allowed labels; empty: those of the training rows, sorted
     split: Split = field(default_factory=Split)  # how validation and test are cut when they are not given
-    max_tokens: Annotated[int, Field(ge=4)] | Auto = (
-        "auto"  # longest window; auto: the longest text, at most the backbone's limit
-    )
+    max_tokens: Annotated[int, Field(ge=4)] | Auto = "auto"  # longest window; auto: the backbone's limit, at most 512
     overflow: Literal["split", "truncate", "refuse"] = (
         "split"  # longer texts: split into windows that are joined again, cut off and counted, or refused
     )
@@ -132,7 +130,9 @@ class Train:
     learning_rate: Positive | Auto = "auto"  # auto: by method and the backbone's width
     optimizer: Optimizer = _component("optimizers", "adamw")  # adamw, sgd, adafactor
     weight_decay: AtLeastZero = 0.01  # not on norms and biases
-    schedule: Schedule = _component("schedules", "linear")  # linear, cosine, constant; each with a warmup share
+    schedule: Schedule = _component(
+        "schedules", "constant"
+    )  # constant, linear, cosine; each with a warmup share; constant goes well with weight_average
     layer_decay: Annotated[float, Field(gt=0, le=1)] = (
         1.0  # learning rate of each layer below the top one, as a factor; 1 treats all alike
     )
@@ -140,8 +140,8 @@ class Train:
         "auto"  # auto: balanced when the largest class is over 20 times the smallest
     )
     clip_norm: AtLeastZero = 1.0  # longest gradient; 0 leaves it as it is
-    weight_average: Share = (
-        0.995  # running average of the weights that is judged and kept: steadier than the last step; 0 turns it off
+    weight_average: AtLeastZero | None = (
+        1.0  # judge and keep the average of all steps' weights, step t counting t to this power; null: the last step's
     )
     early_stopping: EarlyStopping | None = field(
         default_factory=EarlyStopping
@@ -150,7 +150,7 @@ class Train:
     checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: at evaluations and about every minute
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where a measurement says it is faster
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: a GPU where there is one
-    threads: Count | Auto = "auto"  # auto: the cores this process may use
+    threads: Annotated[int, Field(ge=1, le=1024)] | Auto = "auto"  # auto: the cores this process may use
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Decision:
         "calibrators", "temperature"
     )  # makes a score of 0.9 right nine times in ten
     max_error: Annotated[float, Field(gt=0, lt=1)] | None = (
-        None  # answer only where the error stays below this (on validation, with 95 % confidence); else abstain
+        None  # answer only where the error stays below this (on validation, with 95% confidence); else abstain
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] | Auto = (
         "auto"  # multi-label: least score of a yes; auto: per label, best F1 on validation

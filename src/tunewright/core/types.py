@@ -1,4 +1,4 @@
-"""The nouns that travel between layers: Example, Window, Prediction, Policy."""
+"""The nouns that travel between layers: Example, Window, Prediction, Policy, Note."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ class Span:
 
 # What a label may be: a name, several names, spans, a number (regression), a text (generation), or unknown.
 Label = str | tuple[str, ...] | tuple[Span, ...] | float | None
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence for people, in English and Chinese. As a string it is the English one, for terminals and logs."""
+
+    en: str
+    zh: str
+
+    def __str__(self) -> str:
+        return self.en
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,8 @@ class Prediction:
 
     value: the task's answer (a label name, several names, spans, a number, a text);
     score: its calibrated probability in [0, 1]; scores: label → probability of every label;
-    decision: "model", or "abstain" when the score is below what the policy accepts;
+    decision: "model", "abstain" when the score is below what the policy accepts, or "error" when there was nothing to
+    answer (value None, score 0);
     truncated_tokens: how many of the input's tokens the model did not see.
     """
 

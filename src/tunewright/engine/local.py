@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 
 from tunewright.core.bundle import open_bundle
 from tunewright.core.errors import Refused, TrainingError, UsageError
-from tunewright.core.files import sweep, write_json, write_text, writing_folder
+from tunewright.core.files import read_json, sweep, write_json, write_text, writing_folder
 from tunewright.core.gate import Gate
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, flat, to_mapping
 from tunewright.core.recipe_file import to_yaml
 from tunewright.core.report import Report
-from tunewright.core.run import Run, new_run, unfinished
+from tunewright.core.run import Run, environment, new_run, resumable
 from tunewright.core.types import Prediction
 from tunewright.data.checks import findings
 from tunewright.data.dataset import Dataset
@@ -73,13 +72,14 @@ def train(
         return _carried_out(recipe, run, resume, progress)
     except (Interrupted, KeyboardInterrupt) as stop:
         told = str(stop) or "Stopped; what was done so far is saved."
-        raise Interrupted(f"{told} Go on with: {_again(run)}") from None
+        raise Interrupted(f"{told} Go on with: {run.again}") from None
 
 
 def _carried_out(recipe: Recipe, run: Run, resume: bool, progress: Progress) -> Outcome:
     dataset = prepare(recipe, run.folder / "data", progress)
+    _same_rows(run, dataset)
     for note in dataset.notes:
-        progress.say(note)
+        progress.say(str(note))
     plan = assemble.plan(recipe, dataset)
     found = _check(plan, dataset, progress)
     from tunewright.training.precision import choose_device, choose_threads, threads
@@ -138,7 +138,7 @@ def _run(recipe: Recipe, out: Path | str | None, name: str, resume: bool, comman
         write_text(run.folder / "recipe.yaml", to_yaml(recipe))
         progress.say(f"Run: {run.folder}")
         return run
-    run = Run(Path(out)) if out else unfinished(name)
+    run = Run(Path(out)) if out else resumable(name)
     if run is None or not (run.folder / "run.json").exists():
         where = out or f"runs/{name}"
         raise UsageError(f"There is no unfinished run {where} to resume. Leave out --resume to start one.")
@@ -148,17 +148,43 @@ def _run(recipe: Recipe, out: Path | str | None, name: str, resume: bool, comman
             f"The recipe differs from the one that {run.folder} was started with, in {', '.join(changed)}. "
             "Resume with the same recipe, or start a new run without --resume."
         )
+    _same_program(run, progress)
     sweep(run.folder)
     progress.say(f"Resuming {run.folder}")
     return run
 
 
-def _again(run: Run) -> str:
-    """The command, or the call, that goes on with a run."""
-    command = run.about["command"]
-    if not command:
-        return f"train(recipe, out={str(run.folder)!r}, resume=True)"
-    return f"{command if '--out' in command else f'{command} --out {shlex.quote(str(run.folder))}'} --resume"
+def _same_rows(run: Run, dataset: Dataset) -> None:
+    """Refuse to go on with other rows than the run began with: what is encoded and learned so far came from those."""
+    rows = {name: split.fingerprint for name, split in dataset.splits.items()}
+    if "rows" not in run.about:
+        run.update(rows=rows)
+    elif run.about["rows"] != rows:
+        changed = ", ".join(name for name in rows if run.about["rows"].get(name) != rows[name])
+        raise UsageError(
+            f"The data has changed since {run.folder} was started, in {changed}. "
+            "Resume with the same data, or start a new run without --resume."
+        )
+
+
+def _same_program(run: Run, progress: Progress) -> None:
+    """Refuse to go on with a run of another Tunewright, and say which other packages have changed since."""
+    then, now = read_json(run.folder / "environment.json")["versions"], environment()["versions"]
+    if then.get("tunewright") != now["tunewright"]:
+        raise UsageError(
+            f"{run.folder} was started by tunewright {then.get('tunewright', 'of an unknown version')}, and this is "
+            f"{now['tunewright']}. Finish it with that version, or start a new run without --resume."
+        )
+    changed = [
+        f"{name} {then.get(name)} → {now.get(name)}"
+        for name in then.keys() | now.keys()
+        if then.get(name) != now.get(name)
+    ]
+    if changed:
+        progress.say(
+            f"Packages have changed since this run was started ({', '.join(sorted(changed))}): "
+            "it goes on, but its last digits may differ from those of a run without a break."
+        )
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -192,8 +218,8 @@ def _fit(
 
     def on_plan(decided: Plan) -> None:
         write_text(run.folder / "recipe.yaml", to_yaml(decided.recipe))
-        measured = {"train.precision": [decided.recipe.train.precision, decided.whys["train.precision"]]}
-        run.update(status="training", decided=measured, whys=dict(decided.whys))
+        why = dataclasses.asdict(decided.whys["train.precision"])
+        run.update(status="training", decided={"train.precision": [decided.recipe.train.precision, why]})
 
     return train_model(
         plan,
@@ -248,7 +274,7 @@ def _judge(
             bundle,
             validation,
             [p.score for p in decide(validation, recipe.task, dataset.labels, calibrated.policy)],
-            recipe,
+            dataset.language,
         )
         save.seal_bundle(bundle, plan, dataset.labels, calibrated.policy, calibrated.about)
     write_reports(report, run.folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +31,7 @@ def load_backbone(
     folder = Path(folder)
     try:
         config = read_json(folder / "config.json")
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{folder} is no model's folder: its config.json cannot be read ({error}).") from error
     with _explained(folder):
         from tunewright.models.static import MODEL_TYPE, load_static

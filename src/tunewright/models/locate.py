@@ -15,6 +15,7 @@ import yaml
 from tunewright.core import catalog
 from tunewright.core.contracts import BackboneFacts
 from tunewright.core.errors import ModelError, listing, nearest
+from tunewright.core.types import Note
 from tunewright.models.packaged import INSTALL, installed
 
 # What `auto` takes: the first that knows the data's language. The last one must know them all.
@@ -34,16 +35,22 @@ class Located:
     kind: Literal["packaged", "folder", "hub"]
 
 
-def choose(language: str) -> tuple[str, str]:
+def choose(language: str) -> tuple[str, Note]:
     """The packaged backbone for data in `language` (ISO 639-1 code; "" or "und" for unknown), and why, as one sentence."""
     for name in AUTO:
         facts = catalog.find("backbones", name).facts
         if language in facts.languages or "*" in facts.languages:
             break
-    breadth = "was trained on about a hundred languages" if "*" in facts.languages else "was trained on that language"
-    about = f"the texts are in {language!r}" if language not in ("", "und") else "the texts' language is not known"
-    missing = "" if installed(facts.source) else f" Its package is not installed yet: {INSTALL}"
-    return name, f"{name}: {about}, and it {breadth}.{missing}"
+    known = language not in ("", "und")
+    about = f"the texts are in {language!r}" if known else "the texts' language is not known"
+    about_zh = f"文本语言为 {language!r}" if known else "文本语言未知"
+    broad = "*" in facts.languages
+    breadth = "was trained on about a hundred languages" if broad else "was trained on that language"
+    breadth_zh = "它的训练数据涵盖约一百种语言" if broad else "它正是用这种语言训练的"
+    missing, missing_zh = "", ""
+    if not installed(facts.source):
+        missing, missing_zh = f". Its package is not installed yet: {INSTALL}", f"。尚未安装它的软件包：{INSTALL}"
+    return name, Note(f"{about}, and it {breadth}{missing}", f"{about_zh}，{breadth_zh}{missing_zh}")
 
 
 def locate(name: str, *, pickled_weights: bool = False, remote_code: bool = False) -> Located:

@@ -142,7 +142,9 @@ class Processor:
         folder = Path(folder)
         limit = token_limit(folder)
         if max_tokens is not None and max_tokens > limit:
-            raise RecipeError(f"data.max_tokens is {max_tokens}, and {folder.name} reads at most {limit} tokens.")
+            raise RecipeError(
+                f"data.max_tokens is {max_tokens}, and {folder.name} reads at most {limit} tokens. Make it smaller, or auto."
+            )
         saved = read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
         given = {"max_tokens": max_tokens, "overflow": overflow, "stride": stride, "prefix": prefix}
         settings = {"max_tokens": limit, **saved, **{name: value for name, value in given.items() if value is not None}}

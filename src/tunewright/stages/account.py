@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from tunewright import __version__
 from tunewright.core import catalog
-from tunewright.core.files import read_json
+from tunewright.core.files import parse_json, read_json
 from tunewright.core.gate import Gate
 from tunewright.core.recipe import to_mapping
 from tunewright.core.report import SCHEMA, Report
@@ -80,7 +80,7 @@ def _data(facts: Facts) -> dict[str, Any]:
     return {
         "ledger": _ledger(facts.run.folder / "ledger.jsonl"),
         "labels": {name: label_counts(split) for name, split in facts.dataset.splits.items()},
-        "notes": list(facts.dataset.notes),
+        "notes": [dataclasses.asdict(note) for note in facts.dataset.notes],
         "sources": {"train": data.train, "validation": data.validation, "test": data.test},
         "findings": list(facts.findings),
     }
@@ -91,14 +91,13 @@ def _ledger(path: Path) -> dict[str, Any]:
     with open(path, encoding="utf-8") as file:
         for line in file:
             last = line
-    return json.loads(last)["summary"]
+    return parse_json(last, path)["summary"]
 
 
 def _model(trained: Trained) -> dict[str, Any]:
     plan = trained.plan
     return {
         "backbone": plan.recipe.model.backbone,
-        "why": plan.whys.get("model.backbone", ""),
         "base_model": plan.located.facts.hub_id or (plan.located.name if plan.located.kind == "hub" else ""),
         "licence": plan.located.facts.licence,
         "source": plan.located.facts.source,
@@ -106,14 +105,15 @@ def _model(trained: Trained) -> dict[str, Any]:
         "parameters": trained.parameters,
         "trained_parameters": trained.trained_parameters,
         "max_tokens": plan.processor.max_tokens,
-        "whys": dict(plan.whys),
+        "whys": {key: dataclasses.asdict(why) for key, why in plan.whys.items()},
     }
 
 
 def _training(facts: Facts) -> dict[str, Any]:
     fitted, recipe = facts.trained.fitted, facts.trained.plan.recipe
-    lines = (facts.run.folder / "metrics.jsonl").read_text("utf-8").splitlines()
-    losses = [line for line in map(json.loads, lines) if line["kind"] == "train"]
+    path = facts.run.folder / "metrics.jsonl"
+    lines = [parse_json(line, path) for line in path.read_text("utf-8").splitlines()]
+    losses = [line for line in lines if line["kind"] == "train"]
     return {
         "history": fitted.history,
         "losses": [{key: line[key] for key in ("step", "loss", "learning_rate")} for line in losses],

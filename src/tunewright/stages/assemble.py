@@ -12,15 +12,15 @@ import numpy as np
 from tunewright.core import catalog
 from tunewright.core.contracts import Head, Objective
 from tunewright.core.errors import RecipeError, listing, nearest
-from tunewright.core.recipe import Recipe, replace
-from tunewright.core.types import label_names
+from tunewright.core.recipe import Decision, Recipe, replace
+from tunewright.core.types import Note, label_names
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.locate import Located, choose, locate
 from tunewright.models.model import Model, build_model
 from tunewright.models.processor import Processor, token_limit
 
 IMBALANCE = 20  # largest over smallest class: beyond it classes are weighed, and macro F1 decides
-SAMPLE = 20_000  # texts looked at to choose the window
+WINDOW = 512  # tokens; an automatic window is no longer, as the cost of attention grows with its square
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Plan:
     recipe: Recipe
     located: Located
     processor: Processor
-    whys: Mapping[str, str]  # recipe key → why this was chosen
+    whys: Mapping[str, Note]  # recipe key → why this was chosen
 
     @property
     def head(self) -> Head:
@@ -47,20 +47,22 @@ class Plan:
 
 def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     """Decide everything that does not need the network itself in memory. Deterministic."""
-    whys: dict[str, str] = {}
+    whys: dict[str, Note] = {}
     name = recipe.model.backbone
     if name == "auto":
         name, whys["model.backbone"] = choose(dataset.language)
     located = locate(name, pickled_weights=recipe.model.pickled_weights, remote_code=recipe.model.remote_code)
-    processor = _processor(recipe, dataset, located, whys)
+    processor = _processor(recipe, located, whys)
     counts = label_counts(dataset.splits["train"])
     ratio = max(counts.values(), default=1) / max(1, min(counts.values(), default=1))
     metric = recipe.evaluate.metric
     if metric == "auto":
         metric = "macro_f1" if ratio > IMBALANCE and recipe.task.metric == "accuracy" else recipe.task.metric
-        whys["evaluate.metric"] = (
-            f"the largest class has {ratio:.1f} times the rows of the smallest; over {IMBALANCE} times, macro_f1 decides"
-        )
+        if recipe.task.metric == "accuracy":
+            whys["evaluate.metric"] = Note(
+                f"the largest class has {ratio:.1f} times the rows of the smallest; over {IMBALANCE} times, macro_f1 decides",
+                f"最大类别的数据量是最小类别的 {ratio:.1f} 倍；超过 {IMBALANCE} 倍时以宏平均 F1 为准",
+            )
     weights = recipe.train.class_weights
     if weights == "auto":
         weights = "balanced" if ratio > IMBALANCE else "none"
@@ -69,7 +71,11 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
         stopping = dataclasses.replace(stopping, metric=metric)
     baselines = tuple(baseline for baseline in recipe.evaluate.baselines if baseline.suits(recipe.task))
     if left_out := [catalog.name_of(one) for one in recipe.evaluate.baselines if one not in baselines]:
-        whys["evaluate.baselines"] = f"{', '.join(left_out)} cannot do {catalog.name_of(recipe.task)}"
+        task = catalog.name_of(recipe.task)
+        whys["evaluate.baselines"] = Note(
+            f"{', '.join(left_out)} cannot do {task}", f"{'、'.join(left_out)} 不能用于 {task}"
+        )
+    decision = _decision(recipe, whys)
     _check_slices(recipe, dataset)
     resolved = replace(
         recipe,
@@ -79,11 +85,33 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
             "data.max_tokens": processor.max_tokens,
             "data.columns": dict(dataset.roles),
             "evaluate.metric": metric,
+            "decision": decision,
             "train.class_weights": weights,
             "train.early_stopping": stopping,
         },
     )
     return Plan(resolved, located, processor, whys)
+
+
+def _decision(recipe: Recipe, whys: dict[str, Note]) -> Decision:
+    """The decision settings that this task can keep. Raises RecipeError for one that it cannot."""
+    decision, task = recipe.decision, catalog.name_of(recipe.task)
+    if decision.threshold != "auto" and not getattr(recipe.task, "multi_label", False):
+        raise RecipeError(
+            "decision.threshold is the least score of a yes where a row may have several labels; here each has one. "
+            "Leave it at auto, or set task to {name: text_classification, multi_label: true}; "
+            "decision.max_error makes a model of single labels abstain."
+        )
+    if recipe.task.probe:
+        return decision
+    if decision.max_error is not None:
+        raise RecipeError(f"decision.max_error: {task} cannot abstain, it gives several answers a row. Set it to null.")
+    if decision.calibration is not None:
+        whys["decision.calibration"] = Note(
+            f"{task} gives several answers a row; their scores are not calibrated",
+            f"{task} 对每条数据给出多个答案，其分数不作校准",
+        )
+    return dataclasses.replace(decision, calibration=None)
 
 
 def _check_slices(recipe: Recipe, dataset: Dataset) -> None:
@@ -147,27 +175,19 @@ def _freeze_words(wanted: str, model: Model) -> bool:
     return wanted == "freeze"
 
 
-def _processor(recipe: Recipe, dataset: Dataset, located: Located, whys: dict[str, str]) -> Processor:
+def _processor(recipe: Recipe, located: Located, whys: dict[str, Note]) -> Processor:
     data = recipe.data
+    chosen = data.max_tokens
+    if chosen == "auto":
+        limit = token_limit(located.folder)
+        chosen = min(limit, WINDOW)
+        whys["data.max_tokens"] = (
+            Note("the backbone reads no more at a time", "骨干模型一次最多读这么多")
+            if chosen == limit
+            else Note(
+                f"longer windows cost more; {located.name} could read {limit}",
+                f"窗口越长越费时；{located.name} 最多能读 {limit}",
+            )
+        )
     settings: dict[str, Any] = {"overflow": data.overflow, "stride": data.stride, "prefix": located.facts.prefix}
-    if data.max_tokens != "auto":
-        return Processor.load(located.folder, max_tokens=data.max_tokens, **settings)
-    processor = Processor.load(located.folder, max_tokens=token_limit(located.folder), **settings)
-    longest = _longest(processor, dataset, recipe.task.inputs)
-    chosen = min(processor.max_tokens, -(-longest // 8) * 8)  # multiples of 8 suit the matrix units
-    whys["data.max_tokens"] = f"the longest of the texts looked at has {longest} tokens"
-    return Processor.load(located.folder, max_tokens=max(chosen, 16), **settings)
-
-
-def _longest(processor: Processor, dataset: Dataset, roles: tuple[str, ...]) -> int:
-    longest = 0
-    for name in ("train", "validation"):
-        examples = dataset.splits[name].examples(0, SAMPLE)
-        texts = [" ".join(_text(example.inputs[role]) for role in roles) for example in examples]
-        if texts:
-            longest = max(longest, int(processor.lengths(texts).max()))
-    return longest
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return Processor.load(located.folder, max_tokens=chosen, **settings)

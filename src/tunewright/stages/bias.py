@@ -19,6 +19,7 @@ from tunewright.stages import judge
 from tunewright.stages.evaluate import Judged
 
 FEWEST = 10  # rows on either side of a rate, below which it says nothing
+TOO_FEW = f"fewer than {FEWEST} rows for every rate"  # why a term has no largest gap
 
 
 def read_terms(path: Path | str) -> tuple[str, ...]:
@@ -42,7 +43,8 @@ def measure(bundle: Bundle, judged: Judged, terms: Sequence[str]) -> dict[str, A
     Returns {"metric", "background": {"n", "value", "low", "high"}, "terms": [{"term", "n", "value", "low", "high",
     "difference": {"value", "low", "high"}, "rates": {label: {"false_positive_rate", "false_negative_rate",
     "background_…"}}, "largest_gap"}], worst first, "absent": terms that stand in no row}. Terms are found as whole
-    words, whatever their case; Chinese ones anywhere. A rate over fewer than 10 rows is null.
+    words, whatever their case; Chinese ones anywhere. A rate over fewer than 10 rows is null, and so is the largest gap
+    where no rate has ten rows on both sides (`TOO_FEW`).
     """
     texts = [" ".join(map(str, example.inputs.values())) for example in judged.examples]
     mentions = {term: np.array([bool(_pattern(term).search(text)) for text in texts]) for term in terms}

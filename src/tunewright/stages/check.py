@@ -21,6 +21,7 @@ from tunewright.core.numeric import softmax
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, flat, to_mapping
 from tunewright.core.run import RUNS, memory_bytes
+from tunewright.core.types import Note
 from tunewright.data.checks import EXAMPLES, Finding, excerpt, findings
 from tunewright.data.dataset import Dataset
 from tunewright.data.prepare import prepare
@@ -75,7 +76,7 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
         started = time.perf_counter()
         dataset = prepare(recipe, Path(folder) / "data", progress)
         plan = assemble.plan(recipe, dataset)
-        with progress.task("Looking for what spoils a model") as step:
+        with progress.task("Looking for what spoils a model", total=1) as step:
             found = findings(
                 dataset, plan.processor, deep, languages=plan.located.facts.languages,
                 backbone=plan.recipe.model.backbone,
@@ -84,11 +85,11 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
         seconds = time.perf_counter() - started
         if deep or "label_errors" in recipe.data.refuse:
             found += label_errors(plan, dataset, progress)
-        with progress.task("Training a few steps to see how long it takes") as step:
+        with progress.task("Training a few steps to see how long it takes", total=1) as step:
             expected = estimate(plan, dataset, Path(folder), preparing=seconds)
             step(1)
         chosen = dict(flat(to_mapping(plan.recipe)))
-        notes = [*dataset.notes, *(f"{key}: {chosen.get(key)} ({why})." for key, why in plan.whys.items())]
+        notes = [*map(str, dataset.notes), *(f"{key}: {chosen.get(key)} ({why})." for key, why in plan.whys.items())]
     refused = [finding for finding in found if finding.kind in recipe.data.refuse]
     return Checked(found, refused, _machine(expected), expected, notes)
 
@@ -123,7 +124,7 @@ def label_errors(plan: Plan, dataset: Dataset, progress: Progress) -> list[Findi
         "learned from the other rows). Look at them: some will be labelled wrongly, others are only hard."
     )
     zh = (
-        f"{len(gold)} 行训练数据中有 {len(doubted)} 行更像另一个标签（由只学过其他行的线性探针判断）。"
+        f"{len(gold)} 条训练数据中有 {len(doubted)} 条更像另一个标签（由只学过其他数据的线性探针判断）。"
         "请看一看：有些是标错的，有些只是难。"
     )
     return [Finding("label_errors", "note", len(doubted), shown, told, zh)]
@@ -160,13 +161,27 @@ def _out_of_fold(features: np.ndarray, gold: np.ndarray, labels: int, seed: int)
 def _machine(expected: Estimate) -> Gate:
     folder = next(path for path in (RUNS.absolute(), *RUNS.absolute().parents) if path.exists())
     missing = missing_packages()
-    packages = f"pip install {' '.join(missing)}" if missing else "all that are needed are here"
+    packages = Note("all that are needed are here", "所需的软件包都已安装")
+    if missing:
+        packages = Note(*[f"pip install {' '.join(missing)}"] * 2)
     return Gate(
         "machine",
         (
             gate.check("packages missing", len(missing), "==", 0, packages),
-            gate.check("memory, MiB", expected.memory_mb, "<=", available_memory() / MIB, "what is free now"),
-            gate.check("disk, MiB", expected.disk_mb, "<=", shutil.disk_usage(folder).free / MIB, f"free at {folder}"),
+            gate.check(
+                "memory, MiB",
+                expected.memory_mb,
+                "<=",
+                available_memory() / MIB,
+                Note("free now", "目前可用的内存"),
+            ),
+            gate.check(
+                "disk, MiB",
+                expected.disk_mb,
+                "<=",
+                shutil.disk_usage(folder).free / MIB,
+                Note(f"free at {folder}", f"{folder} 的可用空间"),
+            ),
         ),
     )
 

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewright.core import catalog
 from tunewright.core.bundle import Bundle
-from tunewright.core.errors import BundleError
+from tunewright.core.errors import BundleError, listing
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.statistics import Interval
 from tunewright.core.types import Prediction
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.stream import answer as plain
 from tunewright.stages import verdict
-from tunewright.stages.evaluate import Judged, answer, labelled, sealed_uses
+from tunewright.stages.evaluate import Judged, answer, labelled, sealed_uses, trained_on
 from tunewright.stages.verdict import Verdict
 
 
@@ -62,10 +63,14 @@ def compare(
 ) -> Comparison:
     """Hold `b` against `a` on the labelled rows of `source`; the metric and its confidence are those of b's recipe.
 
-    Raises BundleError when the two do different tasks; DataError or LabelError when the rows cannot be used.
+    Raises BundleError when the two do different tasks, or when each has labels that the other lacks; DataError or
+    LabelError when the rows cannot be used.
     """
     progress = progress or Silent()
-    _same_task(a, b)
+    _refuse_unlike(a, b)
+    for name, bundle in (("A", a), ("B", b)):
+        if warning := trained_on(bundle, source, name):
+            progress.say(warning)
     labels = tuple(dict.fromkeys([*a.labels, *b.labels]))
     trained = b.recipe.data.columns
     with labelled(source, b.task, labels, columns=columns, trained=trained, progress=progress) as dataset:
@@ -89,12 +94,23 @@ def compare(
         )
 
 
-def _same_task(a: Bundle, b: Bundle) -> None:
+def _refuse_unlike(a: Bundle, b: Bundle) -> None:
+    """A bundle with labels added is compared with the one before it; others than these have nothing to compare."""
     if (type(a.task), a.task.objective) != (type(b.task), b.task.objective):
-        raise BundleError(
-            f"The two bundles do different tasks, so they cannot be compared: {a.folder} is for {a.about['task']}, "
-            f"{b.folder} for {b.about['task']}."
-        )
+        what, of = "tasks", [_task(bundle) for bundle in (a, b)]
+    elif not (set(a.labels) <= set(b.labels) or set(b.labels) <= set(a.labels)):
+        what, of = "labels", [listing(bundle.labels) for bundle in (a, b)]
+    else:
+        return
+    raise BundleError(
+        f"The two bundles answer with different {what} (A: {of[0]}; B: {of[1]}): only bundles of the same {what} can be "
+        "compared."
+    )
+
+
+def _task(bundle: Bundle) -> str:
+    several = getattr(bundle.task, "multi_label", False)
+    return catalog.name_of(bundle.task) + (", several labels a text" if several else "")
 
 
 def _verdict(b: Bundle, first: Judged, second: Judged, labels: Sequence[str]) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,6 +121,15 @@ def labelled(
         yield prepare_source(
             source, task, Path(folder) / "data", labels=tuple(labels), columns=roles, progress=progress
         )
+
+
+def trained_on(bundle: Bundle, source: str | Path, name: str = "it") -> str:
+    """A warning when `source` is the very file that the bundle (`name` in the sentence) was trained on, else ""."""
+    train = bundle.recipe.data.train
+    same = os.path.exists(source) and os.path.exists(train) and os.path.samefile(source, train)
+    if not same and str(source) != train:
+        return ""
+    return f"warning: These are rows {name} was trained on: {source}. Its report judges rows it had not seen."
 
 
 def answer(predictor: Predictor, split: Split, progress: Progress | None = None, title: str = "Evaluating") -> Judged:

@@ -15,7 +15,7 @@ from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.linear import fit_linear
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
-from tunewright.core.types import Window
+from tunewright.core.types import Note, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.models.model import Model
@@ -90,6 +90,11 @@ def train_model(
         )
         trained = sum(value.numel() for value in model.trained_parameters().values())
         fitted = fit(job, resume=resume)
+    if not fitted.best_step:
+        progress.say(
+            f"No training step was better than the start by {job.metric} on validation, so the start is kept: the "
+            "backbone as it was. More rows, another learning rate or another method may change that."
+        )
     return Trained(model, plan, fitted, trained, sum(value.numel() for value in model.parameters()))
 
 
@@ -142,9 +147,10 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decide
         from tunewright.models.surgery import hidden_size
 
         rate = auto_learning_rate(hidden_size(model.backbone), plan.located.facts.learning_rate, settings.method.rate)
-        whys["train.learning_rate"] = "by the backbone's width and the method"
+        whys["train.learning_rate"] = Note("by the backbone's width and the method", "由骨干模型的宽度和微调方法决定")
     if "train.precision" in decided:
-        chosen, why = decided["train.precision"]
+        chosen, said = decided["train.precision"]
+        why = Note(**said)
     else:
         step = _one_step(plan, model, windows, device)
         chosen, why = precisions.choose_precision(settings.precision, device, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Reader, Row
-from tunewright.core.errors import DataError, MachineError, UsageError, listing
+from tunewright.core.contracts import Reader, Row, Task
+from tunewright.core.errors import DataError, MachineError, UsageError, listing, plural
 from tunewright.core.files import write_text
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, replace, to_mapping
@@ -34,6 +35,7 @@ LARGE = 64 << 20  # bytes; of a longer file only the first rows are looked at
 FIRST = 200_000  # rows, of a large file
 TEXTS = 2000  # whose length is measured, from all over the training rows
 SHOWN = 8  # labels that are named with their counts
+EVEN = 1.05  # times the rows of the smallest label: a largest one below has about as many
 LOST = {  # kinds of the ledger, in words
     "empty_text": "without text", "empty_label": "without label", "bad_label": "with a label that is none",
     "broken_row": "of another form than the rest", "garbled": "that do not decode", "limit": "beyond data.limit",
@@ -84,7 +86,7 @@ def look(
             recipe = _with_backbone(_with_columns(recipe, dataset, reasons), dataset, reasons)
             return _describe(recipe, reasons, dataset, bounded)
     except DataError as error:
-        if not re.search(r"\bdata\.(columns|reader|labels|split|limit)\b", str(error)):
+        if not re.search(r"\bdata\.columns\b", str(error)):
             raise
         raise type(error)(f"{error} (`init` takes such keys as --set data.columns.label=NAME.)") from error
 
@@ -173,16 +175,36 @@ def _with_columns(recipe: Recipe, dataset: Dataset, reasons: dict[str, str]) -> 
     if recipe.data.columns:
         return replace(recipe, **{"data.columns": dict(dataset.roles)})
     reader, _ = sources.open_source(recipe.data.train, recipe.data.reader)
-    guessed = guess_columns(sample_rows(recipe.data.train, reader), recipe.task, source=recipe.data.train)
-    reasons["data.columns"] = "; ".join(guessed.reasons) or "the columns are named so"
+    rows = sample_rows(recipe.data.train, reader)
+    guessed = guess_columns(rows, recipe.task, source=recipe.data.train)
+    reasons["data.columns"] = "; ".join(map(str, guessed.reasons)) or "the columns are named so"
+    target = recipe.task.target
+    if guessed.of[target] != target and (others := _other_labels(rows, recipe.task, guessed.of)):
+        named = listing(map(repr, others), 3)
+        change = shlex.quote(f"data.columns.{target}={others[0]}")
+        reasons["data.columns"] += f"; {named} would fit too: --set {change}"
     return replace(recipe, **{"data.columns": dict(guessed.of)})
+
+
+def _other_labels(rows: Sequence[Mapping[str, Any]], task: Task, chosen: Mapping[str, str]) -> list[str]:
+    """Columns that would have been taken for the label had the chosen ones before them not been there."""
+    inputs = {role: column for role, column in chosen.items() if role != task.target}
+    column, found = chosen[task.target], []
+    while True:
+        rows = [{name: value for name, value in row.items() if name != column} for row in rows]
+        try:
+            column = guess_columns(rows, task, inputs).of[task.target]
+            task.parse(next(row[column] for row in rows if row.get(column)))
+        except (DataError, StopIteration):  # no column is left, or none that holds this task's labels
+            return found
+        found.append(column)
 
 
 def _with_backbone(recipe: Recipe, dataset: Dataset, reasons: dict[str, str]) -> Recipe:
     if recipe.model.backbone != "auto":
         return recipe
     name, why = choose(dataset.language)
-    reasons["model.backbone"] = why.removeprefix(f"{name}: ").rstrip(".")
+    reasons["model.backbone"] = str(why)
     return replace(recipe, **{"model.backbone": name})
 
 
@@ -262,15 +284,19 @@ def _about_columns(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str])
 def _about_labels(dataset: Dataset, labels: Mapping[str, int]) -> Iterator[str]:
     if not labels:
         return
-    top = [f"{label} {count:,}" for label, count in islice(labels.items(), SHOWN)]
+    top = [f"{_plain(label)} {count:,}" for label, count in islice(labels.items(), SHOWN)]
     more = f", and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
     yield f"Labels: {len(labels)} ({', '.join(top)}{more})."
     learned = dataset.described["labels"].get("train", {})
     least, most = min(learned, key=learned.__getitem__), max(learned, key=learned.__getitem__)
     ratio = learned[most] / learned[least]
+    if ratio < EVEN:
+        numbers = " to ".join(f"{count:,}" for count in sorted({learned[least], learned[most]}))
+        yield f"Balance: in train, the labels are even ({numbers} rows each)."
+        return
     numbers = f"{learned[most]:,} and {learned[least]:,}"
     advice = "; so classes are weighed, and macro_f1 decides instead of accuracy" if ratio > IMBALANCE else ""
-    yield f"Balance: in train, {most!r} has {ratio:.1f} times the rows of {least!r} ({numbers}){advice}."
+    yield f"Balance: in train, {_plain(most)} has {ratio:.1f} times the rows of {_plain(least)} ({numbers}){advice}."
 
 
 def _about_language(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str]) -> str:
@@ -304,7 +330,7 @@ def _about_splits(recipe: Recipe, dataset: Dataset) -> Iterator[str]:
 def _about_losses(dataset: Dataset) -> Iterator[str]:
     for name, counts in dataset.ledger["rows"].items():
         reasons = {LOST.get(kind, kind): count for kind, count in counts["reasons"].items() if count}
-        lost = [f"{count:,} row{'s' if count > 1 else ''} {reason}" for reason, count in reasons.items()]
+        lost = [f"{plural(count, 'row')} {reason}" for reason, count in reasons.items()]
         if lost:
             yield f"Left out of {name}: {', '.join(lost)}. `tunewright check` shows which."
 
@@ -319,6 +345,11 @@ def _about_files_beside(recipe: Recipe) -> Iterator[str]:
             short = os.path.relpath(near)
             shown = str(near) if short.startswith(os.pardir) else short
             yield f"{near.name} stands beside {train.name} and is not used: --{name} {shown} would use it."
+
+
+def _plain(label: str) -> str:
+    """A label as it is; in quotes where its spaces or signs would not be seen."""
+    return label if label.isprintable() and label == " ".join(label.split()) else repr(label)
 
 
 def _short(source: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def _accept(
         "error": fitted.error,
         "upper": fitted.upper,
         "limit": recipe.decision.max_error,
-        "reason": fitted.reason,
+        "reason": None if fitted.reason is None else asdict(fitted.reason),
     }
     return fitted.accept, about
 

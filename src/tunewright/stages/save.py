@@ -10,14 +10,15 @@ import numpy as np
 
 from tunewright.core import gate
 from tunewright.core.bundle import seal
+from tunewright.core.errors import plural
 from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.gate import Gate
-from tunewright.core.recipe import Recipe
 from tunewright.core.recipe_file import to_yaml
-from tunewright.core.types import Policy
+from tunewright.core.types import Note, Policy
 from tunewright.models.backbone import quiet
 from tunewright.models.inference import length_batches, padded
 from tunewright.models.layout import save_model
+from tunewright.models.locate import Located
 from tunewright.models.model import Model
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred
@@ -26,17 +27,33 @@ from tunewright.stages.judge import Calibrated
 
 TOLERANCE = 1e-3  # largest difference of a probability that counts as the same
 BATCH_TOKENS = 8192
+ADAPTER = """# An adapter for {base}
+
+What training changed in the backbone `{base}`, alone and in PEFT's format, from a bundle of Tunewright. In `../model` it is
+merged into the backbone, with the head and the tokenizer: open that to get answers. The model card is `../README.md`.
+"""
 
 
 def write_model(model: Model, plan: Plan, folder: Path) -> None:
     """Merge the method's adapter (kept beside it) and write weights and tokenizer under `folder`/model."""
     method = plan.recipe.train.method
     (folder / "adapter").mkdir(parents=True)
-    if not method.save_adapter(model, folder / "adapter"):
+    if method.save_adapter(model, folder / "adapter"):
+        _name_base(folder / "adapter", plan.located)
+    else:
         (folder / "adapter").rmdir()
     merged = method.merge(model).to("cpu")
     save_model(merged, folder / "model", multi_label=getattr(plan.recipe.task, "multi_label", False))
     plan.processor.save(folder / "model")
+
+
+def _name_base(adapter: Path, located: Located) -> None:
+    """Say whose adapter it is. PEFT itself writes the folder that the backbone was opened from, and a form to fill in."""
+    name = Path(located.name).name if Path(located.name).is_absolute() else located.name
+    base = located.facts.hub_id or name
+    config = read_json(adapter / "adapter_config.json")
+    write_json(adapter / "adapter_config.json", {**config, "base_model_name_or_path": base})
+    write_text(adapter / "README.md", ADAPTER.format(base=base))
 
 
 def fold_calibration(model: Model, calibrated: Calibrated) -> None:
@@ -76,10 +93,17 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, multi
     return Gate(
         "transformers",
         (
-            gate.check("flipped rows", int(flips), "==", 0, f"same answers in transformers on {len(rows)} rows"),
-            gate.check("largest score difference", difference, "<=", TOLERANCE, "same scores"),
-            gate.check("rows tokenized otherwise", retokenized, "==", 0, "same token ids"),
+            gate.check("flipped rows", int(flips), "==", 0, _same("answers", "答案", len(rows))),
+            gate.check("largest score difference", difference, "<=", TOLERANCE, _same("scores", "分数", len(rows))),
+            gate.check("rows tokenized otherwise", retokenized, "==", 0, _same("token ids", "词元编号", len(rows))),
         ),
+    )
+
+
+def _same(what: str, what_zh: str, rows: int) -> Note:
+    return Note(
+        f"The same {what} in plain transformers, on {plural(rows, 'row')}.",
+        f"直接用 transformers 得到的{what_zh}在 {rows} 条数据上都相同。",
     )
 
 
@@ -92,8 +116,11 @@ def seal_bundle(
     seal(folder, task=plan.recipe.task, labels=labels, policy=policy, backbone=plan.recipe.model.backbone, **about)
 
 
-def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[float], recipe: Recipe) -> None:
-    """What validation inputs look like, without any text: what a monitor compares traffic with."""
+def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[float], language: str) -> None:
+    """What validation inputs look like, without any text: what a monitor compares traffic with.
+
+    language: ISO 639-1 code of the data.
+    """
     tokens = np.array([sum(w.tokens - w.shared for w in item.windows) for item in items])
     histogram, _ = np.histogram(scores, bins=20, range=(0, 1))
     labels: dict[str, int] = {}
@@ -103,7 +130,7 @@ def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[fl
         folder / "reference.json",
         {
             "rows": len(items),
-            "language": recipe.report.language,
+            "language": language,
             "labels": labels,
             "tokens_quantiles": np.quantile(tokens, np.linspace(0, 1, 21)) if len(tokens) else [],
             "score_histogram": histogram,

@@ -17,7 +17,7 @@ from tunewright.core.files import machine_errors, read_json, write_json
 from tunewright.core.gate import Gate, check
 from tunewright.core.measures import COUNT_METRICS, count, encode_labels
 from tunewright.core.statistics import Interval, least_disagreements, resample, summarise
-from tunewright.core.types import Label, Prediction, Span
+from tunewright.core.types import Label, Note, Prediction, Span
 from tunewright.stages.wording import WORDS, sentence
 
 SEALED = "sealed.json"  # beside the runs: how often each test split has been judged on
@@ -184,9 +184,16 @@ def _apart(models: Mapping[str, Any], row_values: Sequence[np.ndarray]) -> dict[
 
 def _gate(differences: Mapping[str, Interval], apart: Mapping[str, int], confidence: float) -> Gate:
     least = least_disagreements(confidence)
-    above = f"The whole {confidence:.0%} interval of the difference must lie above zero."
-    enough = f"Fewer rows on which the two differ cannot show a difference at {confidence:.0%} (sign test)."
-    checks = [check("baselines", len(differences), ">=", 1, "Without a baseline nothing can be better.")]
+    above = Note(
+        f"The whole {confidence:.0%} interval of the difference must lie above zero.",
+        f"差值的整个 {confidence:.0%} 置信区间都须高于零。",
+    )
+    enough = Note(
+        f"Fewer rows on which the two differ cannot show a difference at {confidence:.0%} (sign test).",
+        f"两者表现不同的数据若少于此数，就无法以 {confidence:.0%} 的置信度说明有差别（符号检验）。",
+    )
+    least_one = Note("Without a baseline nothing can be better.", "没有基线，就谈不上更好。")
+    checks = [check("baselines", len(differences), ">=", 1, least_one)]
     for name, found in differences.items():
         checks.append(check(f"gain over {name}, lower end", found.low, ">", 0.0, above))
         checks.append(check(f"rows apart from {name}", apart[name], ">=", least, enough))

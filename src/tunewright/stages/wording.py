@@ -30,7 +30,8 @@ WORDS: dict[str, Mapping[str, str]] = {
         "other": "the baseline {name}",
         "interval": "{confidence:.0%} interval {low} to {high}",
         "chance": "the difference may be chance",
-        "few": "the two differ on only {apart} of the rows, and at least {least} are needed to tell",
+        "same": "the two fare alike on every row",
+        "few": "the two fare differently on only {apart} of the rows, and at least {least} are needed to tell",
         "uses": " This test split has now been used {uses} times; each use makes a lucky result more likely.",
     },
     "zh": {
@@ -48,7 +49,8 @@ WORDS: dict[str, Mapping[str, str]] = {
         "other": "基线 {name}",
         "interval": "{confidence:.0%} 置信区间为 {low} 至 {high}",
         "chance": "这一差异可能只是偶然",
-        "few": "两者只在 {apart} 条数据上有差别，至少要 {least} 条才能判断",
+        "same": "两者在每条数据上的表现都一样",
+        "few": "两者只在 {apart} 条数据上表现不同，至少要 {least} 条才能判断",
         "uses": "这份测试集至今已使用 {uses} 次；用得越多，碰巧得到好结果的可能越大。",
     },
 }
@@ -76,13 +78,14 @@ def _comparison(verdict: Verdict, words: Mapping[str, str]) -> dict[str, str]:
     points = round(100 * found.value, 1)
     direction = "above" if points > 0 else "below" if points < 0 else "equal"
     apart = verdict.apart[verdict.against]
+    reason = "same" if apart == 0 else "few" if apart < least else "chance"
     return {
         "baseline": baseline,
         "distance": words[direction].format(points=abs(points), baseline=baseline),
         "interval": words["interval"].format(
             confidence=verdict.confidence, low=_points(found.low), high=_points(found.high)
         ),
-        "reason": words["few"].format(apart=apart, least=least) if apart < least else words["chance"],
+        "reason": words[reason].format(apart=apart, least=least),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,7 +96,7 @@ def _problem(path: Path) -> str | None:
     try:
         manifest = read_json(path / "manifest.json")
         changed = [name for name, digest in manifest.items() if sha256(path / name) != digest]
-    except (OSError, ValueError, SafetensorError, json.JSONDecodeError):
+    except (OSError, ValueError, AttributeError, SafetensorError):
         return "a file is missing or cut off"
     return f"{changed[0]} is not what was written" if changed else None
 

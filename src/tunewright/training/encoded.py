@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewright.core.errors import DamagedFile
 from tunewright.core.files import read_json, write_json, writing_folder
 from tunewright.core.types import Window
 
@@ -74,6 +75,8 @@ def open_encoded(folder: Path) -> EncodedSplit:
         if feature["ragged"]:
             values[name] = flat
             offsets[name] = np.fromfile(folder / f"{name}.offsets", dtype=np.int64)
+            if len(flat) != offsets[name][-1]:
+                raise DamagedFile(f"{folder / name}.bin was cut off. Remove {folder}: it is written anew.")
         else:
             values[name] = flat.reshape(-1, *shapes[name])
     return EncodedSplit(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.contracts import Tracker
+from tunewright.core.errors import DamagedFile
 from tunewright.core.files import jsonable, machine_errors
 
 
@@ -36,6 +37,8 @@ class Record:
 
     def rewind(self, mark: int) -> None:
         """Forget what was written after `mark`."""
+        if self.mark() < mark:
+            raise DamagedFile(f"{self.path} is shorter than when the run was interrupted. Restore it, or start anew.")
         with open(self.path, "r+b") as file:
             file.truncate(mark)
             os.fsync(file.fileno())

@@ -12,12 +12,15 @@ Examples:
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from tunewright.cli import output
+from tunewright.core.errors import plural
 
 if TYPE_CHECKING:
     from tunewright.data.checks import Finding
@@ -51,7 +54,8 @@ def command(
     checked = check(loaded, deep=deep, progress=progress)
     if not quiet:
         _show(checked)
-    output.say(_sentence(checked, recipe))
+    if not quiet or not checked.passed:  # why it was refused is no progress
+        output.say(_sentence(checked, recipe, changes or ()))
     if json:
         output.emit(checked.to_dict())
     else:
@@ -106,19 +110,19 @@ def _costs(checked: Checked) -> object:
     for made in checked.machine.checks:
         mark = "" if made.passed else "  too little"
         if made.name.startswith("packages"):
-            table.add_row("packages", made.why, "" if made.passed else "missing")
+            table.add_row("packages", str(made.why), "" if made.passed else "missing")
         else:
             name, _, unit = made.name.partition(", ")
             table.add_row(name, f"about {made.value:,.0f} {unit}", f"{made.limit:,.0f} {unit} {made.why}{mark}")
     for part, seconds in expected.parts.items():
         if seconds >= 0.5:
             table.add_row(f"time for {PARTS[part]}", duration(seconds), "")
-    how = f"{expected.steps:,} steps in {expected.precision} on {expected.device}, as busy as it is now"
+    how = f"{plural(expected.steps, 'step')} in {expected.precision} on {expected.device}, as busy as it is now"
     table.add_row("time in all, at most", duration(expected.seconds), how)
     return table
 
 
-def _sentence(checked: Checked, recipe: Path) -> str:
+def _sentence(checked: Checked, recipe: Path, changes: Sequence[str]) -> str:
     expected = checked.estimate
     cost = f"about {duration(expected.seconds)} and {expected.memory_mb / 1024:.1f} GiB of memory"
     if checked.refused:
@@ -126,7 +130,8 @@ def _sentence(checked: Checked, recipe: Path) -> str:
         return f"Refused: data.refuse names {kinds}, and the data has it. Mend the data, or change data.refuse."
     worst = "; ".join(f"not enough: {made.name}" for made in checked.machine.failed)
     short = f" But {worst}." if worst else ""
-    return f"Passed. Training takes at most {cost}.{short} Next: tunewright train {recipe}"
+    following = shlex.join(["tunewright", "train", str(recipe), *(w for change in changes for w in ("--set", change))])
+    return f"Passed. Training takes at most {cost}.{short} Next: {following}"
 
 
 def duration(seconds: float) -> str:

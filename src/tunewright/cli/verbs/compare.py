@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tunewright.cli import output
+from tunewright.core.errors import plural
 
 if TYPE_CHECKING:
     from tunewright.stages.compare import Comparison
@@ -52,15 +53,19 @@ def command(
     if json:
         output.emit(found.to_dict())
         return
-    _tell(found)
+    if not quiet:
+        _tell(found)
     print(found.verdict)
 
 
 def _tell(found: Comparison) -> None:
+    from tunewright.stages.report import formats
+
     difference, metric = found.difference, found.difference.metric
     output.say()
     for name in ("a", "b"):
-        output.say(f"{name.upper()}: {metric} {found.metrics[name][metric]:.4f} on {found.n} rows")
+        value = formats.measure(found.metrics[name][metric], metric)
+        output.say(f"{name.upper()}: {metric} {value} on {plural(found.n, 'row')}")
     if found.dropped:
         output.say(f"Left out: {output.counts(found.dropped)}")
     if found.test_uses:
@@ -69,13 +74,18 @@ def _tell(found: Comparison) -> None:
         f"{SENTENCES[found.verdict]}: {_points(difference.value)} points of {metric} "
         f"({found.confidence:.0%} interval {_points(difference.low)} to {_points(difference.high)})."
     )
-    counts = found.counts
-    output.say(
-        f"{len(found.flips)} answers change: {counts['fixed']} fixed, {counts['broken']} broken, "
-        f"{counts['changed']} changed from one error to another."
-    )
+    output.say(_changes(len(found.flips), found.counts))
     for kind in ("broken", "fixed", "changed"):
         _tell_flips(kind, [flip for flip in found.flips if flip["kind"] == kind])
+
+
+def _changes(flips: int, counts: Mapping[str, int]) -> str:
+    if not flips:
+        return "No answer changes."
+    return (
+        f"{plural(flips, 'answer')} change{'s' if flips == 1 else ''}: {counts['fixed']} fixed, "
+        f"{counts['broken']} broken, {counts['changed']} changed from one error to another."
+    )
 
 
 def _tell_flips(kind: str, flips: list[Mapping[str, Any]]) -> None:

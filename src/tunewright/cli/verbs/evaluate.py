@@ -1,7 +1,7 @@
 """Measure a bundle on labelled rows: metrics with their intervals, and in slices.
 
 DATA is any file that `train` reads, with a column of labels. Rows that cannot be judged (no text, no label) are left
-out and counted. Prints every metric with the interval that holds the true value with 95 % confidence (the recipe's
+out and counted. Prints every metric with the interval that holds the true value with 95% confidence (the recipe's
 evaluate.confidence), and the deciding metric by text length and by the columns named with --slice.
 
 Examples:
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tunewright.cli import output
+from tunewright.core.errors import listing, plural
 
 if TYPE_CHECKING:
     from tunewright.stages.evaluate import Evaluation
@@ -60,12 +61,14 @@ def command(
     progress = output.progress(quiet)
     from tunewright.predict.predictor import Predictor
     from tunewright.stages import noise
-    from tunewright.stages.evaluate import evaluate, labelled
+    from tunewright.stages.evaluate import evaluate, labelled, trained_on
 
+    if warning := trained_on(opened, data):
+        progress.say(warning)
     trained = opened.recipe.data.columns
     with labelled(data, opened.task, opened.labels, columns=columns, trained=trained, progress=progress) as dataset:
         for note in dataset.notes:
-            progress.say(note)
+            progress.say(str(note))
         predictor = Predictor(opened)
         found, judged = evaluate(predictor, dataset, slices=slice or (), progress=progress)
         more: dict[str, Any] = {}
@@ -76,44 +79,44 @@ def command(
     if json:
         output.emit({**found.to_dict(), **more})
         return
-    _tell(found, opened.recipe.evaluate.confidence)
-    _tell_robustness(more.get("robustness", {}), found.metric)
-    _tell_bias(more.get("bias", {}), found.metric)
+    if not quiet:
+        _tell(found, opened.recipe.evaluate.confidence)
+        _tell_robustness(more.get("robustness", {}), found.metric)
+        _tell_bias(more.get("bias", {}), found.metric)
     print(f"{found.metric} {found.metrics[found.metric]:.4f}")
 
 
 def _tell(found: Evaluation, confidence: float) -> None:
-    output.say()
-    output.say(
-        f"{found.n} rows judged" + (f"; left out: {output.counts(found.dropped)}" if found.dropped else "") + "."
-    )
+    from tunewright.stages.report import formats
+
+    left_out = f"; left out: {output.counts(found.dropped)}" if found.dropped else ""
+    output.say(f"\n{plural(found.n, 'row')} judged{left_out}.")
     if found.test_uses:
         output.say(
             f"This is the sealed test split of a run. It has now been used {found.test_uses} times; "
             "each use makes a lucky result more likely."
         )
-    rows = [[name, _share(part["value"]), _bounds(part)] for name, part in found.intervals.items()]
+    rows = [[name, *_measured(part, name)] for name, part in found.intervals.items()]
     if "ece" in found.metrics:
-        rows.append(["ece", _share(found.metrics["ece"]), "mean distance of scores from the truth; 0 is best"])
+        rows.append(["ece", formats.percent(found.metrics["ece"]), "mean distance of scores from the truth; 0 is best"])
     output.table(["metric", "value", f"{confidence:.0%} interval"], rows)
     for name, parts in found.slices.items():
         output.say()
-        cells = [[part["slice"], str(part["n"]), _share(part["value"]), _bounds(part)] for part in parts]
+        cells = [[part["slice"], str(part["n"]), *_measured(part, found.metric)] for part in parts]
         output.table([name + (" (tokens)" if name == "length" else ""), "rows", found.metric, "interval"], cells)
     _tell_weakest(found.metrics.get("per_class", {}))
     if found.accepted:
-        error = (
-            ""
-            if found.accepted["error"] is None
-            else f", and {output.percent(found.accepted['error'])} of those are wrong"
-        )
-        output.say(f"\nThe bundle's policy answers {output.percent(found.accepted['coverage'])} of the rows{error}.")
+        share, wrong = (formats.percent(found.accepted[key]) for key in ("coverage", "error"))
+        error = "" if found.accepted["error"] is None else f", and {wrong} of those are wrong"
+        output.say(f"\nThe bundle's policy answers {share} of the rows{error}.")
 
 
 def _tell_weakest(labels: Mapping[str, Mapping[str, float]]) -> None:
+    from tunewright.stages.report import formats
+
     weakest = sorted((item for item in labels.items() if item[1]["support"]), key=lambda item: item[1]["f1"])[:WEAKEST]
     cells = [
-        [name, str(part["support"]), *(_share(part[key]) for key in ("precision", "recall", "f1"))]
+        [name, str(part["support"]), *(formats.percent(part[key]) for key in ("precision", "recall", "f1"))]
         for name, part in weakest
     ]
     if len(labels) > WEAKEST:
@@ -124,10 +127,12 @@ def _tell_weakest(labels: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def _tell_robustness(found: Mapping[str, Mapping[str, Any]], metric: str) -> None:
+    from tunewright.stages.report import formats
+
     if found:
         output.say(f"\nWhat noise does to {metric} (in points):")
         cells = [
-            [name, output.percent(part["changed"]), _points(part), str(part["flips"])] for name, part in found.items()
+            [name, formats.percent(part["changed"]), _points(part), str(part["flips"])] for name, part in found.items()
         ]
         output.table(["noise", "rows changed", "difference", "answers that flip"], cells)
 
@@ -135,31 +140,39 @@ def _tell_robustness(found: Mapping[str, Mapping[str, Any]], metric: str) -> Non
 def _tell_bias(found: Mapping[str, Any], metric: str) -> None:
     if not found:
         return
-    output.say(
-        f"\n{found['background']['n']} rows mention none of the terms: {metric} {_share(found['background']['value'])}."
-    )
+    background, rows = found["background"], plural(found["background"]["n"], "row")
+    mention = "mentions" if background["n"] == 1 else "mention"
+    output.say(f"\n{rows} {mention} none of the terms: {metric} {_measured(background, metric)[0]}.")
     cells = [
-        [part["term"], str(part["n"]), _share(part["value"]), _points(part["difference"]), _gap(part["largest_gap"])]
+        [
+            part["term"],
+            str(part["n"]),
+            _measured(part, metric)[0],
+            _points(part["difference"]),
+            _gap(part["largest_gap"]),
+        ]
         for part in found["terms"]
     ]
     output.table(["term", "rows", metric, "in points", "largest gap of an error rate"], cells)
     if found["absent"]:
-        output.say(f"{len(found['absent'])} terms stand in no row.")
+        output.say(f"In no row: {listing(found['absent'])}.")
 
 
 def _gap(gap: Mapping[str, Any] | None) -> str:
+    from tunewright.stages.bias import TOO_FEW
+    from tunewright.stages.report import formats
+
     if gap is None:
-        return ""
+        return TOO_FEW
     what = {"false_positive_rate": "false", "false_negative_rate": "missed"}[gap["rate"]]
-    return f"{what} {gap['label']}: {_share(gap['value'])}, else {_share(gap['background'])}"
+    return f"{what} {gap['label']}: {formats.percent(gap['value'])}, else {formats.percent(gap['background'])}"
 
 
-def _share(value: float) -> str:
-    return f"{value:.3f}"
+def _measured(part: Mapping[str, float], metric: str) -> tuple[str, str]:
+    """A value and its interval, as the report has them: "91.2%", "90.2–92.1%"."""
+    from tunewright.stages.report import formats
 
-
-def _bounds(part: Mapping[str, float]) -> str:
-    return f"{part['low']:.3f} to {part['high']:.3f}"
+    return formats.measure(part["value"], metric), formats.between(part, metric)
 
 
 def _points(part: Mapping[str, float]) -> str:

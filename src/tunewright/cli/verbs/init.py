@@ -14,6 +14,7 @@ Examples:
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -34,7 +35,8 @@ def command(
 ) -> None:
     from tunewright.stages import init
 
-    init.refuse_taken(out, force=force)
+    if os.path.exists(train):  # a name that is no file is told first, by `look`
+        init.refuse_taken(out, force=force)
     progress = output.progress(quiet)
     seen = init.look(train, validation=validation, test=test, task=task, changes=changes or (), progress=progress)
     init.write(seen, out, force=force)
@@ -43,8 +45,8 @@ def command(
     if json:
         output.emit(_answer(seen, out))
         return
-    output.say()
-    output.say(f"Wrote {out}. Next: tunewright check {out}, then tunewright train {out}")
+    if not quiet:
+        output.say(f"\nWrote {out}. Next: tunewright check {out}, then tunewright train {out}")
     print(out)
 
 

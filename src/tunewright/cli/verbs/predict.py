@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tunewright.cli import output
+from tunewright.core.errors import plural
 from tunewright.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -107,13 +108,16 @@ def _source(input: str, text_column: str, progress: Progress) -> Source:
 
 
 def _tell(tally: Tally) -> None:
-    output.say(f"{tally.rows} rows in {tally.seconds:.1f} s ({tally.rows / max(tally.seconds, 1e-9):.0f} a second).")
+    rate = f" ({tally.rows / tally.seconds:,.0f} a second)" if tally.seconds >= 0.1 else ""
+    output.say(f"{plural(tally.rows, 'row')} in {tally.seconds:.1f} s{rate}.")
     if tally.abstained:
-        output.say(f"{tally.abstained} have a score too low for the bundle's policy (decision: abstain).")
+        output.say(f"{plural(tally.abstained, 'row')} got a score too low for the bundle's policy (decision: abstain).")
     if tally.truncated:
-        output.say(f"{tally.truncated} are longer than the model reads; truncated_tokens says by how much.")
+        output.say(
+            f"{plural(tally.truncated, 'row')} held more than the model reads; truncated_tokens says by how much."
+        )
     if tally.problems:
-        output.say(f"{tally.problems} could not be answered (decision: error):")
+        output.say(f"{plural(tally.problems, 'row')} could not be answered (decision: error):")
         for example in tally.examples[:3]:
             output.say(f"  {example}")
         if tally.problems > 3:

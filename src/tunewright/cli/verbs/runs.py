@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from tunewright.cli import output
-from tunewright.core.errors import UsageError
+from tunewright.core.errors import UsageError, plural
 from tunewright.core.files import read_json
 from tunewright.core.run import RUNS, Run, open_run
 
@@ -66,7 +66,7 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def details(run: Run) -> dict[str, Any]:
-    """What a run is about: its summary, sentence, data, model, baselines, and where its files lie."""
+    """What a run is about: its summary, sentence, data, model, baselines, where its files lie, and how it goes on."""
     about, report = _read(run.folder / "run.json"), _read(run.folder / "report.json")
     metric = report.get("verdict", {}).get("metric")
     results = report.get("results", {})
@@ -74,6 +74,7 @@ def details(run: Run) -> dict[str, Any]:
     return {
         **summary(run),
         "command": about.get("command"),
+        "again": run.again if about.get("status", "finished") != "finished" else None,
         "sentence": report.get("verdict", {}).get("sentence"),
         "test_uses": report.get("verdict", {}).get("test_uses"),
         "sources": report.get("data", {}).get("sources"),
@@ -122,13 +123,13 @@ def _tell(run: dict[str, Any]) -> None:
         output.say(sentence["en"])
     method = (run["method"] or {}).get("name")
     rows = ", ".join(
-        f"{name} {run['rows'][name]} rows" for name in ("train", "validation", "test") if name in run["rows"]
+        f"{name} {plural(run['rows'][name], 'row')}" for name in ("train", "validation", "test") if name in run["rows"]
     )
     lines = [
         ["data", rows],
         ["model", f"{run['backbone']}, method {method}" if run["backbone"] else ""],
         ["result", _measure(run)],
-        *([f"baseline {name}", f"{value:.4f}"] for name, value in run["baselines"].items() if value is not None),
+        *([f"baseline {name}", _measure({**run, "value": value})] for name, value in run["baselines"].items()),
         ["training", _duration(run["seconds"])],
         ["command", run["command"] or ""],
         *([name, str(path)] for name, path in run["files"].items()),
@@ -137,12 +138,14 @@ def _tell(run: dict[str, Any]) -> None:
     for name, value in lines:
         if value:
             output.say(f"  {name:<{width}}  {value}")
-    if run["status"] != "finished":
-        output.say(f"Not finished. Go on with: tunewright train RECIPE --out {run['folder']} --resume")
+    if run["again"]:
+        output.say(f"Not finished. Go on with: {run['again']}")
 
 
 def _measure(run: dict[str, Any]) -> str:
-    return f"{run['metric']} {run['value']:.4f}" if run["value"] is not None else ""
+    from tunewright.stages.report import formats
+
+    return f"{run['metric']} {formats.measure(run['value'], run['metric'])}" if run["value"] is not None else ""
 
 
 def _duration(seconds: float | None) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 import typer
 
 from tunewright.cli import output
+from tunewright.core.files import read_json
 
 
 def command(
@@ -40,8 +41,9 @@ def command(
     if json:
         output.emit(dataclasses.asdict(outcome))
         return
-    output.say()
-    output.say(outcome.sentence)
-    output.say(f"Report: {outcome.run / 'report.html'}")
-    output.say(f"Bundle: {outcome.bundle}")
+    if not quiet:
+        output.say()
+        output.say(read_json(outcome.run / "verdict.json")["sentence"]["en"])  # in the terminal's language
+        output.say(f"Report: {outcome.run / 'report.html'}")
+        output.say(f"Bundle: {outcome.bundle}")
     print(outcome.verdict)

@@ -14,7 +14,7 @@ import yaml
 
 from tunewright.core.report import Report
 from tunewright.stages.report import facts, formats, texts, views
-from tunewright.stages.report.markdown import baseline, fenced, table
+from tunewright.stages.report.markdown import baseline, fenced, table, untested_labels, warned
 from tunewright.stages.report.untrusted import markdown_code, markdown_text, visible
 
 WEAKEST = 5  # labels named under limits
@@ -81,7 +81,7 @@ def _result(report: Report) -> dict[str, Any]:
 
 
 def _metric(name: str, value: float) -> dict[str, Any]:
-    return {"type": METRIC_TYPES.get(name, name), "name": name.replace("_", " "), "value": round(value, 4)}
+    return {"type": METRIC_TYPES.get(name, name), "name": texts.namer("en")("metric", name), "value": round(value, 4)}
 
 
 def _metrics(report: Report) -> list[str]:
@@ -135,7 +135,8 @@ class _Card:
         name, task = self.report.get("name"), self.word("task", self.report.get("task"))
         about = self.t("card.about", task=task, base=self.base, version=self.report.get("tunewright", ""))
         sentence = self.report.get("verdict.sentence")[self.language]
-        return [f"# {markdown_text(name)}", "", markdown_text(about), "", f"**{markdown_text(sentence)}**"]
+        title = [f"# {markdown_text(name)}", "", markdown_text(about), "", f"**{markdown_text(sentence)}**"]
+        return [*title, *warned(self.report, self.t)]
 
     def use(self) -> list[str]:
         labels = [label for label, _ in views.class_rows(self.report)]
@@ -173,9 +174,11 @@ class _Card:
 
     def limits(self) -> list[str]:
         t, lines = self.t, []
-        if weak := views.class_rows(self.report)[:WEAKEST]:
-            shown = (f"{markdown_code(label)} (F1 {formats.percent(row.get('f1'))})" for label, row in weak)
+        if weak := views.weakest_labels(self.report, most=WEAKEST):
+            shown = (f"{markdown_code(label)} (F1 {formats.percent(row['f1'])})" for label, row in weak)
             lines.append(f"- {t('card.worst_labels')}{t('page.colon')}{', '.join(shown)}")
+        if untested := untested_labels(self.report, t):
+            lines.append(f"- {untested}")
         if slices := views.weakest_slices(self.report):
             shown = (self.slice(column, part) for column, part in slices)
             lines.append(f"- {t('card.worst_slices')}{t('page.colon')}{', '.join(shown)}")
@@ -192,7 +195,8 @@ class _Card:
     def abstention(self) -> str:
         accept = facts.answers_from(self.report)
         if accept is None:
-            return facts.decision_said(self.report, self.t, self.word) or self.t("decision.always")
+            said = facts.decision_said(self.report, self.t, self.word, self.language)
+            return markdown_text(said or self.t("decision.always"))
         known = self.report.get("decision.coverage", {})
         coverage = {key: formats.percent(known.get(key)) for key in ("accepted", "error", "limit")}
         split = self.word("split", known.get("split", "validation"))

@@ -11,9 +11,10 @@ from tunewright.core.report import Report
 from tunewright.stages.report import formats, texts
 
 Facts = list[tuple[str, str]]
+MOST_THRESHOLDS = 12  # said one by one; of more labels, only from where to where they go
 
 
-def cost(report: Report, t: texts.Translator) -> Facts:
+def cost(report: Report, t: texts.Translator, language: str) -> Facts:
     """What was trained and what it took; only what was measured."""
     tokens, step = report.get("model.max_tokens"), report.get("training.best_step")
     speed, memory = report.get("training.tokens_per_second"), report.get("training.peak_memory_mb")
@@ -23,7 +24,7 @@ def cost(report: Report, t: texts.Translator) -> Facts:
         t,
         "cost",
         backbone=without_path(report.get("model.backbone")),
-        why=report.get("model.why"),
+        why=dict(choices(report, language)).get("model.backbone"),
         source=without_path(report.get("model.source")),
         licence=report.get("model.licence"),
         method=component(report.get("model.method")),
@@ -40,24 +41,29 @@ def cost(report: Report, t: texts.Translator) -> Facts:
 
 def decision(report: Report, t: texts.Translator) -> Facts:
     """When the model answers, and what that costs."""
-    scale = report.get("decision.calibration.scale")
-    coverage = {key: report.get(f"decision.coverage.{key}") for key in ("accepted", "error", "upper", "limit")}
+    scale, coverage = report.get("decision.calibration.scale"), report.get("decision.coverage", {})
+    shares = {key: formats.percent(coverage[key]) for key in ("accepted", "error", "upper", "limit") if key in coverage}
+    test = {key: formats.percent(value) for key, value in coverage.get("test", {}).items() if key in shares}
     return _known(
         t,
         "decision",
         accept=formats.number(report.get("decision.accept")) if answers_from(report) is not None else None,
-        **{key: None if value is None else formats.percent(value) for key, value in coverage.items()},
+        **shares,
+        test=t("decision.on_test", **test) if test else None,
+        thresholds=_thresholds(report.get("decision.thresholds", {}), t),
         calibration=report.get("decision.calibration.name"),
         scale=formats.number(scale) if isinstance(scale, (int, float)) else None,
     )
 
 
-def decision_said(report: Report, t: texts.Translator, word: texts.Namer) -> str:
-    """Whether the model always answers, never does, or where its threshold was measured; "" when nothing is known."""
+def decision_said(report: Report, t: texts.Translator, word: texts.Namer, language: str) -> str:
+    """Whether the model always answers, never does and why, or where its threshold was measured; "" when unknown."""
     if report.get("decision") is None:
         return ""
+    if report.get("decision.accept") is None:
+        return t("decision.always")
     if answers_from(report) is None:
-        return t("decision.always" if report.get("decision.accept") is None else "decision.never")
+        return t("decision.never", reason=report.get(f"decision.coverage.reason.{language}", "")).rstrip()
     return t("decision.where", split=word("split", report.get("decision.coverage.split", "validation")))
 
 
@@ -65,6 +71,15 @@ def answers_from(report: Report) -> float | None:
     """The score from which the model answers; None when it always does, or never (a score no answer can reach)."""
     accept = report.get("decision.accept")
     return accept if accept is not None and accept <= 1 else None
+
+
+def calibration_said(report: Report, t: texts.Translator) -> str:
+    """What calibration did to the gap between confidence and correctness; "" when that is unknown."""
+    name, *gaps = (report.get(f"decision.calibration.{key}") for key in ("name", "ece_before", "ece_after"))
+    if None in gaps:
+        return ""
+    (before, after), helped = map(formats.percent, gaps), round(gaps[1], 3) < round(gaps[0], 3)  # as far as one sees
+    return t("reliability.change" if helped else "reliability.no_help", name=name, before=before, after=after)
 
 
 def environment(report: Report, t: texts.Translator) -> Facts:
@@ -83,9 +98,9 @@ def parameters(report: Report, t: texts.Translator) -> str | None:
     return t("cost.trained", trained=formats.count(trained), all=formats.count(total), share=share)
 
 
-def choices(report: Report) -> Facts:
+def choices(report: Report, language: str) -> Facts:
     """(recipe key, why) of every value that "auto" chose."""
-    return [(key, str(why)) for key, why in report.get("model.whys", {}).items() if why]
+    return [(key, str(why.get(language, ""))) for key, why in report.get("model.whys", {}).items()]
 
 
 def without_path(name: str | None) -> str | None:
@@ -111,6 +126,16 @@ def recipe_yaml(report: Report) -> str:
     """The resolved recipe as YAML; "" when the report holds none."""
     recipe = report.get("recipe")
     return yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False, width=100) if recipe else ""
+
+
+def _thresholds(thresholds: Mapping[str, float], t: texts.Translator) -> str | None:
+    """From which score each label is said; of many labels, the lowest and the highest of them."""
+    if not thresholds:
+        return None
+    if len(thresholds) <= MOST_THRESHOLDS:
+        return t("page.comma").join(f"{label} ≥ {formats.number(value)}" for label, value in thresholds.items())
+    low, high = (formats.number(end(thresholds.values())) for end in (min, max))
+    return t("decision.range", low=low, high=high)
 
 
 def _known(t: texts.Translator, section: str, **values: str | None) -> Facts:

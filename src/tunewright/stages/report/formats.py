@@ -37,16 +37,15 @@ def difference(value: Any, metric: str = "accuracy") -> str:
     if value is None:
         return NONE
     text = f"{100 * value:+.1f}" if is_share(metric) else f"{value:+.3f}"
-    return "0" + text[2:] if text.strip("+-0.") == "" else text.replace("-", "−")
+    return text[1:] if text.strip("+-0.") == "" else text
 
 
 def between(interval: Mapping[str, Any] | None, metric: str = "accuracy") -> str:
-    """An interval's ends: 90.2–92.1%."""
+    """An interval's ends: 90.2%–92.1%."""
     if not interval or interval.get("low") is None or interval.get("high") is None:
         return NONE
-    digits, factor, unit = (1, 100, "%") if is_share(metric) else (3, 1, "")
-    low, high = (f"{factor * interval[key]:.{digits}f}".replace("-", "−") for key in ("low", "high"))
-    return f"{low}{' … ' if '−' in low else '–'}{high}{unit}"
+    low, high = (measure(interval[key], metric) for key in ("low", "high"))
+    return f"{low}{' … ' if low.startswith('-') else '–'}{high}"
 
 
 def number(value: Any) -> str:

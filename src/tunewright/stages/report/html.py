@@ -42,10 +42,11 @@ def render_html(report: Report, language: str | None = None) -> str:
             t("reliability.accuracy"), report.get("results.tuned.reliability", []), t("reliability.axis"), _bin_title(t)
         ),
         "slices": _slices(report),
-        "cost": facts.cost(report, t),
+        "cost": facts.cost(report, t, language),
         "decision": facts.decision(report, t),
-        "decision_said": facts.decision_said(report, t, word),
-        "choices": facts.choices(report),
+        "decision_said": facts.decision_said(report, t, word, language),
+        "calibration_said": facts.calibration_said(report, t),
+        "choices": facts.choices(report, language),
         "environment": facts.environment(report, t),
         "recipe": facts.recipe_yaml(report),
         "contents": [],  # (id, title) of the sections, gathered while they are rendered
@@ -114,7 +115,7 @@ def _tiles(report: Report, t: texts.Translator, word: texts.Namer) -> list[dict[
     if uses is not None:
         note, kind = (t("key.once"), "") if uses <= 1 else (t("key.more_than_once"), "bad")
         tiles.append(_tile(formats.count(uses), t("key.test_uses"), note, kind))
-    if coverage := report.get("decision.coverage"):
+    if coverage := report.get("decision.coverage.test", report.get("decision.coverage")):
         note = t("key.coverage_error", error=formats.percent(coverage.get("error")))
         tiles.append(_tile(formats.percent(coverage.get("accepted")), t("key.coverage"), note))
     if (seconds := report.get("training.seconds")) is not None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from tunewright.core.report import Report
 from tunewright.stages.report import facts, formats, texts, views
-from tunewright.stages.report.texts import Namer
+from tunewright.stages.report.texts import Namer, Translator
 from tunewright.stages.report.untrusted import cut, markdown_code, markdown_text, visible
 
 WEAKEST_LABELS = 10
+UNTESTED_LABELS = 5  # named
 WORST_ERRORS = 10
 TEXT_LENGTH = 200
 
@@ -40,6 +41,21 @@ def baseline(name: str, word: Namer) -> str:
     return markdown_code(name) if said == visible(name) else f"{markdown_text(said)} ({markdown_code(name)})"
 
 
+def warned(report: Report, t: Translator) -> list[str]:
+    """The report's warnings, each as a quoted line."""
+    return [line for key, values in views.warnings(report) for line in ("", f"> ⚠ {markdown_text(t(key, **values))}")]
+
+
+def untested_labels(report: Report, t: Translator) -> str:
+    """How many labels the test has no rows of, and the first of them; "" when it has some of every label."""
+    classes = views.class_rows(report)
+    labels = [label for label, _ in classes[len(views.tested(classes)) :]]
+    if not labels:
+        return ""
+    named = [*map(markdown_code, labels[:UNTESTED_LABELS]), *(["…"] if len(labels) > UNTESTED_LABELS else [])]
+    return f"{t('classes.untested', n=len(labels))}{t('page.colon')}{', '.join(named)}"
+
+
 class _Page:
     """One rendering: the report, its language, and a method a section that gives its lines."""
 
@@ -59,7 +75,7 @@ class _Page:
             ("slices", self.slices()),
             ("decision", self.decision()),
             ("errors", self.errors()),
-            ("cost", self.facts(facts.cost(self.report, self.t))),
+            ("cost", self.facts(facts.cost(self.report, self.t, self.language))),
             ("certificate", self.checks(self.report.get("certificate.checks", []))),
             ("record", self.record()),
         ]
@@ -74,8 +90,7 @@ class _Page:
         report, t = self.report, self.t
         lines = [f"# {markdown_text(report.get('name'))}", ""]
         lines += [f"**{markdown_text(report.get('verdict.sentence')[self.language])}**"]
-        for key, values in views.warnings(report):
-            lines += ["", f"> ⚠ {markdown_text(t(key, **values))}"]
+        lines += warned(report, t)
         if created := report.get("created"):
             lines += ["", markdown_text(t("page.made", version=report.get("tunewright", ""), created=created))]
         return lines
@@ -117,7 +132,7 @@ class _Page:
             keys = ("seen", "used", "truncated", "adds_up", "windows", "split_rows")
             cells = table([t(f"ledger.{key}") for key in ("split", *keys)], map(self.tokens, tokens))
             lines += ["", f"{t('ledger.tokens')}{t('page.colon')}", "", *cells]
-        notes = [f"- {markdown_text(note)}" for note in self.report.get("data.notes", [])]
+        notes = [f"- {markdown_text(note.get(self.language))}" for note in self.report.get("data.notes", [])]
         return [*lines, "", *notes] if notes else lines
 
     def row(self, row: views.LedgerRow, total: views.LedgerRow) -> list[str]:
@@ -156,14 +171,20 @@ class _Page:
         return table(header, [[*name, *n] for name, n in zip(names, counts, strict=True)], right=2) if pairs else []
 
     def classes(self) -> list[str]:
-        classes, keys = views.class_rows(self.report), ("f1", "precision", "recall")
-        rows = [
-            [markdown_code(label), *(formats.percent(row.get(key)) for key in keys), formats.count(row.get("support"))]
-            for label, row in classes[:WEAKEST_LABELS]
-        ]
-        header = [self.t("labels.label"), *(self.t(f"classes.{key}") for key in (*keys, "support"))]
-        shown = self.t("classes.weakest", n=len(rows), all=len(classes))
-        return [shown, "", *table(header, rows)] if rows else []
+        classes, t = views.class_rows(self.report), self.t
+        tested = views.tested(classes)
+        everything = len(classes) <= WEAKEST_LABELS
+        shown = classes if everything else tested[:WEAKEST_LABELS]
+        title = t("classes.all") if everything else t("classes.weakest", n=len(shown), all=len(tested))
+        header = [t("labels.label"), *(t(f"classes.{key}") for key in ("f1", "precision", "recall", "support"))]
+        lines = [title, "", *table(header, (self.label(*item) for item in shown))] if shown else []
+        untested = "" if everything else untested_labels(self.report, t)
+        return [*lines, "", untested] if untested else lines
+
+    def label(self, label: str, row: Mapping[str, Any]) -> list[str]:
+        f1 = self.t("classes.not_tested") if row.get("f1") is None else formats.percent(row["f1"])
+        shares = (formats.percent(row.get(key)) for key in ("precision", "recall"))
+        return [markdown_code(label), f1, *shares, formats.count(row.get("support"))]
 
     def slices(self) -> list[str]:
         lines: list[str] = []
@@ -178,8 +199,8 @@ class _Page:
         return [markdown_code(part["slice"]), value, ends, formats.count(part.get("n"))]
 
     def decision(self) -> list[str]:
-        said = facts.decision_said(self.report, self.t, self.word)
-        return [said, "", *self.facts(facts.decision(self.report, self.t))] if said else []
+        said = facts.decision_said(self.report, self.t, self.word, self.language)
+        return [markdown_text(said), "", *self.facts(facts.decision(self.report, self.t))] if said else []
 
     def errors(self) -> list[str]:
         t, lines = self.t, []
@@ -205,7 +226,7 @@ class _Page:
         for check in checks:
             result = self.t("certificate.passed") if check.get("passed") else f"**{self.t('certificate.failed')}**"
             limit = f"{check.get('relation') or ''} {formats.number(check.get('limit'))}"
-            cells = (formats.number(check.get("value")), limit, check.get("why") or "")
+            cells = (formats.number(check.get("value")), limit, (check.get("why") or {}).get(self.language, ""))
             rows.append([markdown_text(check.get("name", "")), result, *(markdown_text(cell) for cell in cells)])
         return table(header, rows, right=5) if rows else []
 
@@ -213,7 +234,7 @@ class _Page:
         lines = fenced(self.report.get("command"), "sh") if self.report.get("command") else []
         if machine := self.facts(facts.environment(self.report, self.t)):
             lines += ["", *machine]
-        if chosen := facts.choices(self.report):
+        if chosen := facts.choices(self.report, self.language):
             lines += ["", *(f"- {markdown_code(key)}{self.t('page.colon')}{markdown_text(why)}" for key, why in chosen)]
         if versions := self.report.get("environment.versions"):
             lines += ["", " ".join(markdown_code(f"{package} {version}") for package, version in versions.items())]

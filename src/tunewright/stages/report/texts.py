@@ -32,21 +32,33 @@ TEXTS: dict[str, tuple[str, str]] = {
     "verdict.title": ("Verdict", "结论"),
     "verdict.read": (
         "How to read it: each line compares the tuned model with one baseline on the same test rows. The dot is the "
-        "measured difference in {metric}, the bar is how far chance alone could move it ({confidence} confidence). "
-        "A bar wholly to the right of zero means really better; one that touches zero means the data cannot tell.",
-        "读法：每一行在同一批测试数据上把调优后的模型与一个基线相比。圆点是测得的{metric}之差，横条是仅凭偶然可能偏"
-        "离的范围（置信度 {confidence}）。横条整个在零的右侧，表示确实更好；碰到零，表示数据还分不出高下。",
+        "measured difference in {metric}, the bar is how far chance alone could move it ({confidence} confidence). A "
+        "bar wholly to the right of zero means really better; one that touches zero means the data cannot tell.",
+        "怎么看：每一行是微调后的模型与一个基线在同一批测试数据上的比较。圆点是测得的差值（{metric}），横条是仅凭偶然"
+        "可能波动的范围（{confidence} 置信区间）。横条完全在零的右侧，说明确实更好；碰到零，说明现有数据还分不出高下。",
     ),
-    "verdict.axis": ("difference in {metric}, percentage points", "{metric}之差（百分点）"),
-    "verdict.axis_plain": ("difference in {metric}", "{metric}之差"),
-    "verdict.beyond": ("An arrow means: too far off to draw on this scale.", "箭头表示：超出了本图的刻度范围。"),
+    "verdict.axis": ("difference in {metric}, percentage points", "差值（{metric}，百分点）"),
+    "verdict.axis_plain": ("difference in {metric}", "差值（{metric}）"),
+    "verdict.beyond": ("An arrow means: too far off to draw on this scale.", "箭头表示超出了本图的刻度。"),
     "verdict.decides": ("decides the verdict", "结论以此为准"),
     "verdict.no_baselines": (
         "No baseline was compared, so there is no difference to draw.",
         "没有与任何基线比较，因此没有差值可画。",
     ),
-    "verdict.checks": ("The checks behind the verdict", "结论所依据的检查"),
+    "verdict.checks": ("The checks behind the verdict", "得出结论所依据的检查"),
     # ---- warnings
+    "warn.start": (
+        "No training step improved on validation: what is saved is the starting point, the frozen backbone with the "
+        "linear probe as head. Try more data, another learning rate or another method.",
+        "训练中没有一步让验证结果变好：保存下来的是训练的起点，即冻结的骨干模型加上由线性探针得到的输出层。"
+        "可以试试增加数据、调整学习率，或换一种微调方法。",
+    ),
+    "warn.random_start": (
+        "No training step improved on validation: what is saved is the starting point, the frozen backbone with a "
+        "random head. Try more data, another learning rate or another method.",
+        "训练中没有一步让验证结果变好：保存下来的是训练的起点，即冻结的骨干模型加上随机初始化的输出层。"
+        "可以试试增加数据、调整学习率，或换一种微调方法。",
+    ),
     "warn.test_uses": (
         "The sealed test was used {n} times. Each further look makes its numbers look better than they are: confirm "
         "this result on fresh test rows before relying on it.",
@@ -54,29 +66,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "warn.ledger": (
         "The data ledger does not add up ({where}): some rows or tokens are unaccounted for, so do not trust this run.",
-        "数据账本不平（{where}）：有数据行或词元下落不明，请不要相信这次运行。",
+        "数据账本不平（{where}）：有数据或词元下落不明，这次运行的结果不可信。",
     ),
     "warn.certificate": (
         "The certificate failed: what was saved does not answer as what was evaluated. Do not serve this bundle.",
         "证书未通过：保存下来的模型与评测时的模型回答不一致。请不要上线这个模型包。",
     ),
     "warn.findings": (
-        "The data checks found serious problems ({kinds}): see the findings before using the numbers.",
-        "数据检查发现了严重问题（{kinds}）：使用这些数字之前，请先看“检查发现”。",
+        "The data checks found serious problems ({kinds}): see the findings in the report before using the numbers.",
+        "数据检查发现了严重问题（{kinds}）：使用这些数字之前，请先看报告中的“数据检查发现”。",
     ),
     # ---- key figures
     "key.title": ("Key figures", "关键数字"),
     "key.read": (
-        "How to read it: measured on test rows that nothing in training has seen; the range beside a number is "
-        "where it could lie by chance ({confidence} confidence).",
-        "读法：在训练过程从未接触过的测试数据上测得；数字旁的范围是它因偶然可能落在的区间（置信度 {confidence}）。",
+        "How to read it: measured on test rows that training, tuning and selection never saw; the range below a "
+        "number is where it could lie by chance ({confidence} confidence).",
+        "怎么看：都在训练、调参和模型选择从未用过的测试数据上测得；数字下方是它因偶然可能落在的范围（{confidence} 置信"
+        "区间）。",
     ),
-    "key.interval": ("{confidence} interval {ends}", "{confidence} 区间 {ends}"),
-    "key.test_rows": ("test rows", "测试数据行数"),
+    "key.interval": ("{confidence} interval {ends}", "{confidence} 置信区间 {ends}"),
+    "key.test_rows": ("test rows", "条测试数据"),
     "key.labels": ("{n} labels", "{n} 个标签"),
     "key.test_uses": ("times the sealed test was used", "封存测试集使用次数"),
     "key.once": ("once, as it should be", "仅一次，理应如此"),
-    "key.more_than_once": ("more than once: read the warning", "超过一次：请看警告"),
+    "key.more_than_once": ("more than once: read the warning", "不止一次：请看警告"),
     "key.seconds": ("training time", "训练用时"),
     "key.coverage": ("answered; the rest is left to people", "由模型作答，其余交给人工"),
     "key.coverage_error": ("error among answers {error}", "作答部分的错误率 {error}"),
@@ -85,22 +98,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "results.read": (
         "How to read it: every row is one way to solve the task, all judged on the same test rows. A tuned model is "
         "only worth its cost if it clearly beats the simple ones.",
-        "读法：每一行是解决该任务的一种办法，都在同一批测试数据上评判。调优后的模型只有明显胜过简单办法，才值得其成"
-        "本。",
+        "怎么看：每一行是完成这项任务的一种做法，都在同一批测试数据上评判。微调后的模型只有明显胜过简单的做法，才值得"
+        "为它多花成本。",
     ),
     "results.model": ("model", "模型"),
-    "results.tuned": ("tuned model", "调优后的模型"),
-    "results.difference": ("tuned minus this, {metric}", "调优模型减去它（{metric}）"),
+    "results.tuned": ("tuned model", "微调后的模型"),
+    "results.difference": ("tuned minus this, {metric}", "微调后的模型高出（{metric}）"),
     "results.means": ("What the columns mean", "各列的含义"),
     # ---- ledger
     "ledger.title": ("Data ledger", "数据账本"),
     "ledger.read": (
         "How to read it: every row and token that was read must turn up again on the right-hand side. A tick means "
         "that it does.",
-        "读法：读入的每一行、每一个词元都必须在等号右边重新出现。打勾表示对得上。",
+        "怎么看：读入的每一条数据、每一个词元，都必须能在等号右边找到去处。打勾表示账是平的。",
     ),
-    "ledger.rows": ("Rows", "数据行"),
-    "ledger.tokens": ("Tokens (the pieces of words the model sees)", "词元（模型看到的词的片段）"),
+    "ledger.rows": ("Rows", "数据条数"),
+    "ledger.tokens": ("Tokens (the pieces of words the model sees)", "词元（模型读到的文字片段）"),
     "ledger.split": ("split", "划分"),
     "ledger.read_rows": ("read", "读入"),
     "ledger.moved_in": ("+ moved in", "+ 移入"),
@@ -110,38 +123,37 @@ TEXTS: dict[str, tuple[str, str]] = {
     "ledger.seen": ("read", "读入"),
     "ledger.truncated": ("+ cut off", "+ 截断"),
     "ledger.windows": ("windows", "窗口数"),
-    "ledger.split_rows": ("rows split into windows", "切成多个窗口的行"),
+    "ledger.split_rows": ("rows split into windows", "切成多个窗口的数据"),
     "ledger.adds_up": ("adds up", "对得上"),
     "ledger.off_by": ("off by {n}", "相差 {n}"),
-    "ledger.reasons": ("Why rows were dropped", "丢弃数据行的原因"),
+    "ledger.reasons": ("Why rows were dropped", "数据被丢弃的原因"),
     "ledger.reason": ("reason", "原因"),
-    "ledger.n": ("rows", "行数"),
-    "ledger.none_dropped": ("No row was dropped.", "没有丢弃任何数据行。"),
+    "ledger.n": ("rows", "条数"),
+    "ledger.none_dropped": ("No row was dropped.", "没有丢弃任何数据。"),
     "ledger.where": (
         "ledger.jsonl in the run's folder names the file and line of each one.",
-        "运行文件夹中的 ledger.jsonl 记下了每一行所在的文件和行号。",
+        "每一条所在的文件和行号，都记在运行目录下的 ledger.jsonl 里。",
     ),
     "ledger.sources": ("Files", "文件"),
-    "ledger.notes": ("What was guessed while reading", "读取时所作的推断"),
+    "ledger.notes": ("What was guessed while reading", "读取时自动判断的事项"),
     # ---- findings
     "findings.title": ("Findings in the data", "数据检查发现"),
     "findings.read": (
         "How to read it: what the automatic checks noticed, most serious first. Mending the data often gains more "
         "than tuning longer.",
-        "读法：自动检查所注意到的问题，最严重的在前。修好数据往往比继续调优更有效。",
+        "怎么看：自动检查发现的问题，最严重的排在前面。把数据改好，往往比延长训练更有效。",
     ),
-    "findings.none": ("The checks found nothing to mend.", "检查没有发现需要修正之处。"),
-    "findings.count": ("{n}×", "{n} 处"),
+    "findings.none": ("The checks found nothing to mend.", "检查没有发现需要修正的问题。"),
     "findings.examples": ("Examples", "例子"),
     # ---- labels
     "labels.title": ("Labels", "标签分布"),
     "labels.read": (
         "How to read it: how many rows each label has. Labels with few rows are learned worse, and their numbers "
         "below rest on little.",
-        "读法：每个标签有多少行数据。数据少的标签学得较差，下文关于它们的数字依据也少。",
+        "怎么看：每个标签各有多少条数据。数据少的标签学得较差，下文中它们的数字也不太可靠。",
     ),
     "labels.label": ("label", "标签"),
-    "labels.share": ("training rows", "训练数据行"),
+    "labels.share": ("training rows", "训练数据条数"),
     "labels.extremes": (
         "{labels} labels: the {n} most frequent and the {n} rarest are shown.",
         "共 {labels} 个标签：这里列出最多的 {n} 个和最少的 {n} 个。",
@@ -150,10 +162,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "curves.title": ("Learning curves", "学习曲线"),
     "curves.read": (
         "How to read it: loss (the model's error in training) should fall and level off; validation is measured on "
-        "rows kept out of training. If validation turns for the worse while training loss still falls, the model "
-        "has begun to learn by heart.",
-        "读法：损失（训练中的误差）应当下降并趋平；验证指标在未参与训练的数据上测得。若训练损失仍在下降而验证变差，"
-        "说明模型开始死记硬背。",
+        "rows kept out of training. If validation turns for the worse while training loss still falls, the model has "
+        "begun to learn by heart.",
+        "怎么看：损失（模型在训练中的误差）应当先降后平；验证指标是在没有参与训练的数据上测得的。如果训练损失还在下"
+        "降，验证指标却变差，说明模型开始死记硬背了。",
     ),
     "curves.loss": ("Loss", "损失"),
     "curves.validation": ("Validation", "验证"),
@@ -167,9 +179,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- confusion
     "confusion.title": ("Confusions", "混淆情况"),
     "confusion.read": (
-        "How to read it: rows are the true label, columns what the model said. The diagonal is right; a dark cell "
-        "off the diagonal is a pair of labels the model mixes up.",
-        "读法：行是真实标签，列是模型给出的标签。对角线上为正确；对角线外颜色深的格子，是模型容易弄混的一对标签。",
+        "How to read it: rows are the true label, columns what the model said. The diagonal is right; a dark cell off "
+        "the diagonal is a pair of labels the model mixes up.",
+        "怎么看：每一行是一个真实标签，每一列是模型给出的标签。对角线上的是答对的；对角线外颜色深的格子，是模型容易弄"
+        "混的一对标签。",
     ),
     "confusion.part": (
         "Of {labels} labels, only the {n} that are most mixed up are shown; “others” sums up the rest.",
@@ -180,22 +193,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "confusion.predicted": ("model said", "模型所答"),
     "confusion.pairs": ("Most frequent mix-ups", "最常见的混淆"),
     "confusion.n": ("times", "次数"),
-    "confusion.share": ("share of that label's rows", "占该标签行数"),
+    "confusion.share": ("share of that label's rows", "占该标签数据的比例"),
     "confusion.none": ("The model mixed up no labels on the test.", "模型在测试集上没有弄混任何标签。"),
     # ---- reliability
     "reliability.title": ("Can the confidence be trusted?", "置信度可信吗？"),
     "reliability.read": (
         "How to read it: of the answers given with 80% confidence, about 80% should be right, so the bars should "
-        "reach the dashed diagonal. Bars below it: the model is too sure of itself; above it: too modest. Larger "
-        "dots stand for more rows.",
-        "读法：置信度为 80% 的回答中，应有约 80% 是对的，所以柱顶应当够到虚线对角线。低于它表示模型过于自信，高于它"
-        "表示过于谨慎。圆点越大，行数越多。",
+        "reach the dashed diagonal. Bars below it: the model is too sure of itself; above it: too modest. Larger dots "
+        "stand for more rows.",
+        "怎么看：置信度为 80% 的回答中，应有约 80% 是对的，所以柱顶应当够到虚线对角线。低于它说明模型过于自信，高于它"
+        "说明过于谨慎。圆点越大，数据越多。",
     ),
     "reliability.axis": ("confidence", "置信度"),
     "reliability.accuracy": ("share that is right", "实际正确率"),
     "reliability.bin": (
-        "{n} rows with mean confidence {confidence}: {accuracy} right",
-        "{n} 行，平均置信度 {confidence}：正确 {accuracy}",
+        "Mean confidence {confidence}: {accuracy} right (rows: {n})",
+        "{n} 条，平均置信度 {confidence}：正确 {accuracy}",
     ),
     "reliability.ece": (
         "On the test, the average gap between confidence and correctness (ECE) is {ece}.",
@@ -203,7 +216,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "reliability.change": (
         "Calibration ({name}), fitted on validation, brought it there from {before} to {after}.",
-        "在验证集上拟合的校准（{name}）使它在那里由 {before} 变为 {after}。",
+        "校准（{name}）在验证集上拟合，把那里的差距从 {before} 降到了 {after}。",
+    ),
+    "reliability.no_help": (
+        "Calibration ({name}), fitted on validation, did not help: there the gap went from {before} to {after}.",
+        "校准（{name}）在验证集上拟合，但没有起作用：那里的差距由 {before} 变成了 {after}。",
     ),
     "reliability.range": ("confidence", "置信度区间"),
     "reliability.mean": ("mean confidence", "平均置信度"),
@@ -213,21 +230,25 @@ TEXTS: dict[str, tuple[str, str]] = {
     "classes.read": (
         "How to read it: precision is how often the model is right when it says this label; recall is how many of "
         "this label's rows it finds; F1 joins both. The weakest labels come first.",
-        "读法：精确率是模型给出该标签时答对的比例；召回率是该标签的数据被找出的比例；F1 综合两者。最弱的标签排在最前。",
+        "怎么看：精确率是模型给出该标签时答对的比例；召回率是该标签的数据被找出的比例；F1 综合两者。最弱的标签排在最前"
+        "面。",
     ),
     "classes.weakest": ("The {n} weakest of {all} labels:", "{all} 个标签中最弱的 {n} 个："),
+    "classes.all": ("Labels, weakest first:", "各个标签，最弱的在前："),
+    "classes.not_tested": ("not tested", "未测试"),
+    "classes.untested": ("Labels without test rows, so not tested ({n})", "没有测试数据、因而未经测试的标签（{n} 个）"),
     "classes.precision": ("precision", "精确率"),
     "classes.recall": ("recall", "召回率"),
     "classes.f1": ("F1", "F1"),
-    "classes.support": ("test rows", "测试行数"),
+    "classes.support": ("test rows", "测试条数"),
     "classes.threshold": ("threshold", "阈值"),
     # ---- slices
     "slices.title": ("Slices of the data", "数据切片"),
     "slices.read": (
-        "How to read it: {metric} on parts of the test. The line is the interval; a part whose line lies wholly "
-        "left of the overall value (dashed) is served worse than the rest.",
-        "读法：测试集各部分上的{metric}。线段为区间；若某部分的线段整个在总体数值（虚线）左侧，则模型对它的效果比其"
-        "余更差。",
+        "How to read it: {metric} on parts of the test. The line is the interval; a part whose line lies wholly left "
+        "of the overall value (dashed) is served worse than the rest.",
+        "怎么看：测试集各个部分上的{metric}。线段是置信区间；如果某一部分的线段完全在总体数值（虚线）的左侧，说明模型"
+        "在这一部分上表现更差。",
     ),
     "slices.by": ("By {column}", "按“{column}”"),
     "slices.slice": ("part", "部分"),
@@ -236,32 +257,37 @@ TEXTS: dict[str, tuple[str, str]] = {
     "decision.read": (
         "How to read it: an answer is given only when its score reaches the threshold; otherwise the model abstains "
         "and a person decides.",
-        "读法：只有分数达到阈值时才给出答案；否则模型弃答，由人来决定。",
+        "怎么看：分数达到阈值，模型才给出答案；否则弃答，由人来决定。",
     ),
     "decision.always": (
         "No limit on errors was set, so the model always answers.",
         "没有设定错误率上限，因此模型总是作答。",
     ),
-    "decision.accept": ("accepts from score", "接受分数下限"),
+    "decision.accept": ("accepts from score", "作答所需的最低分数"),
     "decision.accepted": ("answered", "作答比例"),
     "decision.error": ("error among answers", "作答部分的错误率"),
     "decision.upper": ("error at most, with 95% confidence", "错误率上界（95% 置信度）"),
     "decision.limit": ("error allowed", "允许的错误率"),
+    "decision.test": ("on the test", "在测试集上"),
+    "decision.on_test": ("answered {accepted}, error among answers {error}", "作答 {accepted}，其中错误率 {error}"),
     "decision.calibration": ("calibration", "校准"),
-    "decision.scale": ("scale of the logits", "logit 缩放系数"),
+    "decision.scale": ("scale of the logits", "logits 的缩放系数"),
     "decision.never": (
-        "No threshold was shown to keep errors within the limit, so the model always abstains: allow more errors, "
-        "or give more validation rows.",
-        "没有任何阈值能确保错误率不超出上限，因此模型一律弃答：请放宽上限，或提供更多验证数据。",
+        "No threshold was shown to keep errors within the limit, so the model always abstains. {reason}",
+        "没有任何阈值能确保错误率不超过上限，因此模型一律弃答。{reason}",
     ),
-    "decision.where": ("Set and measured on the {split} rows.", "在{split}数据上设定并测得。"),
-    "decision.thresholds": ("Thresholds of each label", "各标签的阈值"),
+    "decision.where": ("Set and measured on the {split} rows.", "在{split}上设定并测得。"),
+    "decision.thresholds": ("thresholds of the labels", "各标签的阈值"),
+    "decision.range": (
+        "{low} to {high}; decision.json in the bundle holds each",
+        "{low} 至 {high}；每个标签的阈值见模型包中的 decision.json",
+    ),
     # ---- errors
     "errors.title": ("Worst errors", "最严重的错误"),
     "errors.read": (
         "How to read it: wrong answers, those given with the most confidence first. Some will be the model's "
         "mistakes, others wrong labels in the data: both are worth mending.",
-        "读法：答错的例子，置信度最高的在前。其中有些是模型的错，有些是数据标错了：都值得改正。",
+        "怎么看：答错的例子，置信度最高的排在前面。有些是模型的错，有些是数据标错了，都值得改。",
     ),
     "errors.none": ("There is no error to show.", "没有错误可列。"),
     "errors.gold": ("true", "真实"),
@@ -273,9 +299,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cost.title": ("Model and cost", "模型与成本"),
     "cost.read": (
         "How to read it: what was trained and what it took on this machine; use it to plan the next run.",
-        "读法：训练了什么，在这台机器上花费多少；可据此安排下一次运行。",
+        "怎么看：训练了什么，在这台机器上花了多少时间和内存；可据此安排下一次运行。",
     ),
-    "cost.backbone": ("pretrained model", "预训练模型"),
+    "cost.backbone": ("backbone", "骨干模型"),
     "cost.why": ("chosen because", "选用原因"),
     "cost.source": ("from", "来源"),
     "cost.licence": ("licence", "许可证"),
@@ -294,9 +320,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- certificate
     "certificate.title": ("Certificate", "证书"),
     "certificate.read": (
-        "How to read it: the saved model was opened again and its answers compared, row by row, with those that "
-        "were evaluated. Every check must pass before it may be served.",
-        "读法：把保存下来的模型重新打开，逐行与评测时的回答比较。每项检查都通过才可以上线。",
+        "How to read it: the saved model was opened again and its answers compared, row by row, with those that were "
+        "evaluated. Every check must pass before it may be served.",
+        "怎么看：把保存下来的模型重新打开，逐条与评测时的回答比较。每项检查都通过，才可以上线。",
     ),
     "certificate.none": (
         "Nothing was compared: a model of this kind does not open with plain transformers, only with Tunewright.",
@@ -313,11 +339,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "record.title": ("Repeat this run", "重复这次运行"),
     "record.read": (
         "How to read it: with the same data, versions and recipe, this command gives the same numbers.",
-        "读法：使用相同的数据、版本和配方，下面的命令会得到相同的数字。",
+        "怎么看：数据、版本和配方都相同时，下面的命令会得到相同的数字。",
     ),
     "record.command": ("Command", "命令"),
     "record.recipe": ("Complete recipe, every default written out", "完整配方（含所有默认值）"),
-    "record.choices": ("What “auto” chose, and why", "“auto” 的选择及理由"),
+    "record.choices": ("What “auto” chose, and why", "“auto” 选了什么，为什么"),
     "record.environment": ("Machine", "机器"),
     "record.versions": ("Versions", "版本"),
     "record.python": ("Python", "Python"),
@@ -329,40 +355,40 @@ TEXTS: dict[str, tuple[str, str]] = {
     # ---- model card
     "card.about": (
         "A {task} model, adapted from {base} with Tunewright {version}.",
-        "由 {base} 经 Tunewright {version} 调优得到的{task}模型。",
+        "用 Tunewright {version} 由 {base} 微调得到的{task}模型。",
     ),
     "card.use": ("Intended use", "预期用途"),
     "card.use_text": (
         "It assigns {kind} of {n} labels to texts in the language it was trained on ({language}) and of the kind it "
-        "was trained on. Texts of another kind, language or time should be measured first: `tunewright evaluate "
-        "BUNDLE DATA`.",
-        "它为与训练数据语言（{language}）相同、类型相同的文本从 {n} 个标签中选出{kind}。用于其他类型、语言或时期的文"
-        "本之前，请先评测：`tunewright evaluate BUNDLE DATA`。",
+        "was trained on. Texts of another kind, language or time should be measured first: "
+        "`tunewright evaluate BUNDLE DATA`.",
+        "它为文本从 {n} 个标签中选出{kind}，适用于语言（{language}）和类型都与训练数据相同的文本。用于其他类型、语言或"
+        "时期的文本之前，请先评测：`tunewright evaluate BUNDLE DATA`。",
     ),
     "card.one": ("one", "一个"),
     "card.several": ("any number", "任意多个"),
     "card.not_for": (
-        "Do not let it decide alone where an error harms someone: use the abstention below and have a person look "
-        "at the rest.",
-        "凡出错会伤及他人之处，不要让它独自决定：请使用下述弃答机制，其余由人来看。",
+        "Do not let it decide alone where an error harms someone: use the abstention below and have a person look at "
+        "the rest.",
+        "如果答错会伤害到人，就不要让它独自做决定：请启用下面的弃答机制，弃答的部分交给人来判断。",
     ),
     "card.labels": ("Labels", "标签"),
     "card.results": ("Results", "结果"),
     "card.results_text": (
         "Measured once training was over, on {n} test rows that it had not seen.",
-        "训练结束后，在其从未见过的 {n} 行测试数据上测得。",
+        "训练结束后，在模型从未见过的 {n} 条测试数据上测得。",
     ),
     "card.data": ("Data", "数据"),
-    "card.used": ("rows used", "使用行数"),
-    "card.dropped": ("rows dropped", "丢弃行数"),
+    "card.used": ("rows used", "使用条数"),
+    "card.dropped": ("rows dropped", "丢弃条数"),
     "card.limits": ("Limits", "局限"),
-    "card.worst_labels": ("Weakest labels on the test", "测试集上最弱的标签"),
-    "card.worst_slices": ("Weakest parts of the test", "测试集上最弱的部分"),
+    "card.worst_labels": ("Clearly weaker labels on the test", "测试集上明显较弱的标签"),
+    "card.worst_slices": ("Clearly weaker parts of the test", "测试集上明显较弱的部分"),
     "card.abstention": ("Abstention", "弃答"),
     "card.abstention_text": (
         "Below a score of {accept} it abstains. On the {split} rows it then answered {accepted}, with an error of "
         "{error} (allowed: {limit}).",
-        "分数低于 {accept} 时弃答。在{split}数据上，它因此回答了 {accepted}，错误率为 {error}（允许 {limit}）。",
+        "分数低于 {accept} 时弃答。在{split}上，它因此回答了 {accepted} 的数据，错误率为 {error}（允许 {limit}）。",
     ),
     "card.long": (
         "Texts longer than {n} tokens are handled as the recipe says (data.overflow: {overflow}).",
@@ -371,26 +397,26 @@ TEXTS: dict[str, tuple[str, str]] = {
     "card.how": ("How to use it", "使用方法"),
     "card.with_transformers": (
         "With `transformers` (calibrated scores; it never abstains):",
-        "使用 `transformers`（得到校准后的分数，不弃答）：",
+        "使用 `transformers`（分数已校准，从不弃答）：",
     ),
     "card.with_tunewright": (
         "With `tunewright` (thresholds, abstention and long texts as decided above):",
-        "使用 `tunewright`（按上述阈值、弃答和长文本规则）：",
+        "使用 `tunewright`（按上文的阈值、弃答规则和长文本处理方式）：",
     ),
-    "card.made": ("How it was made", "制作过程"),
+    "card.made": ("How it was made", "训练过程"),
     "card.made_text": (
-        "Method: {method}; parameters: {parameters}; {time} on {device}. recipe.yaml beside this file is the "
-        "complete recipe; with the same data it repeats the run:",
-        "方法：{method}；参数：{parameters}；在 {device} 上用时 {time}。同目录下的 recipe.yaml 是完整配方；使用相同"
-        "的数据即可重复这次运行：",
+        "Method: {method}; parameters: {parameters}; {time} on {device}. recipe.yaml beside this file is the complete "
+        "recipe; with the same data it repeats the run:",
+        "方法：{method}；参数：{parameters}；在 {device} 上用时 {time}。同目录下的 recipe.yaml 是完整配方，用相同的数"
+        "据即可重复这次运行：",
     ),
-    "card.licence": ("Licence of the base", "基础模型的许可证"),
+    "card.licence": ("Licence of the backbone", "骨干模型的许可证"),
     "card.licence_text": (
         "{base} ({source}) is under {licence}; the adapted weights inherit its terms. The data's licence is for its "
         "owner to state.",
-        "{base}（{source}）采用 {licence} 许可证，调优后的权重沿用其条款。数据的许可证由其所有者声明。",
+        "{base}（{source}）采用 {licence} 许可证，微调后的权重须遵守同样的条款。数据的许可证由数据的所有者说明。",
     ),
-    "card.example": ("A text of yours", "这里填入您的文本"),
+    "card.example": ("A text of yours", "在这里填入你的文本"),
 }
 
 # Words that stand in reports as names: kind → name → (English, Chinese). A name that is not here is shown as it is.
@@ -402,9 +428,12 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "mcc": ("MCC", "MCC"),
         "ece": ("ECE", "ECE"),
         "loss": ("loss", "损失"),
+        "precision": ("precision", "精确率"),
+        "recall": ("recall", "召回率"),
+        "f1": ("F1", "F1"),
     },
     "means": {
-        "accuracy": ("share of rows answered wholly right", "完全答对的数据行所占比例"),
+        "accuracy": ("share of rows answered wholly right", "完全答对的数据所占的比例"),
         "macro_f1": (
             "F1 averaged over labels, so rare labels count as much as frequent ones",
             "各标签 F1 的平均，少见标签与常见标签同等重要",
@@ -425,12 +454,12 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "baseline": {
         "majority": ("guessing the most frequent label", "一律猜最常见的标签"),
         "tfidf": ("word counts (TF-IDF) + logistic regression", "词频（TF-IDF）+ 逻辑回归"),
-        "linear_probe": ("untuned model + logistic regression", "未调优的模型 + 逻辑回归"),
+        "linear_probe": ("untuned model + logistic regression", "未微调的模型 + 逻辑回归"),
     },
     "split": {
-        "train": ("train", "训练"),
-        "validation": ("validation", "验证"),
-        "test": ("test", "测试"),
+        "train": ("train", "训练集"),
+        "validation": ("validation", "验证集"),
+        "test": ("test", "测试集"),
     },
     "severity": {
         "error": ("error", "错误"),
@@ -439,6 +468,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "task": {
         "text_classification": ("text classification", "文本分类"),
+        "token_classification": ("token classification", "实体标注"),
     },
     "slice": {
         "length": ("length of the text (tokens)", "文本长度（词元数）"),
@@ -446,24 +476,26 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "reason": {
         "empty_text": ("empty text", "文本为空"),
         "empty_label": ("no label", "没有标签"),
-        "unknown_label": ("label that training does not have", "训练集中没有的标签"),
+        "bad_label": ("a cell that is no label of this task", "内容不是本任务的标签"),
+        "bad_time": ("no time in the time column", "时间列中没有时间"),
         "leakage": ("the text also stands in validation or test", "文本也出现在验证集或测试集中"),
         "garbled": ("garbled characters", "乱码"),
-        "broken_row": ("the row cannot be parsed", "该行无法解析"),
-        "limit": ("beyond the limit of rows that the recipe sets", "超出配方设定的行数上限"),
+        "broken_row": ("the row cannot be parsed", "这一行无法解析"),
+        "limit": ("beyond the limit of rows that the recipe sets", "超出配方设定的条数上限"),
     },
     "finding": {
         "leakage": ("the same text in training and in validation or test", "训练集与验证集或测试集有相同文本"),
         "duplicates": ("exact duplicates", "完全重复"),
         "near_duplicates": ("near duplicates", "近似重复"),
         "conflicts": ("same text, different labels", "同一文本，标签不同"),
-        "empty": ("empty rows", "空行"),
+        "empty": ("rows without text or label", "文本或标签为空"),
         "garbled": ("garbled characters", "乱码"),
         "broken_rows": ("rows that cannot be parsed", "无法解析的行"),
         "label_spelling": ("labels that differ by spelling only", "仅写法不同的标签"),
+        "label_errors": ("labels that may be wrong", "可能标错的标签"),
         "rare_classes": ("labels with few rows", "数据很少的标签"),
-        "imbalance": ("labels of very different frequency", "标签多寡悬殊"),
-        "truncation": ("texts longer than the model reads", "超出模型可读长度的文本"),
+        "imbalance": ("labels of very different frequency", "类别不均衡"),
+        "truncation": ("texts longer than the window", "超过窗口长度的文本"),
         "language": ("a language the model does not know", "模型不懂的语言"),
     },
 }

@@ -5,6 +5,7 @@ HTML, Markdown and the model card ask the same functions here, so they cannot te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -184,11 +185,31 @@ def label_rows(report: Report, most: int = 2 * EXTREME_LABELS + 4) -> LabelRows 
 
 
 def class_rows(report: Report) -> list[tuple[str, Mapping[str, Any]]]:
-    """(label, {precision, recall, f1, support}), weakest first."""
+    """(label, {precision, recall, f1, support}), weakest first; last those without test rows, whose measures are None.
+
+    A measure of no rows is 0 by convention, and would pass for the worst of all.
+    """
+    untested = dict.fromkeys(("precision", "recall", "f1"))
     classes = report.get("results.tuned.per_class", {})
-    return sorted(
-        classes.items(), key=lambda item: (item[1].get("f1") if item[1].get("f1") is not None else -1.0, item[0])
-    )
+    rows = [(label, {**row, **untested} if row.get("support") == 0 else row) for label, row in classes.items()]
+    return sorted(rows, key=lambda item: (math.inf if item[1].get("f1") is None else item[1]["f1"], item[0]))
+
+
+def tested(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Those of `class_rows` that the test can tell something about."""
+    return [(label, row) for label, row in rows if row.get("f1") is not None]
+
+
+def weakest_labels(report: Report, most: int) -> list[tuple[str, Mapping[str, Any]]]:
+    """The labels that are clearly weaker than the average one, weakest first: at most `most`, and a third of all.
+
+    Clearly: the F1 lies further below the average than two standard errors of a share of that label's test rows.
+    """
+    rows = tested(class_rows(report))
+    average = sum(row["f1"] for _, row in rows) / max(1, len(rows))
+    spread = 2 * math.sqrt(average * (1 - average))
+    clear = [item for item in rows if average - item[1]["f1"] > spread / math.sqrt(item[1].get("support") or 1)]
+    return clear[: min(most, len(rows) // 3)]
 
 
 def confusion(report: Report) -> Confusion | None:
@@ -234,10 +255,11 @@ def message(finding: Mapping[str, Any], language: str) -> str:
 
 
 def weakest_slices(report: Report, most: int = 3) -> list[tuple[str, Mapping[str, Any]]]:
-    """(column, slice) of the parts of the test with the lowest values."""
+    """(column, slice) of the parts of the test that are clearly weaker: their interval lies below the overall value."""
+    overall = report.get(f"results.tuned.{report.get('verdict.metric')}", -math.inf)
     parts = [(column, part) for column, slices in report.get("slices", {}).items() for part in slices]
-    known = [(column, part) for column, part in parts if part.get("value") is not None]
-    return sorted(known, key=lambda item: item[1]["value"])[:most]
+    clear = [(column, part) for column, part in parts if part.get("high") is not None and part["high"] < overall]
+    return sorted(clear, key=lambda item: item[1]["value"])[:most]
 
 
 def validation_curves(report: Report) -> dict[str, list[tuple[int, float]]]:
@@ -268,6 +290,8 @@ def loss_curve(report: Report) -> list[tuple[int, float]]:
 def warnings(report: Report) -> list[tuple[str, dict[str, Any]]]:
     """What a reader must know before trusting the numbers: (key of the text, its values)."""
     found: list[tuple[str, dict[str, Any]]] = []
+    if report.get("training.best_step") == 0:
+        found.append(("warn.start" if report.get("recipe.train.start") != "random" else "warn.random_start", {}))
     if (uses := report.get("verdict.test_uses", 1)) > 1:
         found.append(("warn.test_uses", {"n": uses}))
     if odd := [row.split for row in (*ledger_rows(report), *token_rows(report)) if row.missing]:

@@ -1,0 +1,53 @@
+"""What a bundle's folder says of itself, beside the weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+import pytest
+
+from tunewright.core.contracts import BackboneFacts
+from tunewright.core.files import read_json, write_json
+from tunewright.models.locate import Located
+from tunewright.stages import save
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, train_tiny):
+    """A bundle with an adapter, written under a umask that lets the group read."""
+    before = os.umask(0o027)
+    try:
+        return train_tiny(tmp_path_factory.mktemp("saved") / "run", train__method="lora", train__epochs=1) / "bundle"
+    finally:
+        os.umask(before)
+
+
+def test_every_file_of_a_bundle_has_the_rights_that_the_umask_gives(bundle):
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".safetensors", ".json", ".md", ".yaml"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o640}
+
+
+def test_the_reference_names_the_datas_language(bundle):
+    assert read_json(bundle / "reference.json")["language"] in ("en", "zh")
+
+
+def test_the_adapter_opens_with_peft_and_names_the_backbone_and_not_where_it_lay(bundle, tiny_backbone):
+    from peft import PeftModel
+    from transformers import AutoModel
+
+    config = read_json(bundle / "adapter" / "adapter_config.json")
+    assert config["base_model_name_or_path"] == tiny_backbone.name
+    said = (bundle / "adapter" / "README.md").read_text("utf-8")
+    assert f"the backbone `{tiny_backbone.name}`" in said and "More Information Needed" not in said
+    PeftModel.from_pretrained(AutoModel.from_pretrained(tiny_backbone), bundle / "adapter")
+
+
+def test_a_backbone_that_came_from_the_hub_is_named_by_its_id_there(tmp_path):
+    write_json(tmp_path / "adapter_config.json", {"r": 8, "base_model_name_or_path": "/home/me/.cache/x"})
+    facts = BackboneFacts(languages=("en",), licence="", source="", hub_id="sentence-transformers/all-MiniLM-L6-v2")
+    save._name_base(tmp_path, Located("minilm-l6-en", tmp_path, facts, "packaged"))
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config == {"r": 8, "base_model_name_or_path": "sentence-transformers/all-MiniLM-L6-v2"}
