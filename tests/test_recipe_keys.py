@@ -292,7 +292,7 @@ FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
 LORA = {"train.method": {"name": "lora"}}
 STOPPING = {
     "train.start": "random", "train.epochs": 8, "train.batch_size": 8, "train.evaluate_every": 0.5,
-    "train.learning_rate": 2e-3, "train.weight_average": None,
+    "train.learning_rate": 2e-3, "train.weight_average": None, "train.schedule": {"name": "linear"},
 }  # fmt: skip
 PATIENT = {**STOPPING, "train.early_stopping.patience": 50}
 SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
