@@ -45,7 +45,7 @@ def test_near_duplicates_across_splits_are_found(make: Make) -> None:
     test = table([(text + "s", "book"), ("another of its kind there", "cancel")])
     near = found(make(table([*ENGLISH[:20], (text, "book")]), test=test, validation=TEST))["near_duplicates"]
     assert near.severity == "warning"
-    assert "1 of them like one of another split" in near.message
+    assert "1 of them like one of another split" in near.message.en
     assert any("≈" in example and "river" in example for example in near.examples) or near.count > 5
 
 
@@ -80,7 +80,7 @@ def test_lost_and_garbled_rows_are_counted_with_their_places(make: Make) -> None
     assert result["empty"].count == 2
     assert result["empty"].examples[0] == "train.csv:62: column 'text' is empty"
     assert result["garbled"].count == 3
-    assert "1 row left out" in result["garbled"].message
+    assert "1 row left out" in result["garbled"].message.en
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_language_the_backbone_does_not_know_is_an_error(make: Make) -> None:
     dataset = make(table(CHINESE))
     language = found(dataset, languages=("en",), backbone="minilm-l6-en")["language"]
     assert (language.severity, language.count) == ("error", 60)
-    assert "minilm-l6-en was not trained on" in language.message and "Chinese 100%" in language.message
+    assert "minilm-l6-en was not trained on" in language.message.en and "Chinese 100%" in language.message.en
     for known in (("*",), ("zh", "en"), ()):
         assert "language" not in found(dataset, languages=known)
 
@@ -159,4 +159,4 @@ def test_tokens_lost_to_truncation_are_told_by_label(make: Make, overflow: str, 
     truncation = found(make(table(rows)), Words(10, overflow))["truncation"]
     assert (truncation.count, truncation.severity) == (10, severity)
     if overflow == "truncate":
-        assert "180 tokens" in truncation.message and "'cancel'" in truncation.message
+        assert "180 tokens" in truncation.message.en and "'cancel'" in truncation.message.en

@@ -145,7 +145,9 @@ def hostile() -> dict[str, Any]:
     report["data"] |= {
         "notes": [{"en": h, "zh": h} for h in HOSTILE],
         "sources": {h: h for h in HOSTILE},
-        "findings": [{"kind": h, "severity": h, "count": 1, "message": h, "examples": [h]} for h in HOSTILE],
+        "findings": [
+            {"kind": h, "severity": h, "count": 1, "message": {"en": h, "zh": h}, "examples": [h]} for h in HOSTILE
+        ],
     }
     report["data"]["ledger"]["rows"][HOSTILE[0]] = {"read": 1, "used": 0, "dropped": 1, "reasons": {HOSTILE[2]: 1}}
     report["results"]["baselines"] = {h: {"accuracy": 0.5, h: 0.5} for h in HOSTILE}
@@ -408,14 +410,17 @@ def _data(labels: tuple[str, ...], test: int, rows_per_label: int, language: str
                 "kind": "near_duplicates",
                 "severity": "note",
                 "count": 212,
-                "message": "212 rows say nearly the same as another.",
+                "message": {"en": "212 rows say nearly the same as another.", "zh": "212 条与另一条几乎相同。"},
                 "examples": ["train.csv:12 ~ train.csv:88"],
             },
             {
                 "kind": "leakage",
                 "severity": "warning",
                 "count": 30,
-                "message": "30 training rows also stand in test; they were dropped.",
+                "message": {
+                    "en": "30 training rows also stand in test: dropped.",
+                    "zh": "30 条训练数据也在测试集中：已去掉。",
+                },
                 "examples": ["train.csv:41 = test.csv:7"],
             },
         ],

@@ -157,7 +157,7 @@ def test_a_language_the_backbone_does_not_know_is_found(make, tmp_path):
     found = check.check(make(rows, model={"backbone": str(folder)})).findings
     language = next(finding for finding in found if finding.kind == "language")
     assert language.severity == "error"
-    assert "Choose another model.backbone" in language.message
+    assert "Choose another model.backbone" in language.message.en
 
 
 def test_more_epochs_are_more_steps(make):

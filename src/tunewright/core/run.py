@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -122,6 +123,11 @@ def resumable(name: str) -> Run | None:
     runs = [run for run in all_runs() if run.name == name or run.name.rpartition("-")[0] == name]
     unfinished = [run for run in runs if run.about["status"] != "finished"]
     return next(reversed(unfinished or runs), None)
+
+
+def identity(folder: Path) -> str:
+    """A word that a run keeps when it is resumed, by which a tracker finds it again: 16 hexadecimal digits."""
+    return hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
 
 
 def now() -> str:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from tunewright.core.errors import DataError, LabelError, listing, plural
 from tunewright.core.files import parse_json
 from tunewright.core.recipe import FindingKind
-from tunewright.core.types import label_names
+from tunewright.core.types import Note, label_names
 from tunewright.data.dataset import LEDGER, Dataset, Split
 from tunewright.data.language import NAMES
 from tunewright.data.normalise import normalise, normalise_label
@@ -24,7 +24,7 @@ from tunewright.data.normalise import normalise, normalise_label
 KINDS: tuple[str, ...] = typing.get_args(FindingKind)
 EXAMPLES = 5
 RARE = 5  # training rows below which a label can hardly be learned
-IMBALANCE = 20  # times that the largest class may exceed the smallest before it is worth saying
+IMBALANCE = 20  # times that the largest class may exceed the smallest; beyond, it is said, and macro F1 decides
 NEAR = 0.8  # share of four-character pieces that near duplicates have in common
 _NEAR_ROWS, _NEAR_ROWS_DEEP = 10_000, 100_000
 _TOKEN_ROWS, _CHUNK = 5_000, 512
@@ -46,16 +46,14 @@ class Finding:
     """One thing that was found.
 
     kind: machine word (one of KINDS), as recipes name it under data.refuse; count: rows (or labels) concerned;
-    examples: up to five "file:line: excerpt", for the terminal and the report only; message: what it is and what to do,
-    in English, and in Chinese under `zh`.
+    examples: up to five "file:line: excerpt", for the terminal and the report only; message: what it is and what to do.
     """
 
     kind: str
     severity: Severity
     count: int
     examples: tuple[str, ...]
-    message: str
-    zh: str
+    message: Note
 
 
 def findings(
@@ -140,7 +138,7 @@ def _lost_rows(dataset: Dataset) -> Iterator[Finding]:
             shown = [place for reason in reasons for place in places.get(reason, [])][:EXAMPLES]
             said = f"{plural(count, 'row')} left out that {what} (ledger.jsonl lists all)."
             zh = f"有 {count} 条{what_zh}，未被使用（全部列在 ledger.jsonl 中）。"
-            yield Finding(kind, "warning", count, tuple(shown), said, zh)
+            yield Finding(kind, "warning", count, tuple(shown), Note(said, zh))
 
 
 def _ledger_places(dataset: Dataset) -> dict[str, list[str]]:
@@ -163,7 +161,7 @@ def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     if dropped:
         told = f"{plural(dropped, 'row')} of train whose text stands in validation or test too: dropped (data.leakage: drop)."
         zh = f"训练集中有 {dropped} 条的文本也出现在验证集或测试集中，已从训练集去掉（data.leakage: drop）。"
-        return Finding("leakage", "warning", dropped, tuple(_ledger_places(dataset).get("leakage", ())), told, zh)
+        return Finding("leakage", "warning", dropped, tuple(_ledger_places(dataset).get("leakage", ())), Note(told, zh))
     if len(rows.splits) < 2 or not len(rows.keys):
         return None
     sets = np.zeros(int(rows.groups[-1]) + 1, dtype=np.uint8)
@@ -182,7 +180,9 @@ def _leakage(dataset: Dataset, rows: _Rows) -> Finding | None:
     )
     sides = "既在训练集中，又在验证集或测试集中" if training else "既在验证集中，又在测试集中"
     zh = f"有 {count} 条的文本{sides}，结果会显得过好。请去掉它们（data.leakage: drop）。"
-    return Finding("leakage", severity, count, rows.excerpts((training or np.sort(concerned))[:EXAMPLES]), told, zh)
+    return Finding(
+        "leakage", severity, count, rows.excerpts((training or np.sort(concerned))[:EXAMPLES]), Note(told, zh)
+    )
 
 
 def _duplicates(rows: _Rows) -> Finding | None:
@@ -197,7 +197,7 @@ def _duplicates(rows: _Rows) -> Finding | None:
         f"{plural(len(copies), 'row')} with the text of an earlier one in the split (case, width, spaces, marks aside)."
     )
     zh = f"同一部分数据中有 {len(copies)} 条与前面某条的文本相同（不计大小写、全半角、空格和标点）。"
-    return Finding("duplicates", "note", len(copies), rows.excerpts(copies[:EXAMPLES]), told, zh)
+    return Finding("duplicates", "note", len(copies), rows.excerpts(copies[:EXAMPLES]), Note(told, zh))
 
 
 def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
@@ -220,7 +220,7 @@ def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
         shown.append(f"{rows.excerpts([row])[0]} → {', '.join(label_names(label)) or 'none'}")
     told = f"{plural(len(concerned), 'row')} with the same text as another one and not its label. Decide for one, or remove them."
     zh = f"有 {len(concerned)} 条与另一条文本相同而标签不同。请选定一个标签，或去掉这些数据。"
-    return Finding("conflicts", "warning", len(concerned), tuple(shown), told, zh)
+    return Finding("conflicts", "warning", len(concerned), tuple(shown), Note(told, zh))
 
 
 def _label_codes(dataset: Dataset) -> np.ndarray:
@@ -269,7 +269,7 @@ def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:
     told = f"{plural(len(near), 'row')} nearly like another one, {across} of them like one of another split.{looked}"
     looked = f"只看了 {total} 条中的前 {most} 条{'' if deep else '，加 --deep 可以多看一些'}。" if total > most else ""
     zh = f"有 {len(near)} 条与另一条几乎相同，其中 {across} 条与另一部分数据中的某条几乎相同。{looked}"
-    return Finding("near_duplicates", "warning" if across else "note", len(near), tuple(shown), told, zh)
+    return Finding("near_duplicates", "warning" if across else "note", len(near), tuple(shown), Note(told, zh))
 
 
 def _pieces(dataset: Dataset, most: int) -> tuple[list[tuple[Split, int]], list[frozenset[str]], int]:
@@ -312,7 +312,9 @@ def _garbled(dataset: Dataset) -> Finding | None:
     message = " ".join([*told, "Get them anew from where they come from, or remove them."])
     zh = f"有 {lost} 条无法解码，未被使用。" if lost else ""
     zh += f"有 {count} 条含有替换字符或控制字符，或曾按错误的编码读取。" if count else ""
-    return Finding("garbled", "warning", count + lost, tuple(shown), message, zh + "请从来源重新获取，或去掉它们。")
+    return Finding(
+        "garbled", "warning", count + lost, tuple(shown), Note(message, zh + "请从来源重新获取，或去掉它们。")
+    )
 
 
 def is_garbled(text: str) -> bool:
@@ -351,14 +353,14 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
             " = ".join(f"{label!r} ({counts.get(label, 0)})" for label in group) for group in groups[:EXAMPLES]
         )
         zh = f"有 {len(groups)} 个标签有几种写法（大小写、空格或全半角不同）。请统一写法。"
-        yield Finding("label_spelling", "warning", len(groups), shown, told, zh)
+        yield Finding("label_spelling", "warning", len(groups), shown, Note(told, zh))
     few = [label for label in dataset.labels if counts.get(label, 0) < RARE]
     rare = sorted(few, key=lambda label: counts.get(label, 0))
     if rare:
         told = f"{plural(len(rare), 'label')} with fewer than {RARE} training rows: hardly learned. Add rows, or merge labels."
         shown = tuple(f"{label!r}: {counts.get(label, 0)}" for label in rare[:EXAMPLES])
         zh = f"有 {len(rare)} 个标签的训练数据不足 {RARE} 条，很难学会。请增加数据，或合并标签。"
-        yield Finding("rare_classes", "warning", len(rare), shown, told, zh)
+        yield Finding("rare_classes", "warning", len(rare), shown, Note(told, zh))
     least, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[largest] > IMBALANCE * counts[least]:
         told = (
@@ -370,7 +372,7 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
             f"最大的标签的数据量是最小的 {counts[largest] / counts[least]:.0f} 倍，只看准确率会掩盖小标签的好坏。"
             "请看 macro_f1；train.class_weights: auto 会平衡它们。"
         )
-        yield Finding("imbalance", "note", len(counts), ends, told, zh)
+        yield Finding("imbalance", "note", len(counts), ends, Note(told, zh))
 
 
 def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding | None:
@@ -391,7 +393,7 @@ def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding 
         f"{backbone} 没有学过其中约 {share:.0%} 的数据所用的语言（{named}），它只懂 {listing(known)}。"
         "请换一个 model.backbone；auto 会按语言选择。"
     )
-    return Finding("language", "error" if share > 0.5 else "warning", round(share * rows), (), told, zh)
+    return Finding("language", "error" if share > 0.5 else "warning", round(share * rows), (), Note(told, zh))
 
 
 @dataclass
@@ -422,7 +424,7 @@ def _tokens(dataset: Dataset, processor: Any, deep: bool, backbone: str) -> Iter
             "Choose a backbone for this language (model.backbone)."
         )
         zh = f"{backbone} 的词表不含文本中 {share:.0%} 的片段，都当作未知处理。请换用懂这种语言的 model.backbone。"
-        yield Finding("language", "warning", counted.unknown, (), told, zh)
+        yield Finding("language", "warning", counted.unknown, (), Note(told, zh))
 
 
 def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: _Tokens) -> None:
@@ -465,9 +467,9 @@ def _truncation(counted: _Tokens, processor: Any) -> Finding:
     if not lost:
         zh += "它们会分成几个窗口读取（data.overflow: split），不会丢失内容。"
         told += "they are read in several windows (data.overflow: split), so nothing is lost."
-        return Finding("truncation", "note", counted.longer, tuple(counted.shown), told, zh)
+        return Finding("truncation", "note", counted.longer, tuple(counted.shown), Note(told, zh))
     worst = sorted(counted.lost, key=lambda label: counted.lost[label] / max(1, counted.seen[label]), reverse=True)[:3]
     by_label = ", ".join(f"{label!r} {counted.lost[label] / max(1, counted.seen[label]):.1%}" for label in worst)
     told += f"{lost} tokens ({lost / seen:.1%}) would be cut off, most of {by_label}. data.overflow: split loses none."
     zh += f"会截掉 {lost} 个词元（{lost / seen:.1%}），最多的是 {by_label}。data.overflow: split 不会丢失内容。"
-    return Finding("truncation", "warning", counted.longer, tuple(counted.shown), told, zh)
+    return Finding("truncation", "warning", counted.longer, tuple(counted.shown), Note(told, zh))

@@ -16,6 +16,7 @@ from tunewright.core.errors import DataError, LabelError, listing, nearest, plur
 from tunewright.core.progress import Step
 from tunewright.core.types import Label, label_names
 from tunewright.data import normalise, sources
+from tunewright.data.cell import is_empty, is_unicode
 from tunewright.data.ledger import Ledger
 from tunewright.data.split import parse_time
 from tunewright.data.table import OWN, RowWriter
@@ -150,11 +151,10 @@ class _Collector:
         """(kind, reason) when the row cannot be used."""
         if row.problem:
             return ("garbled" if row.problem.startswith("garbled") else "broken_row", row.problem)
-        if any(type(value) is not int and not _encodable(value) for value in values.values()):
+        if any(type(value) is not int and not is_unicode(value) for value in values.values()):
             return "garbled", "garbled: characters that are no Unicode text"
         for column in self._inputs:
-            value = values.get(column)
-            if value is None or not str(value).strip():
+            if is_empty(values.get(column)):
                 return "empty_text", f"column {column!r} is empty"
         self._code, problem = self._label(values.get(self._target), file, row.line)
         if problem:
@@ -206,23 +206,6 @@ class _Collector:
             self._found.forms.append(form)
             self._found.where.append((file, line))
         return self._known[form], None
-
-
-def _encodable(value: Any) -> bool:
-    """Whether a value has no lone surrogates anywhere, so that it can be written as UTF-8."""
-    if isinstance(value, str):
-        if value.isascii():
-            return True
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            return False
-        return True
-    if isinstance(value, (list, tuple)):
-        return all(map(_encodable, value))
-    if isinstance(value, Mapping):
-        return all(map(_encodable, value)) and all(map(_encodable, value.values()))
-    return True
 
 
 def _refuse_empty(source: str, name: str, ledger: Ledger, first: str) -> None:

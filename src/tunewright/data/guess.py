@@ -11,6 +11,7 @@ from typing import Any
 from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, listing, nearest
 from tunewright.core.types import Note
+from tunewright.data.cell import is_empty
 
 NAMES: dict[str, tuple[str, ...]] = {
     "text": (
@@ -104,14 +105,14 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     for name in [target] if target else names:
-        values = [row.get(name) for row in rows if not _empty(row.get(name))]
+        values = [row.get(name) for row in rows if not is_empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
     found = (target, None) if target else _by_name("label", names) or _label_like(rows, names)
     if found is None:
         raise DataError(_nothing_fits("label", True, source, names, rows))
     column = found[0]
-    values = [row.get(column) for row in rows if not _empty(row.get(column))]
+    values = [row.get(column) for row in rows if not is_empty(row.get(column))]
     lists = [value for value in values if isinstance(value, (list, tuple))]
     if len(lists) > len(values) / 2 and max(map(len, lists)) > 1:
         return TaskGuess("text_classification", {"multi_label": True}, f"column {column!r} holds lists of labels")
@@ -158,7 +159,7 @@ def _label_like(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tupl
     """The column whose few, short values come back."""
     best: tuple[float, str, int] | None = None
     for name in names:
-        values = [str(row.get(name)).strip() for row in rows if not _empty(row.get(name))]
+        values = [str(row.get(name)).strip() for row in rows if not is_empty(row.get(name))]
         if len(values) < max(2, len(rows) / 2):
             continue
         different = len(set(values))
@@ -210,10 +211,6 @@ def _nothing_fits(
         f"{source} has no column that could be {role!r}. Its columns: {listing(names)}. "
         f"Name it under data.columns, as {{{role}: {names[0] if names else 'name'}}}."
     )
-
-
-def _empty(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and value != value)
 
 
 def _number(value: str) -> bool:

@@ -148,9 +148,10 @@ def _run(recipe: Recipe, out: Path | str | None, name: str, resume: bool, comman
             f"The recipe differs from the one that {run.folder} was started with, in {', '.join(changed)}. "
             "Resume with the same recipe, or start a new run without --resume."
         )
-    _same_program(run, progress)
-    sweep(run.folder)
-    progress.say(f"Resuming {run.folder}")
+    if run.about["status"] != "finished":
+        _same_program(run, progress)
+        sweep(run.folder)
+        progress.say(f"Resuming {run.folder}")
     return run
 
 

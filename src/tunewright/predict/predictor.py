@@ -11,6 +11,7 @@ from tunewright.core import catalog
 from tunewright.core.bundle import Bundle, open_bundle
 from tunewright.core.errors import DataError
 from tunewright.core.types import Example, Prediction
+from tunewright.data.cell import is_empty, is_unicode
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer
 
@@ -64,20 +65,6 @@ class Predictor:
         if not isinstance(values, Mapping) or any(values.get(role) is None for role in roles):
             raise DataError(f"Input {index} must be a text, or a mapping with {', '.join(roles)}; it is {item!r:.60}.")
         return Example(id=f"input#{index}", inputs={role: values[role] for role in roles})
-
-
-def is_empty(value: Any) -> bool:
-    """Whether an input holds nothing to answer: none, not-a-number, or white space alone."""
-    return value is None or value != value or not str(value).strip()
-
-
-def is_unicode(value: Any) -> bool:
-    """Whether an input's text can be encoded: a lone surrogate, which a JSON input may hold, cannot."""
-    try:
-        str(value).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def load(bundle: Path | str, runtime: str = "torch") -> Predictor:

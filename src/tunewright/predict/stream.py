@@ -17,9 +17,10 @@ from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example, Prediction, Span, label_names
+from tunewright.data.cell import is_empty, is_unicode
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
-from tunewright.predict.predictor import Predictor, is_empty, is_unicode
+from tunewright.predict.predictor import Predictor
 from tunewright.predict.source import Source
 
 CHUNK_CHARACTERS = 4_000_000  # of the rows in memory at a time, whatever their number

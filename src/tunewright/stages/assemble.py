@@ -14,12 +14,12 @@ from tunewright.core.contracts import Head, Objective
 from tunewright.core.errors import RecipeError, listing, nearest
 from tunewright.core.recipe import Decision, Recipe, replace
 from tunewright.core.types import Note, label_names
+from tunewright.data.checks import IMBALANCE
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.locate import Located, choose, locate
 from tunewright.models.model import Model, build_model
 from tunewright.models.processor import Processor, token_limit
 
-IMBALANCE = 20  # largest over smallest class: beyond it classes are weighed, and macro F1 decides
 WINDOW = 512  # tokens; an automatic window is no longer, as the cost of attention grows with its square
 
 

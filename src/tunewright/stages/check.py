@@ -127,7 +127,7 @@ def label_errors(plan: Plan, dataset: Dataset, progress: Progress) -> list[Findi
         f"{len(gold)} 条训练数据中有 {len(doubted)} 条更像另一个标签（由只学过其他数据的线性探针判断）。"
         "请看一看：有些是标错的，有些只是难。"
     )
-    return [Finding("label_errors", "note", len(doubted), shown, told, zh)]
+    return [Finding("label_errors", "note", len(doubted), shown, Note(told, zh))]
 
 
 def _doubted(probabilities: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,9 +161,8 @@ def _out_of_fold(features: np.ndarray, gold: np.ndarray, labels: int, seed: int)
 def _machine(expected: Estimate) -> Gate:
     folder = next(path for path in (RUNS.absolute(), *RUNS.absolute().parents) if path.exists())
     missing = missing_packages()
-    packages = Note("all that are needed are here", "所需的软件包都已安装")
-    if missing:
-        packages = Note(*[f"pip install {' '.join(missing)}"] * 2)
+    install = f"pip install {' '.join(missing)}"
+    packages = Note(install, install) if missing else Note("all that are needed are here", "所需的软件包都已安装")
     return Gate(
         "machine",
         (

@@ -22,6 +22,7 @@ from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, replace, to_mapping
 from tunewright.core.recipe_file import changed, from_mapping, to_yaml
 from tunewright.data import sources
+from tunewright.data.checks import IMBALANCE
 from tunewright.data.dataset import Dataset
 from tunewright.data.gather import sample_rows
 from tunewright.data.guess import guess_columns, guess_task
@@ -29,7 +30,6 @@ from tunewright.data.language import NAMES
 from tunewright.data.prepare import SPLITS, prepare
 from tunewright.models.locate import choose, locate
 from tunewright.models.processor import Processor, token_limit
-from tunewright.stages.assemble import IMBALANCE
 
 LARGE = 64 << 20  # bytes; of a longer file only the first rows are looked at
 FIRST = 200_000  # rows, of a large file

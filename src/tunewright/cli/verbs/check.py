@@ -97,7 +97,7 @@ def _findings(checked: Checked) -> object:
     refused = {finding.kind for finding in checked.refused}
     for finding in checked.findings:
         level = "refused" if finding.kind in refused else finding.severity
-        row = (Text(level, style=colours[level]), finding.kind, f"{finding.count:,}", Text(finding.message))
+        row = (Text(level, style=colours[level]), finding.kind, f"{finding.count:,}", Text(str(finding.message)))
         table.add_row(*row)
     return table
 

@@ -16,6 +16,7 @@ from tunewright.core.errors import LabelError
 from tunewright.core.numeric import sigmoid, softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 from tunewright.core.windows import weighted_mean, window
+from tunewright.data.cell import is_empty
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
@@ -48,10 +49,10 @@ class TextClassification(Task):
     def parse(self, value: Any) -> Label:
         """See Task.parse. An empty cell is unknown; an empty list, when multi_label, says that no label applies."""
         value = value.tolist() if hasattr(value, "tolist") else value
-        if _is_empty(value):
+        if is_empty(value):
             return None
         if self.multi_label:
-            return tuple(sorted({_name(part) for part in self._parts(value) if not _is_empty(part)}))
+            return tuple(sorted({_name(part) for part in self._parts(value) if not is_empty(part)}))
         if isinstance(value, (list, tuple)) and len(value) == 1:
             value = value[0]
         if isinstance(value, (list, tuple)):
@@ -126,11 +127,6 @@ class TextClassification(Task):
         if self.multi_label and not values:
             return np.zeros((0, len(labels)), dtype=np.float32)
         return measures.encode_labels(values, labels, where)
-
-
-def _is_empty(value: Any) -> bool:
-    """Whether a cell says nothing: None, not-a-number, or only white space."""
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def _name(value: Any) -> str:

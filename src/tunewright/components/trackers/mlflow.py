@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tunewright.core.contracts import Tracker
 from tunewright.core.errors import MachineError
+from tunewright.core.run import identity
 
 FOLDER = "tunewright.run"  # the tag by which a resumed run finds itself
 
@@ -30,8 +30,8 @@ class MLflow(Tracker):
         client = MlflowClient(tracking_uri=self.address or f"sqlite:///{run / 'mlflow.db'}")
         found = client.get_experiment_by_name(self.experiment)
         experiment = found.experiment_id if found else client.create_experiment(self.experiment)
-        known = client.search_runs([experiment], filter_string=f"tags.`{FOLDER}` = '{_tag(run)}'", max_results=1)
-        started = known[0] if known else client.create_run(experiment, run_name=run.name, tags={FOLDER: _tag(run)})
+        known = client.search_runs([experiment], filter_string=f"tags.`{FOLDER}` = '{identity(run)}'", max_results=1)
+        started = known[0] if known else client.create_run(experiment, run_name=run.name, tags={FOLDER: identity(run)})
         object.__setattr__(self, "_client", client)
         object.__setattr__(self, "_run_id", started.info.run_id)
         client.update_run(self._run_id, status="RUNNING")
@@ -46,8 +46,3 @@ class MLflow(Tracker):
     def finish(self) -> None:
         """See Tracker.finish."""
         self._client.set_terminated(self._run_id)
-
-
-def _tag(run: Path) -> str:
-    """The run's folder as a filter's text can hold it."""
-    return hashlib.sha256(str(run.absolute()).encode()).hexdigest()

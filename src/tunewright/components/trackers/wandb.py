@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tunewright.core.contracts import Tracker
 from tunewright.core.errors import MachineError
+from tunewright.core.run import identity
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class WeightsAndBiases(Tracker):
             wandb.init(
                 project=self.project,
                 name=run.name,
-                id=hashlib.sha256(str(run.absolute()).encode()).hexdigest()[:16],  # a resumed run goes on under it
+                id=identity(run),  # a resumed run goes on under it
                 resume="allow",
                 dir=str(run),
                 mode="offline",

@@ -158,7 +158,7 @@ class _Page:
             words = (self.word("severity", finding["severity"]), self.word("finding", finding["kind"]))
             severity, kind = map(markdown_text, words)
             lines.append(
-                f"- {severity}{self.t('page.colon')}**{kind}** {markdown_text(views.message(finding, self.language))}"
+                f"- {severity}{self.t('page.colon')}**{kind}** {markdown_text(finding['message'].get(self.language))}"
             )
         return lines or [self.t("findings.none")]
 

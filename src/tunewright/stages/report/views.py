@@ -249,11 +249,6 @@ def findings(report: Report) -> list[Mapping[str, Any]]:
     )
 
 
-def message(finding: Mapping[str, Any], language: str) -> str:
-    """What a finding says, in the page's language where it has it."""
-    return (finding.get("zh") if language == "zh" else None) or finding.get("message", "")
-
-
 def weakest_slices(report: Report, most: int = 3) -> list[tuple[str, Mapping[str, Any]]]:
     """(column, slice) of the parts of the test that are clearly weaker: their interval lies below the overall value."""
     overall = report.get(f"results.tuned.{report.get('verdict.metric')}", -math.inf)

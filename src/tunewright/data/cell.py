@@ -1,0 +1,25 @@
+"""What a table's cell, or an input, may hold instead of a text: nothing, or characters that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value says nothing: None, not-a-number, or white space alone."""
+    return value is None or value != value or not str(value).strip()
+
+
+def is_unicode(value: Any) -> bool:
+    """Whether a value can be written as UTF-8: a lone surrogate, which JSON may hold, cannot, wherever it stands."""
+    if isinstance(value, str):
+        if value.isascii():
+            return True
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return False
+    if isinstance(value, Mapping):
+        return all(map(is_unicode, value)) and all(map(is_unicode, value.values()))
+    return all(map(is_unicode, value)) if isinstance(value, (list, tuple)) else True
