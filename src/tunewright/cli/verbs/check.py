@@ -39,7 +39,7 @@ PARTS = {
 
 
 def command(
-    recipe: Path = typer.Argument(help="The recipe, as `tunewright init` writes it."),
+    recipe: Path = typer.Argument(metavar="RECIPE", help="The recipe, as `tunewright init` writes it."),
     deep: bool = typer.Option(False, "--deep", help="Look at all rows, and for labels that a model doubts. Slower."),
     changes: list[str] = output.SET,
     quiet: bool = output.QUIET,

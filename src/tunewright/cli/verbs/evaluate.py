@@ -33,7 +33,7 @@ WEAKEST = 5  # labels shown
 
 
 def command(
-    bundle: Path = typer.Argument(help="A bundle, or the run that holds it."),
+    bundle: Path = typer.Argument(metavar="BUNDLE", help="A bundle, or the run that holds it."),
     data: str = typer.Argument(metavar="DATA", help="Labelled rows: a file, or whatever else `train` reads."),
     slice: list[str] = typer.Option(
         None, "--slice", metavar="COLUMN", help="Measure each value of a column apart. May be repeated."

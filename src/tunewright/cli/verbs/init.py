@@ -23,7 +23,7 @@ from tunewright.cli import output
 
 
 def command(
-    train: str = typer.Argument(help="The labelled rows to learn from."),
+    train: str = typer.Argument(metavar="TRAIN", help="The labelled rows to learn from."),
     validation: str = typer.Option(None, "--validation", help="Rows to choose epochs by. Default: cut from TRAIN."),
     test: str = typer.Option(None, "--test", help="Rows for the verdict alone. Default: cut from TRAIN."),
     task: str = typer.Option(None, "--task", help="What is predicted, as text_classification. Default: guessed."),

@@ -21,7 +21,7 @@ from tunewright.core.errors import UsageError, nearest
 
 
 def command(
-    kind: str = typer.Argument(None, metavar="[KIND]", help="One kind, with the settings of each component."),
+    kind: str = typer.Argument(None, metavar="KIND", help="One kind, with the settings of each component."),
     json: bool = output.JSON,
 ) -> None:
     from tunewright.core import catalog

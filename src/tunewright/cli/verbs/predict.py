@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    bundle: Path = typer.Argument(help="A bundle, or the run that holds it."),
+    bundle: Path = typer.Argument(metavar="BUNDLE", help="A bundle, or the run that holds it."),
     input: str = typer.Argument(metavar="INPUT", help="The file to answer, or - for standard input."),
     out: Path = typer.Option(None, "--out", help="Write the answers to this .jsonl, .csv or .tsv file."),
     column: list[str] = output.COLUMN,

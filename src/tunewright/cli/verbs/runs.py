@@ -30,8 +30,8 @@ class Action(StrEnum):
 
 
 def command(
-    action: Action = typer.Argument(None, metavar="[show]", help="Show one run instead of the list."),
-    name: str = typer.Argument(None, metavar="[NAME]", help="The run to show: its name, or its folder."),
+    action: Action = typer.Argument(None, metavar="show", help="Show one run instead of the list."),
+    name: str = typer.Argument(None, metavar="NAME", help="The run to show: its name, or its folder."),
     folder: Path = typer.Option(RUNS, "--folder", help="The folder that holds the runs."),
     json: bool = output.JSON,
 ) -> None:

@@ -24,7 +24,7 @@ from tunewright.core.files import read_json
 
 
 def command(
-    recipe: Path = typer.Argument(help="The recipe, as `tunewright init` writes it."),
+    recipe: Path = typer.Argument(metavar="RECIPE", help="The recipe, as `tunewright init` writes it."),
     out: Path = typer.Option(None, "--out", help="The run's folder. Default: runs/RECIPE-NAME."),
     resume: bool = typer.Option(False, "--resume", help="Go on with an interrupted run; the result is the same bits."),
     changes: list[str] = output.SET,
