@@ -27,6 +27,7 @@ SOURCE = Path(tunewright.__file__).parent
 # Who may import whom: a layer imports only those named before it. Layers in one line do not import each other.
 LAYERS = (
     ("core",),
+    ("kernels",),
     ("data",),
     ("models",),
     ("training", "components"),

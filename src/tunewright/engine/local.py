@@ -21,6 +21,7 @@ from tunewright.core.types import Prediction
 from tunewright.data.checks import findings
 from tunewright.data.dataset import Dataset
 from tunewright.data.prepare import prepare
+from tunewright.kernels import library as kernels
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
 from tunewright.stages import account, assemble, judge, save
@@ -82,10 +83,11 @@ def _carried_out(recipe: Recipe, run: Run, resume: bool, progress: Progress) -> 
         progress.say(str(note))
     plan = assemble.plan(recipe, dataset)
     found = _check(plan, dataset, progress)
+    from tunewright.training.memory import kept_blocks
     from tunewright.training.precision import choose_device, choose_threads, threads
 
     device = choose_device(recipe.train.device)
-    with threads(choose_threads(recipe.train.threads)):
+    with threads(choose_threads(recipe.train.threads)), kept_blocks():
         embedder = Embedder(plan, device, progress)
         trained = _fit(plan, dataset, run, embedder, device, resume, progress)
         return _judge(trained, dataset, run, embedder, found, progress)
@@ -100,10 +102,11 @@ def fit(recipe: Recipe, folder: Path | str, progress: Progress | None = None) ->
     run = _run(recipe, folder, "", False, "", progress)
     dataset = prepare(recipe, run.folder / "data", progress, with_test=False)
     plan = assemble.plan(recipe, dataset)
+    from tunewright.training.memory import kept_blocks
     from tunewright.training.precision import choose_device, choose_threads, threads
 
     device = choose_device(recipe.train.device)
-    with threads(choose_threads(recipe.train.threads)):
+    with threads(choose_threads(recipe.train.threads)), kept_blocks():
         trained = _fit(plan, dataset, run, Embedder(plan, device, progress), device, False, progress)
         with writing_folder(run.folder / "bundle") as bundle:
             calibrated, _ = _calibrate(trained, dataset, bundle, progress)
@@ -181,6 +184,8 @@ def _same_program(run: Run, progress: Progress) -> None:
         for name in then.keys() | now.keys()
         if then.get(name) != now.get(name)
     ]
+    if (before := run.about.get("kernels", kernels.about())) != kernels.about():
+        changed.append(f"kernels {before} → {kernels.about()}")
     if changed:
         progress.say(
             f"Packages have changed since this run was started ({', '.join(sorted(changed))}): "
@@ -220,7 +225,8 @@ def _fit(
     def on_plan(decided: Plan) -> None:
         write_text(run.folder / "recipe.yaml", to_yaml(decided.recipe))
         why = dataclasses.asdict(decided.whys["train.precision"])
-        run.update(status="training", decided={"train.precision": [decided.recipe.train.precision, why]})
+        decisions = {"train.precision": [decided.recipe.train.precision, why]}
+        run.update(status="training", decided=decisions, kernels=kernels.about())
 
     return train_model(
         plan,

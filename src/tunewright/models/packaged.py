@@ -6,26 +6,14 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tunewright.core import files
+from tunewright.core.cache import cache_folder
 from tunewright.core.errors import MachineError, ModelError
 
 INSTALL = "pip install 'tunewright[models]'"
-
-
-def cache_folder() -> Path:
-    """Where converted models lie: $TUNEWRIGHT_CACHE, or `tunewright` in the platform's folder for users' caches."""
-    if chosen := os.environ.get("TUNEWRIGHT_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "tunewright"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tunewright" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tunewright"
 
 
 def installed(requirement: str) -> bool:

@@ -55,6 +55,8 @@ class Embedder:
     def _open(self) -> Model:
         if self._model is None:
             self._model = open_model(self.plan, ("",)).to(self.device).eval()
+            if self.device == "cpu":
+                self._model.pack()
         return self._model
 
 

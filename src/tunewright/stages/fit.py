@@ -18,6 +18,7 @@ from tunewright.core.recipe import flat, replace, to_mapping
 from tunewright.core.types import Note, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
+from tunewright.kernels import library as kernels
 from tunewright.models.model import Model
 from tunewright.models.processor import TooLong
 from tunewright.predict.infer import CHUNK, Inferred, infer
@@ -61,6 +62,10 @@ def train_model(
     called with the plan once nothing in it is open any more, before the first step."""
     windows = encode_train(plan, dataset, folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
+    if device == "cpu":
+        if kernels.missing():
+            progress.say("Compiling kernels for this processor: a few seconds, once.")
+        model.pack()
     plan = _decide(plan, model, windows, device, decided)
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision

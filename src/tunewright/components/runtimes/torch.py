@@ -25,5 +25,7 @@ class Torch(Runtime):
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = load_model(bundle / "model").to(device)
+        if device == "cpu":
+            model.pack()
         pad_id = read_json(bundle / "model" / "processor.json")["pad_id"]
         return lambda windows: outputs(model, windows, pad_id=pad_id, device=device)

@@ -1,0 +1,33 @@
+"""Memory between steps: kept for the next one instead of given back to the system and fetched again page by page."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Iterator
+
+# Parameters of glibc's mallopt(3), and their defaults.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+DEFAULT = 128 * 1024
+LARGE = 1 << 30
+
+
+@contextlib.contextmanager
+def kept_blocks() -> Iterator[None]:
+    """Inside, blocks that are freed stay with this process; afterwards they are given back. Does nothing without glibc.
+
+    A step frees and asks for the same sizes again and again; without this each of them costs the system's zeroing of
+    every page (benchmarks/speed/allocator.py).
+    """
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
+        yield
+        return
+    library.mallopt(MMAP_THRESHOLD, LARGE)
+    library.mallopt(TRIM_THRESHOLD, LARGE)
+    try:
+        yield
+    finally:
+        library.mallopt(MMAP_THRESHOLD, DEFAULT)
+        library.mallopt(TRIM_THRESHOLD, DEFAULT)
+        library.malloc_trim(0)
