@@ -94,6 +94,16 @@ class Head(Component):
         """A module with `forward(hidden (batch, tokens, hidden), attention_mask (batch, tokens)) -> logits`, a linear
         map `output` that ends it, and `features(hidden, mask)`: what `output` is applied to."""
 
+    @abstractmethod
+    def answer(
+        self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray
+    ) -> list[np.ndarray]:
+        """The same without torch and padding: each text's logits, in order.
+
+        hidden: (tokens, hidden) of all texts, one behind the other; offsets (texts + 1,): each text's first row, and the
+        end; weight (outputs, hidden) and bias (outputs,) of `output`.
+        """
+
 
 class Task(Component):
     """What is predicted: turns examples into arrays for the model and its outputs back into answers. numpy only."""
@@ -224,6 +234,15 @@ class Tracker(Component):
 
 class Runtime(Component):
     """Runs a bundle's model."""
+
+    exact: ClassVar[bool] = True  # gives the numbers of full precision, up to their last digits
+
+    def lacks(self, bundle: Path) -> str:
+        """Why it cannot run this bundle on this machine, in a few words; "" when it can. Opens no network."""
+        return ""
+
+    def prepare(self, bundle: Path) -> None:
+        """Write what it needs into the bundle, once, while the bundle is made. Most runtimes need nothing."""
 
     @abstractmethod
     def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:

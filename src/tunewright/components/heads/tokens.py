@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from tunewright.core.contracts import Head
 
@@ -22,3 +25,10 @@ class Tokens(Head):
         from tunewright.models.heads import TokensHead
 
         return TokensHead(hidden_size, outputs)
+
+    def answer(
+        self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray
+    ) -> list[np.ndarray]:
+        """See Head.answer; each (tokens, outputs)."""
+        logits = (hidden @ weight.T + bias).astype(np.float32)
+        return [logits[start:end] for start, end in itertools.pairwise(offsets)]

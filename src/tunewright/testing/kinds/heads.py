@@ -32,6 +32,22 @@ def padding_changes_nothing(subject: Subject) -> None:
     torch.testing.assert_close(*real)
 
 
+def it_answers_alike_without_torch(subject: Subject) -> None:
+    """`answer` gives the module's logits from the real tokens alone: runtimes do without torch."""
+    import numpy as np
+
+    head, hidden, mask = _built(subject)
+    expected, real = head(hidden, mask).detach().numpy(), mask.bool().numpy()
+    offsets = np.concatenate([[0], real.sum(axis=1).cumsum()])
+    parts = (head.output.weight.detach().numpy(), head.output.bias.detach().numpy())
+    found = subject.create().answer(hidden.numpy()[real], offsets, *parts)
+    assert len(found) == BATCH
+    for row, logits in enumerate(found):
+        wanted = expected[row] if expected.ndim == 2 else expected[row, real[row]]
+        np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-4)
+    assert subject.create().answer(hidden.numpy()[real][:0], np.zeros(1, dtype=np.int64), *parts) == []
+
+
 def gradients_reach_the_backbone(subject: Subject) -> None:
     """Training the whole network goes through it."""
     import torch

@@ -9,7 +9,8 @@ import numpy as np
 from tunewright.testing import materials
 from tunewright.testing.conformance import Subject
 
-TOLERANCE = 1e-4  # of a logit
+TOLERANCE = 1e-4  # of a logit, where a runtime is exact
+ROUNDED = 0.1  # of the largest logit, where it is not
 
 
 def it_gives_what_was_evaluated(subject: Subject) -> None:
@@ -18,17 +19,22 @@ def it_gives_what_was_evaluated(subject: Subject) -> None:
 
     for head in ("pooled", "tokens"):
         network, folder = _bundle(subject, head)
+        if subject.create().lacks(folder):
+            continue
         expected = outputs(network.eval(), materials.windows(), pad_id=materials.processor().pad_id)
         found = subject.create().open(folder)(materials.windows())
         assert len(found) == len(expected)
+        size = max(float(np.abs(one).max()) for one in expected)
         for one, other in zip(found, expected, strict=True):
-            assert one.shape == other.shape
-            assert float(np.abs(one - other).max()) <= TOLERANCE
+            assert one.shape == other.shape and one.dtype == np.float32
+            assert float(np.abs(one - other).max()) <= (TOLERANCE if subject.create().exact else ROUNDED * size)
 
 
 def a_window_alone_gets_the_same_answer(subject: Subject) -> None:
     """Batching changes nothing; no windows give no outputs."""
     _, folder = _bundle(subject, "pooled")
+    if subject.create().lacks(folder):
+        return
     run = subject.create().open(folder)
     together = run(materials.windows())
     alone = [run([window])[0] for window in materials.windows()]
@@ -43,4 +49,6 @@ def _bundle(subject: Subject, head: str):
     network = materials.model(head)
     save_model(network, folder / "model", multi_label=False)
     materials.processor().save(folder / "model")
+    if not subject.create().lacks(folder):
+        subject.create().prepare(folder)
     return network, folder
