@@ -254,3 +254,40 @@ def test_ctrl_c_is_one_word_and_one_object(folder, tiny_bundle, command, monkeyp
 
     monkeypatch.setattr("tunewright.core.bundle.open_bundle", stop)
     assert refused(command, "predict", tiny_bundle, "rows.csv", code=130) == "Stopped."
+
+
+def test_another_runtime_answers_the_same_rows(folder, tiny_bundle, command, monkeypatch):
+    from tunewright.components.runtimes.torch import Torch
+    from tunewright.kernels import library
+
+    if library.library() is None:
+        pytest.skip(library.about())
+    expected = [json.loads(line) for line in command("predict", tiny_bundle, "rows.csv")[1].splitlines()]
+
+    def never(*_):
+        raise AssertionError("torch was asked")
+
+    monkeypatch.setattr(Torch, "open", never)
+    code, out, _ = command("predict", tiny_bundle, "rows.csv", "--runtime", "native")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [row["label"] for row in found] == [row["label"] for row in expected]
+    assert found[0]["score"] == pytest.approx(expected[0]["score"], abs=0.05)
+
+
+def test_an_unknown_runtime_is_told_with_the_nearest(folder, tiny_bundle, command):
+    code, _, err = command("predict", tiny_bundle, "rows.csv", "--runtime", "nativ")
+    assert code == 3
+    assert "There is no runtime named 'nativ'. Did you mean 'native'?" in err
+
+
+def test_a_runtime_that_lacks_something_says_what(folder, tiny_bundle, command, monkeypatch):
+    from tunewright.components.runtimes.native import Native
+
+    monkeypatch.setattr(
+        Native, "lacks", lambda self, bundle: "the kernels: none: this machine has no C++ compiler (g++)"
+    )
+    code, _, err = command("predict", tiny_bundle, "rows.csv", "--runtime", "native")
+    assert code == 3
+    assert "The runtime native cannot run this bundle here (the kernels: none: this machine has no C++ compiler" in err
+    assert "Take the runtime torch." in err

@@ -95,9 +95,7 @@ class Head(Component):
         map `output` that ends it, and `features(hidden, mask)`: what `output` is applied to."""
 
     @abstractmethod
-    def answer(
-        self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray
-    ) -> list[np.ndarray]:
+    def answer(self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
         """The same without torch and padding: each text's logits, in order.
 
         hidden: (tokens, hidden) of all texts, one behind the other; offsets (texts + 1,): each text's first row, and the

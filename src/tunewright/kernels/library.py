@@ -19,7 +19,8 @@ from tunewright.core import files
 from tunewright.core.cache import cache_folder
 from tunewright.core.errors import MachineError
 
-SOURCES = ("kernels.cpp",)
+FOLDER = Path(__file__).parent
+SOURCES = ("kernels.cpp", "encoder.cpp")
 HEADERS = ("vectors.h", "products.h", "attention.h")
 SWITCH = "TUNEWRIGHT_KERNELS"  # one of these leaves the kernels out
 OFF = ("off", "0", "no")
@@ -37,6 +38,7 @@ KERNELS = {
     "sum_rows": (*(ADDRESS,) * 2, *(WHOLE,) * 3),
 }
 FORMS = ("f32", "bf16")
+ENCODE = (*(ADDRESS,) * 4, WHOLE, WHOLE, ADDRESS, WHOLE)  # arguments of `encode` in encoder.cpp
 
 
 def library() -> ctypes.CDLL | None:
@@ -88,7 +90,7 @@ def _digest(compiler: str) -> str:
     """Of all that decides what the compiler makes: sources, flags, compiler and processor."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=COMPILING_SECONDS).stdout
     parts = [*FLAGS, version, platform.machine(), _processor()]
-    parts += [(Path(__file__).parent / name).read_text("utf-8") for name in (*HEADERS, *SOURCES)]
+    parts += [(FOLDER / name).read_text("utf-8") for name in (*HEADERS, *SOURCES)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -105,7 +107,7 @@ def _compile(compiler: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     native = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
     with files.writing(target) as temporary:
-        sources = [str(Path(__file__).parent / name) for name in SOURCES]
+        sources = [str(FOLDER / name) for name in SOURCES]
         command = [compiler, *FLAGS, native, *sources, "-o", str(temporary)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=COMPILING_SECONDS)
         if result.returncode:
@@ -122,4 +124,5 @@ def _opened(path: Path) -> ctypes.CDLL:
         for form in FORMS:
             kernel = getattr(kernels, f"{name}_{form}")
             kernel.argtypes, kernel.restype = arguments, None
+    kernels.encode.argtypes, kernels.encode.restype = ENCODE, None
     return kernels

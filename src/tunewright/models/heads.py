@@ -19,7 +19,7 @@ class PooledHead(nn.Module):
         """(batch, tokens, hidden), (batch, tokens) → (batch, hidden): what `output` is applied to."""
         weights = (mask / mask.sum(dim=1, keepdim=True)).to(hidden.dtype)
         mean = torch.matmul(weights.unsqueeze(1), hidden).squeeze(1)
-        return nn.functional.layer_norm(mean.float(), mean.shape[-1:], eps=1e-12)
+        return nn.functional.layer_norm(mean.float(), (self.output.in_features,), eps=1e-12)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """(batch, tokens, hidden), (batch, tokens) → logits (batch, outputs)."""

@@ -25,10 +25,9 @@ from tunewright.core.files import read_json, write_json
 from tunewright.models import surgery
 from tunewright.models.backbone import load_backbone, quiet
 from tunewright.models.model import Model
+from tunewright.models.saved import MARK, TANH_SCALE, final_map
 
 MEAN_SCALE = 2.0**17  # on the mean, against the residual of the token's own state
-TANH_SCALE = 2.0**-12  # keeps tanh in its linear range
-MARK = "tunewright"  # key in config.json under which we note how the folder was made
 
 
 def save_model(model: Model, folder: Path, *, multi_label: bool) -> None:
@@ -64,7 +63,7 @@ def load_model(folder: Path, *, attention: str = "eager") -> Model:
     for _ in range(config[MARK]["pooling_layers"]):
         _drop_last_layer(backbone)
     model = Model(backbone, head.build(surgery.hidden_size(backbone), len(labels)), head, labels)
-    weight, bias = _final_map(folder, len(labels))
+    weight, bias = map(torch.from_numpy, final_map(folder, len(labels)))
     scale = TANH_SCALE if config[MARK]["pooling_layers"] else 1.0
     model.start_head(weight * scale, bias)
     return model.eval()
@@ -209,15 +208,6 @@ def _drop_last_layer(backbone: nn.Module) -> None:
     layers = _encoder_of(backbone)
     del layers[-1]
     backbone.config.num_hidden_layers -= 1
-
-
-def _final_map(folder: Path, outputs: int) -> tuple[torch.Tensor, torch.Tensor]:
-    from safetensors import safe_open
-
-    with safe_open(folder / "model.safetensors", framework="pt") as file:
-        names = [name for name in file.keys() if name.startswith("classifier.") and name.endswith("weight")]  # noqa: SIM118
-        final = [name for name in names if file.get_slice(name).get_shape()[0] == outputs][-1]
-        return file.get_tensor(final), file.get_tensor(final.removesuffix("weight") + "bias")
 
 
 def _save_own(model: Model, folder: Path) -> None:

@@ -10,11 +10,9 @@ from torch import Tensor, nn
 
 from tunewright.core.contracts import Head
 from tunewright.models.backbone import load_backbone
+from tunewright.models.batches import INPUTS
 from tunewright.models.packed import PackedEncoder, packed
 from tunewright.models.surgery import hidden_size
-
-# Feature names that a network takes; everything else in a batch (labels) is the objective's.
-INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values", "input_features")
 
 
 class Model(nn.Module):

@@ -9,11 +9,12 @@ from typing import Any
 
 from tunewright.core import catalog
 from tunewright.core.bundle import Bundle, open_bundle
-from tunewright.core.errors import DataError
+from tunewright.core.contracts import Runtime
+from tunewright.core.errors import DataError, MachineError
 from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_empty, is_unicode
 from tunewright.models.processor import Processor
-from tunewright.predict.infer import Inferred, decide, infer
+from tunewright.predict.infer import Inferred, Run, decide, infer
 
 UNANSWERED = Prediction(value=None, score=0.0, decision="error")
 
@@ -24,7 +25,7 @@ class Predictor:
     def __init__(self, bundle: Bundle, runtime: str = "torch") -> None:
         self.bundle = bundle
         self.processor = Processor.load(bundle.model_folder)
-        self._run = catalog.create("runtimes", runtime).open(bundle.folder)  # type: ignore[attr-defined]
+        self._run = open_runtime(bundle.folder, runtime)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -67,6 +68,18 @@ class Predictor:
         return Example(id=f"input#{index}", inputs={role: values[role] for role in roles})
 
 
+def open_runtime(folder: Path, name: str) -> Run:
+    """The runtime `name`, opened on a bundle's folder.
+
+    Raises RecipeError for an unknown name, and MachineError where the runtime lacks something.
+    """
+    runtime: Runtime = catalog.create("runtimes", name)  # type: ignore[assignment]
+    if missing := runtime.lacks(folder):
+        raise MachineError(f"The runtime {name} cannot run this bundle here ({missing}). Take the runtime torch.")
+    return runtime.open(folder)
+
+
 def load(bundle: Path | str, runtime: str = "torch") -> Predictor:
-    """Open a bundle (or the run that holds one) for predicting. Raises BundleError when it is none or was changed."""
+    """Open a bundle (or the run that holds one) for predicting. Raises BundleError when it is none or was changed, and
+    what `open_runtime` raises."""
     return Predictor(open_bundle(bundle), runtime)

@@ -16,7 +16,7 @@ from tunewright.core.gate import Gate
 from tunewright.core.recipe_file import to_yaml
 from tunewright.core.types import Note, Policy
 from tunewright.models.backbone import quiet
-from tunewright.models.inference import length_batches, padded
+from tunewright.models.batches import length_batches, padded
 from tunewright.models.layout import save_model
 from tunewright.models.locate import Located
 from tunewright.models.model import Model

@@ -73,7 +73,7 @@ def batch(texts: Sequence[str] = TEXTS) -> dict[str, Any]:
     """The texts' windows as one padded batch of tensors."""
     import torch
 
-    from tunewright.models.inference import padded
+    from tunewright.models.batches import padded
 
     return {name: torch.from_numpy(value) for name, value in padded(windows(texts), processor().pad_id).items()}
 

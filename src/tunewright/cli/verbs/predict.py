@@ -45,6 +45,12 @@ def command(
     strict: bool = typer.Option(
         False, "--strict", help="Stop with exit code 3 at the first row that cannot be answered."
     ),
+    runtime: str = typer.Option(
+        "torch",
+        "--runtime",
+        metavar="NAME",
+        help="What computes: torch, or a faster one of `tunewright list runtimes`.",
+    ),
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
@@ -53,7 +59,7 @@ def command(
     if out is not None:
         sink.ending(out)
     progress = output.progress(quiet)
-    stream = _open(bundle, input, out, column or (), progress, all_scores=all_scores, strict=strict)
+    stream = _open(bundle, input, out, column or (), runtime, progress, all_scores=all_scores, strict=strict)
     from tunewright.predict.stream import write
 
     if json and out is None:
@@ -73,7 +79,13 @@ def command(
 
 
 def _open(
-    bundle: Path, input: str, out: Path | None, words: list[str] | tuple[()], progress: Progress, **settings: Any
+    bundle: Path,
+    input: str,
+    out: Path | None,
+    words: list[str] | tuple[()],
+    runtime: str,
+    progress: Progress,
+    **settings: Any,
 ) -> Stream:
     """Everything that can go wrong before the first answer, cheapest first."""
     from tunewright.core.bundle import open_bundle
@@ -90,7 +102,7 @@ def _open(
         progress.say(note)
     from tunewright.predict.predictor import Predictor
 
-    stream = Stream(Predictor(opened), source, roles, **settings)
+    stream = Stream(Predictor(opened, runtime), source, roles, **settings)
     for name, kept in stream.renamed.items():
         if name in source.columns:
             progress.say(f"{source.name}: its column {name!r} is kept as {kept!r}, since the answers have a {name!r}.")

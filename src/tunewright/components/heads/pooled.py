@@ -31,9 +31,7 @@ class Pooled(Head):
 
         return PooledHead(hidden_size, outputs)
 
-    def answer(
-        self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray
-    ) -> list[np.ndarray]:
+    def answer(self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
         """See Head.answer; each (outputs,)."""
         if len(offsets) < 2:
             return []

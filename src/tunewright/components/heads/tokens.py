@@ -26,9 +26,7 @@ class Tokens(Head):
 
         return TokensHead(hidden_size, outputs)
 
-    def answer(
-        self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray
-    ) -> list[np.ndarray]:
+    def answer(self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
         """See Head.answer; each (tokens, outputs)."""
         logits = (hidden @ weight.T + bias).astype(np.float32)
         return [logits[start:end] for start, end in itertools.pairwise(offsets)]

@@ -1,0 +1,53 @@
+"""Our own kernels, in 8-bit integers: for encoders of BERT's kind on a CPU, without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from tunewright.core.contracts import Runtime
+
+
+@dataclass(frozen=True)
+class Native(Runtime):
+    """The answer to a text is the same bits whatever stands beside it, on any number of threads."""
+
+    exact: ClassVar[bool] = False
+
+    def lacks(self, bundle: Path) -> str:
+        """See Runtime.lacks."""
+        from tunewright.kernels import library
+        from tunewright.models import saved
+
+        if library.library() is None:
+            return f"the kernels: {library.about()}"
+        return saved.lacks(bundle / "model")
+
+    def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
+        """See Runtime.open."""
+        from tunewright.kernels.encoder import Encoder
+        from tunewright.models import saved
+
+        model = saved.read(bundle / "model")
+        encoder = Encoder(model.encoder)
+        threads = _threads()
+
+        def run(windows: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
+            if not windows:
+                return []
+            kinds = [window["token_type_ids"] for window in windows] if "token_type_ids" in windows[0] else None
+            hidden, offsets = encoder([window["input_ids"] for window in windows], kinds, threads=threads)
+            return model.head.answer(hidden, offsets, model.weight, model.bias)
+
+        return run
+
+
+def _threads() -> int:
+    """As many as the cores this process may use, or as OMP_NUM_THREADS says."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))

@@ -1,0 +1,39 @@
+"""A network in ONNX form as a function over windows, by ONNX Runtime on a CPU. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tunewright.core.errors import MachineError
+from tunewright.models.batches import Features, in_batches
+
+SILENT = 4  # of ONNX Runtime's levels: only what ends the process; errors come as exceptions
+
+
+def open_onnx(file: Path, pad_id: int) -> Callable[[Sequence[Features]], list[np.ndarray]]:
+    """The network in `file` as a function from windows to its logits, one float32 array a window, without padding."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MachineError("ONNX models need a package: pip install 'tunewright[onnx]'.") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = SILENT
+    options.intra_op_num_threads = _threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave others the cores
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = [found.name for found in session.get_inputs()]
+
+    def run(batch: dict[str, np.ndarray]) -> np.ndarray:
+        return session.run(None, {name: batch[name] for name in names})[0]
+
+    return lambda windows: in_batches(run, windows, pad_id)
+
+
+def _threads() -> int:
+    """As many as the cores this process may use, or as OMP_NUM_THREADS says."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))
