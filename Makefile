@@ -3,11 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := models,datasets,tensorboard,mlflow,dev
+EXTRAS := models,datasets,tensorboard,mlflow,onnx,dev
 # Waiting threads sleep, so that several programs can share the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-fast check format clean
+.PHONY: help demo test test-fast check format bench bench-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,15 @@ check: $(STAMP) ## style
 format: $(STAMP) ## mend style
 	$(BIN)/ruff check --fix src tests examples docs benchmarks recipes scripts
 	$(BIN)/ruff format src tests examples docs benchmarks recipes scripts
+
+# One task by name: make bench TASK=trec6. What is in benchmarks/results is kept; AGAIN=--again measures it anew.
+bench: $(STAMP) ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS),bench]'
+	$(BIN)/python benchmarks/train_speed.py $(TASK:%=--task %) $(AGAIN)
+	$(BIN)/python benchmarks/report.py
+
+bench-quick: $(STAMP) ## two tasks, few steps: a first impression in some minutes
+	$(BIN)/python benchmarks/train_speed.py --quick --again
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache dist build

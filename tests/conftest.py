@@ -77,13 +77,14 @@ def train_tiny(tiny_backbone, intents_csv):
     from tunewright.core.recipe_file import from_mapping
     from tunewright.engine.local import train
 
-    def train_in(folder: Path, **changes) -> Path:
+    def train_in(folder: Path, resume: bool = False, **changes) -> Path:
         recipe = {
             "task": "text_classification",
             "data": {"train": str(intents_csv.train), "test": str(intents_csv.test)},
             "model": {"backbone": str(tiny_backbone)},
             "train": {"epochs": 2, "learning_rate": 0.002, "threads": 1, "precision": "fp32"},
             "evaluate": {"baselines": ["majority"], "resamples": 200, "slices": ["length", "language"]},
+            "predict": {"runtime": "torch"},
         }
         for path, value in changes.items():
             *sections, key = path.split("__")
@@ -91,7 +92,7 @@ def train_tiny(tiny_backbone, intents_csv):
             for name in sections:
                 section = section.setdefault(name, {})
             section[key] = value
-        return train(from_mapping(recipe), out=folder).run
+        return train(from_mapping(recipe), out=folder, resume=resume).run
 
     return train_in
 

@@ -16,8 +16,8 @@ import tunewright
 PUBLIC = {
     "__version__": str,
     "train": "(recipe, *, out=None, name=None, resume=False, progress=None)",
-    "load": "(bundle, runtime='torch')",
-    "Recipe": "(task, data, version, model, train, evaluate, decision, report, trackers, seed)",
+    "load": "(bundle, runtime='auto')",
+    "Recipe": "(task, data, version, model, train, evaluate, decision, predict, report, trackers, seed)",
     "Example": "(id, inputs, label, columns)",
     "Prediction": "(value, score, scores, decision, truncated_tokens)",
     "TunewrightError": Exception,
@@ -32,7 +32,7 @@ PUBLIC = {
     "Refused": tunewright.TunewrightError,
     "sklearn": ["TextClassifier"],
 }
-PREDICTOR = {"predict", "predictions", "infer", "labels", "bundle", "processor"}
+PREDICTOR = {"predict", "predictions", "infer", "labels", "bundle", "processor", "note", "runtime"}
 OUTCOME = ["verdict", "sentence", "run", "bundle", "metrics", "baselines", "seconds", "tokens_per_second"]
 HEAVY = ("torch", "transformers", "sklearn", "numpy", "pyarrow", "pydantic", "peft", "accelerate")
 
@@ -99,6 +99,7 @@ def test_train_takes_a_file_a_mapping_or_a_recipe(tiny_backbone, intents_csv, tm
         "model": {"backbone": str(tiny_backbone)},
         "train": {"epochs": 1, "threads": 1, "precision": "fp32"},
         "evaluate": {"baselines": ["majority"], "resamples": 100},
+        "predict": {"runtime": "torch"},
     }
     recipe = from_mapping(mapping)
     (tmp_path / "first.yaml").write_text(to_yaml(recipe))

@@ -143,6 +143,7 @@ class World:
             "model": {"backbone": str(self.backbone)},
             "train": {"epochs": 2, "learning_rate": 5e-4, "precision": "fp32", "threads": 1, "device": "cpu"},
             "evaluate": {"baselines": ["majority"], "resamples": 100},
+            "predict": {"runtime": "torch"},
         }
         for key, value in changes.items():
             *path, last = key.split(".")
@@ -307,6 +308,10 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "task=text_classification.multi_label": Change({"name": "text_classification", "multi_label": True}, "decision"),
     "task=text_classification.separator": Change(
         {"name": "text_classification", "multi_label": True, "separator": ";"}, "labels", SEVERAL
+    ),
+    "predict.runtime": Change("onnx", "files"),
+    "predict.runtime=onnx.precision": Change(
+        {"name": "onnx", "precision": "fp32"}, "errors", {"predict.runtime": {"name": "onnx"}}
     ),
     "version": Change(2, REFUSED),
     "seed": Change(14, "rows"),
@@ -680,3 +685,33 @@ def wandb_settings(folder: Path, patch: Any) -> None:
     patch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=lambda **given: asked.update(given)))
     catalog.create("trackers", {"name": "wandb", "project": "intents"}).start(folder, {"seed": 13})
     assert (asked["project"], asked["mode"], asked["dir"]) == ("intents", "offline", str(folder))
+
+
+# ------------------------------------------------------------------------------------------------- keys of answering
+
+
+@entry
+def largest_loss(folder: Path, patch: Any) -> None:
+    """predict.max_loss"""
+    from tunewright.stages.runtimes import Trial, fastest
+
+    exact, quick = (catalog.create("runtimes", name) for name in ("torch", "native"))
+    trials = [Trial(exact, in_bulk=100, alone=0.01), Trial(quick, in_bulk=400, alone=0.003, loss=0.005)]
+    assert [fastest(trials, loss) for loss in (0.002, 0.01)] == [exact, quick]
+
+
+@entry
+def half_precision(folder: Path, patch: Any) -> None:
+    """predict.runtime=torch.precision"""
+    from tunewright.models.layout import save_model
+    from tunewright.testing import materials
+
+    save_model(materials.model("pooled"), folder / "model", multi_label=False)
+    materials.processor().save(folder / "model")
+    whole, half = (catalog.create("runtimes", {"name": "torch", "precision": p}) for p in ("fp32", "bf16"))
+    if half.lacks(folder):
+        assert half.lacks(folder) == "this processor has no bf16 instructions"
+        return
+    answers = [runtime.open(folder)(materials.windows())[0].tolist() for runtime in (whole, half)]
+    assert answers[0] != answers[1]
+    assert answers[0] == pytest.approx(answers[1], abs=0.1)

@@ -48,6 +48,7 @@ train: {{epochs: 3, batch_size: 16, learning_rate: 0.002, checkpoint_steps: 4, p
         device: cpu}}
 evaluate: {{baselines: [majority, linear_probe], resamples: 100}}
 decision: {{max_error: 0.3}}
+predict: {{runtime: torch}}
 """
 
 

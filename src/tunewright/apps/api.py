@@ -49,12 +49,14 @@ def train(
     return run(given, out=out, name=name, resume=resume, command=command, progress=progress)
 
 
-def load(bundle: Path | str, runtime: str = "torch") -> Predictor:
+def load(bundle: Path | str, runtime: str = "auto") -> Predictor:
     """Open a bundle (or the run that holds one) for predicting.
 
         model = tunewright.load("runs/first/bundle")
         for prediction in model.predict(["I lost my card", "明天下雨吗"]):
             print(prediction.value, prediction.score, prediction.decision)
+
+    runtime: what computes, as `tunewright list runtimes` names it; "auto": the one that the bundle was measured with.
 
     Returns a Predictor: `labels`, and `predict(inputs)` of texts, mappings ({"text": …}) or Examples, which gives one
     Prediction an input, in order: value, score (a calibrated probability), scores (of every label), decision ("model",

@@ -235,6 +235,11 @@ class Runtime(Component):
 
     exact: ClassVar[bool] = True  # gives the numbers of full precision, up to their last digits
 
+    @classmethod
+    def variants(cls) -> tuple[Runtime, ...]:
+        """It with each of the settings worth trying when the fastest runtime is looked for."""
+        return (cls(),)
+
     def lacks(self, bundle: Path) -> str:
         """Why it cannot run this bundle on this machine, in a few words; "" when it can. Opens no network."""
         return ""

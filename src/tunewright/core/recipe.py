@@ -17,6 +17,7 @@ from tunewright.core.contracts import (
     Objective,
     Optimizer,
     Reader,
+    Runtime,
     Schedule,
     Task,
     Tracker,
@@ -181,6 +182,16 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Predict:
+    """What the saved model answers with."""
+
+    runtime: Runtime | Auto = (
+        "auto"  # auto: the fastest on this machine, of all that lose no more than max_loss; or a name of `tunewright list runtimes`
+    )
+    max_loss: AtLeastZero = 0.002  # of the deciding metric on validation, against full precision; 0 allows none
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """What the report looks like."""
 
@@ -198,6 +209,7 @@ class Recipe:
     train: Train = field(default_factory=Train)  # how it is adapted
     evaluate: Evaluate = field(default_factory=Evaluate)  # how it is judged
     decision: Decision = field(default_factory=Decision)  # when it answers, and when it abstains
+    predict: Predict = field(default_factory=Predict)  # what it answers with
     report: ReportSettings = field(default_factory=ReportSettings)  # how it is told
     trackers: tuple[Tracker, ...] = ()  # tensorboard, wandb (offline), mlflow, beside metrics.jsonl
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13  # of every random choice: split, order, initialisation

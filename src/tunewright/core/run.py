@@ -153,6 +153,14 @@ def environment() -> dict[str, Any]:
     }
 
 
+def cores() -> int:
+    """As many as this process may use, or as OMP_NUM_THREADS says."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdigit() and int(said):
+        return int(said)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def memory_bytes() -> int:
     """The machine's memory in bytes; 0 where it cannot be told."""
     try:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewright.core import catalog
 from tunewright.core.bundle import open_bundle
 from tunewright.core.errors import Refused, TrainingError, UsageError
 from tunewright.core.files import read_json, sweep, write_json, write_text, writing_folder
 from tunewright.core.gate import Gate
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.recipe import Recipe, flat, to_mapping
+from tunewright.core.recipe import Recipe, flat, replace, to_mapping
 from tunewright.core.recipe_file import to_yaml
 from tunewright.core.report import Report
 from tunewright.core.run import Run, environment, new_run, resumable
@@ -24,7 +25,9 @@ from tunewright.data.prepare import prepare
 from tunewright.kernels import library as kernels
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
-from tunewright.stages import account, assemble, judge, save
+from tunewright.predict.infer import Run as Infer
+from tunewright.predict.predictor import EXACT
+from tunewright.stages import account, assemble, judge, runtimes, save
 from tunewright.stages.assemble import Plan
 from tunewright.stages.check import label_errors
 from tunewright.stages.embed import Embedder
@@ -252,15 +255,25 @@ def _judge(
     plan, recipe = trained.plan, trained.plan.recipe
     run.update(status="trained")
     with writing_folder(run.folder / "bundle") as bundle:
-        calibrated, validation = _calibrate(trained, dataset, bundle, progress)
-        items = list(_infer_saved(bundle, plan, dataset, "test", progress))
+        calibrated, exact = _calibrate(trained, dataset, bundle, progress)
+        chosen = _choose_runtime(run, bundle, recipe, exact, calibrated, dataset, progress)
+        recipe = replace(recipe, **{"predict.runtime": chosen.runtime})
+        plan = dataclasses.replace(plan, recipe=recipe)
+        trained = dataclasses.replace(trained, plan=plan)
+        validation, items = (
+            list(_infer_saved(bundle, plan, dataset, split, chosen.run, progress)) for split in ("validation", "test")
+        )
+        calibrated = judge.refit_policy(calibrated, recipe, validation, dataset.labels)
         predictions = decide(items, recipe.task, dataset.labels, calibrated.policy)
         if calibrated.about["coverage"]:
             calibrated.about["coverage"]["test"] = judge.coverage_on_test(items, predictions)
         baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
         embedder.release()
         verdict = _verdict(run, recipe, dataset, items, predictions, baselines)
-        certificate = _certificate(bundle, plan, [*validation, *items], progress)
+        exact += (
+            items if chosen.runtime.exact else _infer_saved(bundle, plan, dataset, "test", _exact(bundle), progress)
+        )
+        certificate = _certificate(bundle, plan, exact, progress)
         report = account.report(
             account.Facts(
                 run=run,
@@ -272,6 +285,7 @@ def _judge(
                 baselines=baselines,
                 verdict=verdict,
                 certificate=certificate,
+                runtime=chosen.about,
                 findings=found,
             )
         )
@@ -283,7 +297,9 @@ def _judge(
             [p.score for p in decide(validation, recipe.task, dataset.labels, calibrated.policy)],
             dataset.language,
         )
+        write_json(bundle / "runtime.json", chosen.about)
         save.seal_bundle(bundle, plan, dataset.labels, calibrated.policy, calibrated.about)
+    write_text(run.folder / "recipe.yaml", to_yaml(plan.recipe))
     write_reports(report, run.folder)
     write_json(run.folder / "verdict.json", report.content["verdict"])
     run.update(status="finished", verdict=verdict.verdict)
@@ -313,14 +329,33 @@ def _calibrate(
         save.fold_calibration(model, calibrated)
         save.write_model(model, plan, bundle)
         step(1)
-    return calibrated, list(_infer_saved(bundle, plan, dataset, "validation", progress))
+    return calibrated, list(_infer_saved(bundle, plan, dataset, "validation", _exact(bundle), progress))
 
 
-def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, progress: Progress) -> Any:
-    """Logits of a split through the saved model and the runtime that serves it: what is judged is what ships."""
-    from tunewright.core import catalog
+def _choose_runtime(
+    run: Run,
+    bundle: Path,
+    recipe: Recipe,
+    exact: Sequence[Inferred],
+    calibrated: judge.Calibrated,
+    dataset: Dataset,
+    progress: Progress,
+) -> runtimes.Chosen:
+    """What answers; a resumed run keeps to what was chosen before, however fast the others are now."""
+    if (before := run.about.get("runtime")) is not None:
+        return runtimes.take(bundle, catalog.create("runtimes", before["chosen"]), before)  # type: ignore[arg-type]
+    chosen = runtimes.choose(bundle, recipe, exact, calibrated.policy, dataset.labels, progress)
+    run.update(runtime=chosen.about)
+    return chosen
 
-    run = catalog.create("runtimes", "torch").open(bundle)  # type: ignore[attr-defined]
+
+def _exact(bundle: Path) -> Infer:
+    """The runtime whose numbers the others are held against."""
+    return catalog.create("runtimes", EXACT).open(bundle)  # type: ignore[attr-defined]
+
+
+def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, run: Infer, progress: Progress) -> Any:
+    """Logits of a split through the saved model and a runtime: what is judged is what ships."""
     processor = Processor.load(bundle / "model")
     with progress.task(f"Evaluating {split}", total=len(dataset.splits[split])) as step:
         items = infer(dataset.splits[split], plan.recipe.task, processor, dataset.labels, run)

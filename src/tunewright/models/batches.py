@@ -14,12 +14,15 @@ Features = Mapping[str, np.ndarray]
 
 
 def in_batches(
-    function: Callable[[dict[str, np.ndarray]], np.ndarray], windows: Sequence[Features], pad_id: int
+    function: Callable[[dict[str, np.ndarray]], np.ndarray],
+    windows: Sequence[Features],
+    pad_id: int,
+    most_tokens: int = BATCH_TOKENS,
 ) -> list[np.ndarray]:
     """What `function` gives for padded batches, one array a window: (labels,), or (tokens, labels) without padding."""
     lengths = np.array([len(window["input_ids"]) for window in windows])
     results: list[np.ndarray] = [None] * len(windows)  # type: ignore[list-item]
-    for indices in length_batches(lengths, BATCH_TOKENS):
+    for indices in length_batches(lengths, most_tokens):
         found = function(padded([windows[i] for i in indices], pad_id))
         for row, i in enumerate(indices):
             results[i] = found[row] if found.ndim == 2 else found[row, : lengths[i]]

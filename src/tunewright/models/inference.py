@@ -32,3 +32,14 @@ def _run(model: Model, function: Callable, windows: Sequence[Features], pad_id: 
     results = in_batches(run, windows, pad_id)
     model.train(training)
     return results
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the device computes in bf16 by itself (a CPU that only emulates it is slower)."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device != "cpu":
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tunewright.core.errors import MachineError
+from tunewright.core.run import cores
 from tunewright.models.batches import Features, in_batches
 
+BATCH_TOKENS = 1024  # padded tokens at a time; larger batches hold more padding, and are no faster
 SILENT = 4  # of ONNX Runtime's levels: only what ends the process; errors come as exceptions
 
 
@@ -22,7 +23,7 @@ def open_onnx(file: Path, pad_id: int) -> Callable[[Sequence[Features]], list[np
         raise MachineError("ONNX models need a package: pip install 'tunewright[onnx]'.") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave others the cores
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     names = [found.name for found in session.get_inputs()]
@@ -30,10 +31,4 @@ def open_onnx(file: Path, pad_id: int) -> Callable[[Sequence[Features]], list[np
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
         return session.run(None, {name: batch[name] for name in names})[0]
 
-    return lambda windows: in_batches(run, windows, pad_id)
-
-
-def _threads() -> int:
-    """As many as the cores this process may use, or as OMP_NUM_THREADS says."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))
+    return lambda windows: in_batches(run, windows, pad_id, BATCH_TOKENS)

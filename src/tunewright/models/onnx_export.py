@@ -1,10 +1,12 @@
-"""Write a saved model as ONNX, in fp32 and in 8-bit integers, and check it against PyTorch right there."""
+"""Write a saved model as ONNX, in fp32 and in 8-bit integers; what is written is checked against PyTorch right there."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -29,22 +31,22 @@ TRACED = (8, 5)  # lengths of the texts that the network is traced on
 TRIALS = ((13, 4, 1), (70, 33))  # and of those it is checked on: other shapes, padding in each
 
 
-def export(saved: Path, exact: Path, rounded: Path) -> None:
-    """Write the model in the folder `saved` to the file `exact` in fp32, and to `rounded` in 8-bit integers.
+def export(saved: Path, target: Path, *, rounded: bool) -> None:
+    """Write the model in the folder `saved` to the file `target`, in 8-bit integers if `rounded`.
 
     Raises ModelError where it cannot be written so that it computes the same, MachineError where a package is missing.
     """
     model, processor = load_model(saved), Processor.load(saved)
-    with tempfile.TemporaryDirectory() as scratch, _explained(saved), _quiet():
-        plain, fused, small = (Path(scratch, f"{name}.onnx") for name in ("plain", "fused", "small"))
+    with writing(target) as made, _explained(saved), _quiet(), tempfile.TemporaryDirectory() as scratch:
+        plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
         _trace(model, padded(_texts(model, processor, TRACED), processor.pad_id), plain)
         if not _agrees(plain, model, processor):
-            raise ModelError("its logits are not those of PyTorch.")
-        best = fused if _fuse(model, plain, fused) and _agrees(fused, model, processor) else plain
-        _round(best, small)
-        for made, target in ((best, exact), (small, rounded)):
-            with writing(target) as temporary:
-                shutil.copyfile(made, temporary)
+            raise ModelError("its logits there are not those of PyTorch.")
+        best = fused if _fuse(model, processor, plain, fused) else plain
+        if rounded:
+            _round(best, made)
+        else:
+            shutil.copyfile(best, made)
 
 
 def _texts(model: Model, processor: Processor, lengths: Sequence[int]) -> list[Features]:
@@ -65,16 +67,17 @@ def _trace(model: Model, batch: Features, file: Path) -> None:
     axes = {name: {0: "batch", 1: "tokens"} for name in names}
     with torch.inference_mode():
         per_token = model(features).ndim == 3
-    torch.onnx.export(
-        model,
-        (features, {}),  # a mapping at the end would be taken for keywords
-        str(file),
-        dynamo=False,
-        input_names=names,
-        output_names=["logits"],
-        dynamic_axes={**axes, "logits": {0: "batch", 1: "tokens"} if per_token else {0: "batch"}},
-        opset_version=OPSET,
-    )
+    with _muted():
+        torch.onnx.export(
+            model,
+            (features, {}),  # a mapping at the end would be taken for keywords
+            str(file),
+            dynamo=False,
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes={**axes, "logits": {0: "batch", 1: "tokens"} if per_token else {0: "batch"}},
+            opset_version=OPSET,
+        )
 
 
 def _agrees(file: Path, model: Model, processor: Processor) -> bool:
@@ -88,8 +91,8 @@ def _agrees(file: Path, model: Model, processor: Processor) -> bool:
     return True
 
 
-def _fuse(model: Model, plain: Path, fused: Path) -> bool:
-    """Join steps of a transformer into single ones; whether that could be done."""
+def _fuse(model: Model, processor: Processor, plain: Path, fused: Path) -> bool:
+    """Join steps of a transformer into single ones; whether that could be done and computes the same."""
     from onnxruntime.transformers.optimizer import optimize_model
 
     heads = getattr(model.backbone.config, "num_attention_heads", None)
@@ -98,9 +101,9 @@ def _fuse(model: Model, plain: Path, fused: Path) -> bool:
     try:
         width = surgery.hidden_size(model.backbone)
         optimize_model(str(plain), "bert", num_heads=heads, hidden_size=width).save_model_to_file(str(fused))
-    except Exception:  # it is made for graphs that it knows, and says in many ways that it does not know one
+        return _agrees(fused, model, processor)
+    except Exception:  # it is made for graphs that it knows, and fails in many ways on others
         return False
-    return True
 
 
 def _round(file: Path, target: Path) -> None:
@@ -132,6 +135,20 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
+
+
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
+    """Keep compiled code from writing on standard output, as PyTorch's exporter does with the graph that it fails at."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextlib.contextmanager

@@ -11,21 +11,27 @@ from tunewright.core import catalog
 from tunewright.core.bundle import Bundle, open_bundle
 from tunewright.core.contracts import Runtime
 from tunewright.core.errors import DataError, MachineError
+from tunewright.core.files import read_json
 from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_empty, is_unicode
 from tunewright.models.processor import Processor
-from tunewright.predict.infer import Inferred, Run, decide, infer
+from tunewright.predict.infer import Inferred, decide, infer
 
+AUTO = "auto"  # the runtime that the bundle was measured with
+EXACT = "torch"  # the runtime whose numbers the others are held against
 UNANSWERED = Prediction(value=None, score=0.0, decision="error")
 
 
 class Predictor:
     """Opened once, used often. `predict` takes texts, mappings or Examples and answers in the same order."""
 
-    def __init__(self, bundle: Bundle, runtime: str = "torch") -> None:
+    def __init__(self, bundle: Bundle, runtime: str = AUTO) -> None:
         self.bundle = bundle
         self.processor = Processor.load(bundle.model_folder)
-        self._run = open_runtime(bundle.folder, runtime)
+        self.runtime, self.note = find_runtime(
+            bundle.folder, runtime
+        )  # what answers, and why it is not the bundle's own
+        self._run = self.runtime.open(bundle.folder)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,18 +74,26 @@ class Predictor:
         return Example(id=f"input#{index}", inputs={role: values[role] for role in roles})
 
 
-def open_runtime(folder: Path, name: str) -> Run:
-    """The runtime `name`, opened on a bundle's folder.
+def find_runtime(folder: Path, name: str) -> tuple[Runtime, str]:
+    """The runtime `name`, or for "auto" the one that the bundle in `folder` was measured with, and a note.
 
-    Raises RecipeError for an unknown name, and MachineError where the runtime lacks something.
+    Where the bundle's own cannot run, the one in full precision answers instead, and the note says why. Raises
+    RecipeError for an unknown name, and MachineError where a runtime that was named lacks something.
     """
-    runtime: Runtime = catalog.create("runtimes", name)  # type: ignore[assignment]
-    if missing := runtime.lacks(folder):
-        raise MachineError(f"The runtime {name} cannot run this bundle here ({missing}). Take the runtime torch.")
-    return runtime.open(folder)
+    chosen: str | dict[str, Any] = name
+    if name == AUTO:
+        chosen = read_json(folder / "runtime.json")["chosen"] if (folder / "runtime.json").exists() else EXACT
+    runtime: Runtime = catalog.create("runtimes", chosen)  # type: ignore[assignment]
+    missing = runtime.lacks(folder)
+    if not missing:
+        return runtime, ""
+    own = catalog.name_of(runtime)
+    if name == AUTO and own != EXACT:
+        return catalog.create("runtimes", EXACT), f"{own} cannot run here ({missing}): {EXACT} answers instead."  # type: ignore[return-value]
+    raise MachineError(f"The runtime {own} cannot run this bundle here ({missing}). Take the runtime {EXACT}.")
 
 
-def load(bundle: Path | str, runtime: str = "torch") -> Predictor:
+def load(bundle: Path | str, runtime: str = AUTO) -> Predictor:
     """Open a bundle (or the run that holds one) for predicting. Raises BundleError when it is none or was changed, and
-    what `open_runtime` raises."""
+    what `find_runtime` raises."""
     return Predictor(open_bundle(bundle), runtime)

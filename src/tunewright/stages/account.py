@@ -38,6 +38,7 @@ class Facts:
     baselines: Mapping[str, Sequence[Prediction]]
     verdict: Verdict
     certificate: Gate
+    runtime: Mapping[str, Any]  # what answers, and how the others did
     findings: Sequence[Mapping[str, Any]]
 
 
@@ -63,6 +64,7 @@ def report(facts: Facts) -> Report:
             "errors": judge.worst_errors(facts.items, facts.predictions, recipe.evaluate.worst),
             "decision": facts.calibrated.about,
             "certificate": facts.certificate.to_dict(),
+            "runtime": facts.runtime,
             "environment": read_json(facts.run.folder / "environment.json"),
             "command": facts.run.about["command"],
             "recipe": to_mapping(recipe),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -55,12 +56,32 @@ def calibrate(recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str]) 
             "ece_before": recipe.task.metrics(golds, before, labels)["ece"],
             "ece_after": recipe.task.metrics(golds, after, labels)["ece"],
         }
-    thresholds = _thresholds(recipe, after, gold, labels) if multi_label else {}
+    about = {"calibration": calibration}
+    return _with_policy(recipe, items, logits * scale + shift, labels, Calibrated(scale, shift, Policy(), about))
+
+
+def refit_policy(
+    calibrated: Calibrated, recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str]
+) -> Calibrated:
+    """The policy anew, from validation as the calibrated model answers it through the runtime that ships."""
+    if not items or np.ndim(items[0].logits) != 1:
+        return calibrated
+    return _with_policy(recipe, items, np.stack([item.logits for item in items]), labels, calibrated)
+
+
+def _with_policy(
+    recipe: Recipe, items: Sequence[Inferred], logits: np.ndarray, labels: Sequence[str], calibrated: Calibrated
+) -> Calibrated:
+    """Thresholds and the least score to answer, fitted on calibrated logits of validation rows."""
+    golds = [item.example.label for item in items]
+    gold = measures.encode_labels(golds, labels)
+    thresholds = {}
+    if gold.ndim == 2:
+        thresholds = _thresholds(recipe, _decoded(recipe.task, items, logits, labels), gold, labels)
     policy = Policy(thresholds=thresholds)
-    answered = _decoded(recipe.task, items, logits * scale + shift, labels, policy)
-    accept, coverage = _accept(recipe, answered, golds)
-    about = {"calibration": calibration, "thresholds": thresholds, "accept": accept, "coverage": coverage}
-    return Calibrated(scale, shift, Policy(thresholds=thresholds, accept=accept), about)
+    accept, coverage = _accept(recipe, _decoded(recipe.task, items, logits, labels, policy), golds)
+    about = {**calibrated.about, "thresholds": thresholds, "accept": accept, "coverage": coverage}
+    return dataclasses.replace(calibrated, policy=Policy(thresholds=thresholds, accept=accept), about=about)
 
 
 def _decoded(

@@ -17,7 +17,7 @@ def kept_blocks() -> Iterator[None]:
     """Inside, blocks that are freed stay with this process; afterwards they are given back. Does nothing without glibc.
 
     A step frees and asks for the same sizes again and again; without this each of them costs the system's zeroing of
-    every page (benchmarks/speed/allocator.py).
+    every page.
     """
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):

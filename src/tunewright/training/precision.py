@@ -12,6 +12,7 @@ import torch
 
 from tunewright.core.errors import MachineError
 from tunewright.core.types import Note
+from tunewright.models.inference import has_bf16
 
 MARGIN = 1.1  # bf16 must be at least this much faster to be worth its rounding
 
@@ -40,17 +41,6 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def has_bf16(device: str) -> bool:
-    """Whether the device computes in bf16 by itself (a CPU that only emulates it is slower)."""
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if device != "cpu":
-        return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
 
 
 def choose_precision(wanted: str, device: str, one_step: Callable[[], None]) -> tuple[str, Note]:

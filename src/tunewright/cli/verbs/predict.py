@@ -102,7 +102,10 @@ def _open(
         progress.say(note)
     from tunewright.predict.predictor import Predictor
 
-    stream = Stream(Predictor(opened, runtime), source, roles, **settings)
+    predictor = Predictor(opened, runtime)
+    if predictor.note:
+        progress.say(predictor.note)
+    stream = Stream(predictor, source, roles, **settings)
     for name, kept in stream.renamed.items():
         if name in source.columns:
             progress.say(f"{source.name}: its column {name!r} is kept as {kept!r}, since the answers have a {name!r}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from tunewright.core.contracts import Runtime
+from tunewright.core.run import cores
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Native(Runtime):
 
         model = saved.read(bundle / "model")
         encoder = Encoder(model.encoder)
-        threads = _threads()
+        threads = cores()
 
         def run(windows: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
             if not windows:
@@ -45,9 +45,3 @@ class Native(Runtime):
             return model.head.answer(hidden, offsets, model.weight, model.bias)
 
         return run
-
-
-def _threads() -> int:
-    """As many as the cores this process may use, or as OMP_NUM_THREADS says."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))

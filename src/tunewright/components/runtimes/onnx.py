@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ import numpy as np
 
 from tunewright.core.contracts import Runtime
 
-FILES = {"int8": "onnx/model.int8.onnx", "fp32": "onnx/model.onnx"}
-
 
 @dataclass(frozen=True)
 class Onnx(Runtime):
     """In 8-bit integers a text's answer depends a little on the texts beside it: activations share a scale."""
 
-    precision: Literal["int8", "fp32"] = "int8"  # int8 is about twice as fast and a quarter of the size; fp32 gives the evaluated numbers
+    precision: Literal["int8", "fp32"] = "int8"  # int8 is faster and smaller; fp32 gives the evaluated numbers
+
+    @classmethod
+    def variants(cls) -> tuple[Runtime, ...]:
+        """See Runtime.variants."""
+        return cls(), cls(precision="fp32")
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
@@ -28,27 +32,41 @@ class Onnx(Runtime):
 
     def lacks(self, bundle: Path) -> str:
         """See Runtime.lacks."""
-        needed = ["onnxruntime"] if self._file(bundle).is_file() else ["onnxruntime", "onnx", "torch"]
-        for package in needed:
+        made = self._file(bundle).is_file() or self._cached(bundle).is_file()
+        for package in ("onnxruntime",) if made else ("onnxruntime", "onnx", "torch"):
             if importlib.util.find_spec(package) is None:
-                purpose = "" if package == needed[0] else f", and {FILES[self.precision]} has yet to be made"
+                purpose = "" if made else ", with which its ONNX file has yet to be made"
                 return f"the package {package} is not installed{purpose}: pip install 'tunewright[onnx]'"
         return ""
 
     def prepare(self, bundle: Path) -> None:
         """See Runtime.prepare. Raises ModelError for a network that has no ONNX form."""
-        from tunewright.models.onnx_export import export
-
-        export(bundle / "model", exact=bundle / FILES["fp32"], rounded=bundle / FILES["int8"])
+        self._export(bundle, self._file(bundle))
 
     def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
-        """See Runtime.open. A bundle that was made without this runtime is prepared at first use."""
+        """See Runtime.open. For a bundle that was made without this runtime, its file is made once, in the cache."""
         from tunewright.core.files import read_json
         from tunewright.models.onnx import open_onnx
 
-        if not self._file(bundle).is_file():
-            self.prepare(bundle)
-        return open_onnx(self._file(bundle), read_json(bundle / "model" / "processor.json")["pad_id"])
+        file = self._file(bundle)
+        if not file.is_file():
+            file = self._cached(bundle)
+            if not file.is_file():
+                self._export(bundle, file)
+        return open_onnx(file, read_json(bundle / "model" / "processor.json")["pad_id"])
+
+    def _export(self, bundle: Path, target: Path) -> None:
+        from tunewright.models.onnx_export import export
+
+        export(bundle / "model", target, rounded=not self.exact)
 
     def _file(self, bundle: Path) -> Path:
-        return bundle / FILES[self.precision]
+        return bundle / "onnx" / f"model.{self.precision}.onnx"
+
+    def _cached(self, bundle: Path) -> Path:
+        from tunewright.core.cache import cache_folder
+        from tunewright.core.files import sha256
+
+        digests = [sha256(path) for path in sorted((bundle / "model").iterdir()) if path.is_file()]
+        key = hashlib.sha256("".join(digests).encode()).hexdigest()
+        return cache_folder() / "onnx" / f"{key[:24]}.{self.precision}.onnx"

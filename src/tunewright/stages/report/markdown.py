@@ -77,6 +77,7 @@ class _Page:
             ("errors", self.errors()),
             ("cost", self.facts(facts.cost(self.report, self.t, self.language))),
             ("certificate", self.checks(self.report.get("certificate.checks", []))),
+            ("runtime", self.runtimes()),
             ("record", self.record()),
         ]
         parts = []
@@ -229,6 +230,24 @@ class _Page:
             cells = (formats.number(check.get("value")), limit, (check.get("why") or {}).get(self.language, ""))
             rows.append([markdown_text(check.get("name", "")), result, *(markdown_text(cell) for cell in cells)])
         return table(header, rows, right=5) if rows else []
+
+    def runtimes(self) -> list[str]:
+        rows = views.runtime_rows(self.report)
+        if not rows:
+            chosen = self.report.get("runtime.chosen")
+            return [markdown_text(self.t("runtime.named", name=views.runtime_name(chosen)))] if chosen else []
+        header = [self.t(f"runtime.{key}") for key in ("name", "bulk", "alone")]
+        header += [self.t("runtime.loss", metric=self.word("metric", self.metric)), self.t("runtime.flips")]
+        return table([markdown_text(cell) for cell in header], [self.runtime(row) for row in rows])
+
+    def runtime(self, row: views.RuntimeRow) -> list[str]:
+        name = markdown_code(row.name)
+        if row.lacks:
+            return [name, markdown_text(self.t("runtime.lacks", why=row.lacks)), "", "", ""]
+        numbers = [formats.count(round(row.in_bulk)), formats.number(row.milliseconds)]
+        numbers += [formats.measure(row.loss, self.metric), formats.count(row.flips)]
+        chosen = f" **{self.t('runtime.chosen')}**" if row.chosen else ""
+        return [name + chosen, *map(markdown_text, numbers)]
 
     def record(self) -> list[str]:
         lines = fenced(self.report.get("command"), "sh") if self.report.get("command") else []

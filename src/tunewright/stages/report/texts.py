@@ -328,6 +328,25 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Nothing was compared: a model of this kind does not open with plain transformers, only with Tunewright.",
         "没有进行比较：这类模型不能直接用 transformers 打开，只能用 Tunewright 打开。",
     ),
+    # ---- what answers
+    "runtime.title": ("What answers", "由什么作答"),
+    "runtime.read": (
+        "How to read it: every runtime of this machine answered {rows} validation rows. The fastest of those that lose no "
+        "more than the recipe allows was taken, and the verdict above was reached with it. Times are those of this machine.",
+        "怎么看：本机的每种运行方式都回答了 {rows} 条验证数据。在损失不超过配方所允许的方式中，选用最快的一种；上面的结论也由它得出。"
+        "时间为本机实测。",
+    ),
+    "runtime.named": (
+        "The recipe names it, so nothing was tried: {name}.",
+        "由配方指定，没有比较：{name}。",
+    ),
+    "runtime.name": ("runtime", "运行方式"),
+    "runtime.bulk": ("rows a second", "每秒条数"),
+    "runtime.alone": ("one row, ms", "单条耗时（毫秒）"),
+    "runtime.loss": ("loss of {metric}", "{metric}的损失"),
+    "runtime.flips": ("other answers", "不同的回答"),
+    "runtime.lacks": ("not tried: {why}", "未比较：{why}"),
+    "runtime.chosen": ("chosen", "选用"),
     "certificate.passed": ("Passed", "通过"),
     "certificate.failed": ("Failed", "未通过"),
     "check.name": ("check", "检查项"),

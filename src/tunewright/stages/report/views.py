@@ -326,3 +326,38 @@ def _most_confused(matrix: Sequence[Sequence[int]]) -> list[int]:
 def _level(n: int, total: int) -> int:
     """0 for an empty cell, else 1–9 by the share of the row."""
     return 0 if not n or not total else min(9, 1 + int(9 * n / total))
+
+
+@dataclass(frozen=True)
+class RuntimeRow:
+    """A runtime as the table of runtimes shows it; `lacks` says why it was not tried."""
+
+    name: str
+    chosen: bool
+    lacks: str
+    in_bulk: float | None
+    milliseconds: float | None
+    loss: float | None
+    flips: int | None
+
+
+def runtime_rows(report: Report) -> list[RuntimeRow]:
+    """Every runtime that was tried, the fastest first, then those that could not run."""
+    found = [
+        RuntimeRow(
+            name=runtime_name(trial["runtime"]),
+            chosen=trial["runtime"] == report.get("runtime.chosen"),
+            lacks=trial.get("lacks", ""),
+            in_bulk=trial.get("in_bulk"),
+            milliseconds=None if "alone" not in trial else 1000 * trial["alone"],
+            loss=trial.get("loss"),
+            flips=trial.get("flips"),
+        )
+        for trial in report.get("runtime.trials", [])
+    ]
+    return sorted(found, key=lambda row: (bool(row.lacks), -(row.in_bulk or 0)))
+
+
+def runtime_name(described: Mapping[str, Any]) -> str:
+    """A runtime with its settings in a word: "onnx int8"."""
+    return " ".join(str(value) for value in described.values())

@@ -1,0 +1,253 @@
+"""From benchmarks/results/*.json to the tables and plots of docs/benchmarks.md; no figure there is typed by hand.
+
+    python benchmarks/report.py        draw the plots (needs matplotlib: pip install '.[bench]') and rewrite the page
+
+docs/make_reference.py takes the tables from PARTS, so tests/test_docs.py notices a page that is not up to date.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+IMAGES = ROOT / "docs" / "images"
+# In the order of the tables; what each is, is told on the page and in benchmarks/train_once.py.
+VARIANTS = {
+    "textbook": "textbook script",
+    "trainer": "Trainer",
+    "trainer_bf16_grouped": "Trainer, bf16, grouped by length",
+    "ours_no_kernels": "Tunewright without its kernels",
+    "ours_same_batch": "Tunewright, batches of 16",
+    "ours": "Tunewright",
+    "ours_frozen_words": "Tunewright, word embeddings frozen",
+    "ours_trained_words": "Tunewright, word embeddings trained",
+}
+TASKS = {
+    "ag_news": "AG News: short news, MiniLM (6 layers, 384 wide)",
+    "trec6": "TREC-6: questions, MiniLM (6 layers, 384 wide)",
+    "clinc150": "CLINC150: short requests, MiniLM (6 layers, 384 wide)",
+    "waimai_10k": "Waimai: Chinese reviews, multilingual E5-small (12 layers, 384 wide)",
+    "bert_base": "AG News, a network of BERT-base's shape with random weights (12 layers, 768 wide)",
+}
+PEER_COLOUR, OUR_COLOUR = "#9aa5b1", "#2563a8"
+
+
+# ------------------------------------------------------------------------------------------------------------ tables
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    content = _content()
+    if content is None:
+        return _NOTHING
+    here, versions = content["machine"], content["machine"]["versions"]
+    commits = sorted({commit for task in content["summary"].values() for commit in task["commits"]})
+    threads = sorted({str(task["settings"]["threads"]) for task in content["summary"].values()})
+    rows = [
+        ("processor", here["cpu"]),
+        ("cores, memory", f"{here['cores']}, {here['memory_gib']} GiB"),
+        (
+            "instruction sets",
+            ", ".join(f"`{name}`" for name in here["instructions"]) or "none of those that matter here",
+        ),
+        ("threads of each process", ", ".join(threads)),
+        ("time on the wall a CPU second (1: nothing else was running)", f"{_waiting(content):.1f}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("commit", ", ".join(f"`{commit}`" for commit in commits)),
+    ]
+    return _table(("", ""), rows)
+
+
+def _waiting(content: Mapping[str, Any]) -> float:
+    """Wall time over CPU time of all measurements, on the median: how much the processor had to do beside them."""
+    return statistics.median(
+        one["wall_seconds"] * entry["settings"]["threads"] / one["cpu_seconds"]
+        for entry in content["measurements"].values()
+        for one in entry["rounds"]
+        if "cpu_seconds" in one
+    )
+
+
+def training(content: Mapping[str, Any] | None = None) -> str:
+    """A table for each task that was measured."""
+    content = content or _content()
+    if content is None:
+        return _NOTHING
+    parts = []
+    for task, found in _tasks(content):
+        settings = found["settings"]
+        parts.append(
+            f"### {TASKS[task]}\n\n{settings['examples']} texts of {found['floor']['mean_tokens']:.0f} tokens on average; "
+            f"{min(variant['rounds'] for variant in found['variants'].values())} rounds.\n"
+        )
+        parts.append(_table(_COLUMNS, [_row(name, found) for name in VARIANTS if name in found["variants"]]))
+    return "\n".join(parts)
+
+
+_COLUMNS = (
+    "variant",
+    "tokens a CPU second (least to most)",
+    "times Trainer",
+    "times Trainer, bf16, grouped",
+    "share of the bf16 peak",
+    "padding",
+    "peak memory",
+)
+
+
+def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
+    values = found["variants"][name]
+    return (
+        VARIANTS[name],
+        _ranged(values["tokens_per_cpu_second"], _whole),
+        *(_ranged(values.get(f"times_{peer}"), _times) for peer in ("trainer", "trainer_bf16_grouped")),
+        f"{values['share_of_bf16_peak']:.0%}",
+        "none" if values["padding"] is None else f"{values['padding']:.0%}",
+        f"{_whole(values['peak_memory_mib']['median'])} MiB",
+    )
+
+
+def floor() -> str:
+    """What the machine's matrix products would allow, beside what each task's fastest variant reaches."""
+    content = _content()
+    if content is None:
+        return _NOTHING
+    rows = []
+    for task, found in _tasks(content):
+        values = found["floor"]
+        best = max(found["variants"].values(), key=lambda variant: variant["share_of_bf16_peak"])
+        rows.append(
+            (
+                _short(task),
+                f"{values['flops_per_token'] / 1e6:.0f} million",
+                *(f"{values[name] / 1e9:.0f}" for name in ("fp32_best", "fp32_all", "bf16_best", "bf16_all")),
+                _whole(values["bf16_best"] / values["flops_per_token"]),
+                f"{best['share_of_bf16_peak']:.0%}",
+            )
+        )
+    head = ("task", "operations a token", "fp32: fastest", "all", "bf16: fastest", "all", "bound", "reached")
+    return _table(head, rows)
+
+
+def reached() -> str:
+    """The outcome of each task in a sentence."""
+    content = _content()
+    if content is None:
+        return _NOTHING
+    lines = []
+    for task, found in _tasks(content):
+        ours = found["variants"].get("ours", {})
+        if all(f"times_{peer}" in ours for peer in ("trainer", "trainer_bf16_grouped")):
+            lines.append(
+                f"- {_short(task)}: "
+                f"{_times(ours['times_trainer']['median'])} times `Trainer` as it comes, "
+                f"{_times(ours['times_trainer_bf16_grouped']['median'])} times `Trainer` with bf16 and grouping; "
+                f"{ours['share_of_bf16_peak']:.0%} of what the matrix products alone would allow."
+            )
+    return "\n".join(lines)
+
+
+def _short(task: str) -> str:
+    return "BERT-base's shape" if task == "bert_base" else TASKS[task].partition(":")[0]
+
+
+def _tasks(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    found = content["summary"]
+    return [(task, found[task]) for task in TASKS if found.get(task, {}).get("variants")]
+
+
+def _content() -> Mapping[str, Any] | None:
+    file = RESULTS / "train_speed.json"
+    return json.loads(file.read_text("utf-8")) if file.exists() else None
+
+
+_NOTHING = "Not measured yet."
+
+
+def _ranged(values: Mapping[str, float] | None, shown: Callable[[float], str]) -> str:
+    if values is None:
+        return ""
+    if values["least"] == values["most"]:
+        return shown(values["median"])
+    return f"{shown(values['median'])} ({shown(values['least'])} to {shown(values['most'])})"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "bench_machine": machine,
+    "bench_reached": reached,
+    "bench_training": training,
+    "bench_floor": floor,
+}
+
+
+# ------------------------------------------------------------------------------------------------------------- plots
+
+
+def draw_training(target: Path) -> None:
+    """Bars of each task's variants, with the least and the most of the rounds."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "tunewright"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    tasks = _tasks(_content() or {"summary": {}})
+    counts = [len(found["variants"]) for _, found in tasks]
+    figure, axes = pyplot.subplots(
+        len(tasks), 1, figsize=(8, 0.32 * sum(counts) + 0.9 * len(tasks)), height_ratios=counts, squeeze=False
+    )
+    for axis, (task, found) in zip(axes[:, 0], tasks, strict=True):
+        names = [name for name in VARIANTS if name in found["variants"]][::-1]
+        rates = [found["variants"][name]["tokens_per_cpu_second"] for name in names]
+        middle = [rate["median"] for rate in rates]
+        spread = [[rate["median"] - rate["least"] for rate in rates], [rate["most"] - rate["median"] for rate in rates]]
+        colours = [OUR_COLOUR if name.startswith("ours") else PEER_COLOUR for name in names]
+        bars = axis.barh([VARIANTS[name] for name in names], middle, xerr=spread, color=colours, ecolor="#444444")
+        labels = [
+            f"{_whole(rate)}{_against_trainer(found['variants'][name])}"
+            for name, rate in zip(names, middle, strict=True)
+        ]
+        axis.bar_label(bars, labels, padding=6, fontsize=8)
+        axis.set_title(TASKS[task], loc="left", fontsize=9)
+        axis.set_xlim(0, max(rate["most"] for rate in rates) * 1.25)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1, 0].set_xlabel("real tokens a CPU second, and as a multiple of Trainer", fontsize=8)
+    figure.tight_layout()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, metadata={"Date": None})
+
+
+def _against_trainer(variant: Mapping[str, Any]) -> str:
+    return f"  ({variant['times_trainer']['median']:.1f} ×)" if "times_trainer" in variant else ""
+
+
+def main() -> None:
+    """Draw the plots and rewrite the pages."""
+    if _content() is not None:
+        draw_training(IMAGES / "train_speed.svg")
+    subprocess.run([sys.executable, str(ROOT / "docs" / "make_reference.py")], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Choose what answers: every runtime that this machine has is tried on validation, and the fastest that loses nothing is taken."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Runtime
+from tunewright.core.errors import MachineError, ModelError
+from tunewright.core.progress import Progress
+from tunewright.core.recipe import Recipe
+from tunewright.core.types import Policy, Prediction
+from tunewright.predict.infer import Inferred, Run, again, decide
+
+TRIED = 2000  # validation rows that every runtime answers
+IN_BULK = 256  # of them, rows that are timed together
+ALONE = 20  # and rows that are timed one at a time
+ROUNDS = 3  # of timing, all runtimes in turn; the median counts
+
+Outputs = Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a runtime did on validation; `lacks` says why it could not, and then nothing else is known.
+
+    in_bulk: rows a second; alone: seconds for one; value: the deciding metric; loss: what full precision has more of it;
+    flips: rows whose answer differs from full precision's; largest: difference of a score.
+    """
+
+    runtime: Runtime
+    lacks: str = ""
+    in_bulk: float = 0.0
+    alone: float = 0.0
+    value: float = 0.0
+    loss: float = 0.0
+    flips: int = 0
+    largest: float = 0.0
+
+    @property
+    def cost(self) -> float:
+        """Seconds a row, as the geometric mean of alone and in bulk: neither use counts more."""
+        return math.sqrt(self.alone / self.in_bulk)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As bundle.json and the report hold it."""
+        about = {"runtime": catalog.describe(self.runtime)}
+        if self.lacks:
+            return {**about, "lacks": self.lacks}
+        numbers = ("in_bulk", "alone", "value", "loss", "flips", "largest")
+        return {**about, **{name: getattr(self, name) for name in numbers}}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The runtime that answers, opened on the bundle, and `about` it, as runtime.json and the report hold it:
+    {"chosen": the runtime, "rows": on how many all were tried, "trials": how each did}."""
+
+    runtime: Runtime
+    run: Run
+    about: Mapping[str, Any]
+
+
+def choose(
+    bundle: Path, recipe: Recipe, exact: Sequence[Inferred], policy: Policy, labels: Sequence[str], progress: Progress
+) -> Chosen:
+    """Take the runtime that the recipe names, or the fastest whose answers are good enough, and prepare the bundle for it.
+
+    exact: validation rows, answered in full precision. Raises MachineError when the named runtime cannot run here.
+    """
+    if recipe.predict.runtime != "auto":
+        return take(bundle, recipe.predict.runtime, {"rows": 0, "trials": []})
+    exact = exact[:TRIED]
+    everyone = [one for name in catalog.names("runtimes") for one in _variants(name)]
+    with tempfile.TemporaryDirectory(dir=bundle, prefix=".runtimes-") as scratch:
+        places = {one: _place(Path(scratch) / str(index), bundle) for index, one in enumerate(everyone)}
+        trials = _trials(places, recipe, exact, policy, labels, progress)
+    about = {"rows": len(exact), "trials": [trial.to_dict() for trial in trials]}
+    return take(bundle, fastest(trials, recipe.predict.max_loss), about)
+
+
+def take(bundle: Path, runtime: Runtime, about: Mapping[str, Any]) -> Chosen:
+    """Prepare the bundle for this runtime, and open it. Raises MachineError when it cannot run here."""
+    if missing := runtime.lacks(bundle):
+        raise MachineError(f"predict.runtime: {catalog.name_of(runtime)} cannot run here ({missing}).")
+    runtime.prepare(bundle)
+    return Chosen(runtime, runtime.open(bundle), {**about, "chosen": catalog.describe(runtime)})
+
+
+def fastest(trials: Sequence[Trial], max_loss: float) -> Runtime:
+    """The runtime of least cost among those that can run here and lose at most `max_loss`."""
+    able = [trial for trial in trials if not trial.lacks and trial.loss <= max_loss]
+    return min(able, key=lambda trial: trial.cost).runtime
+
+
+def _variants(name: str) -> Sequence[Runtime]:
+    return catalog.find("runtimes", name).variants()  # type: ignore[attr-defined]
+
+
+def _place(folder: Path, bundle: Path) -> Path:
+    """A folder that looks like the bundle, for a runtime to prepare without leaving anything in the bundle."""
+    folder.mkdir()
+    (folder / "model").symlink_to((bundle / "model").resolve())
+    return folder
+
+
+def _trials(
+    places: Mapping[Runtime, Path],
+    recipe: Recipe,
+    exact: Sequence[Inferred],
+    policy: Policy,
+    labels: Sequence[str],
+    progress: Progress,
+) -> list[Trial]:
+    opened, trials = {}, {}
+    with progress.task("Trying what answers fastest", total=len(places) + ROUNDS) as step:
+        for runtime, place in places.items():
+            run, missing = _opened(runtime, place)
+            if run is None:
+                trials[runtime] = Trial(runtime, missing)
+            else:
+                opened[runtime] = run
+                trials[runtime] = _compared(runtime, run, recipe, exact, policy, labels)
+            step(1)
+        windows = [item.windows[0].features for item in exact[:IN_BULK]]
+        times: dict[Runtime, list[tuple[float, float]]] = {runtime: [] for runtime in opened}
+        for _ in range(ROUNDS):
+            for runtime, run in opened.items():
+                times[runtime].append((_seconds(run, [windows]), _seconds(run, [[w] for w in windows[:ALONE]])))
+            step(1)
+    return [_timed(trial, times.get(runtime, []), len(windows)) for runtime, trial in trials.items()]
+
+
+def _opened(runtime: Runtime, place: Path) -> tuple[Outputs | None, str]:
+    """The runtime ready to answer, or why it is not."""
+    if missing := runtime.lacks(place):
+        return None, missing
+    try:
+        runtime.prepare(place)
+        return runtime.open(place), ""
+    except (ModelError, MachineError) as error:
+        return None, " ".join(str(error).split())[:200]
+
+
+def _compared(
+    runtime: Runtime, run: Outputs, recipe: Recipe, exact: Sequence[Inferred], policy: Policy, labels: Sequence[str]
+) -> Trial:
+    task, gold = recipe.task, [item.example.label for item in exact]
+    before, after = (decide(items, task, labels, policy) for items in (exact, again(exact, task, run)))
+    values = [float(task.metrics(gold, said, labels)[recipe.evaluate.metric]) for said in (before, after)]
+    pairs = list(zip(before, after, strict=True))
+    return Trial(
+        runtime,
+        value=values[1],
+        loss=values[0] - values[1],
+        flips=sum(one.value != other.value for one, other in pairs),
+        largest=max((_difference(one, other) for one, other in pairs), default=0.0),
+    )
+
+
+def _difference(one: Prediction, other: Prediction) -> float:
+    return max((abs(score - other.scores.get(label, 0.0)) for label, score in one.scores.items()), default=0.0)
+
+
+def _seconds(run: Outputs, calls: Sequence[Sequence[Mapping[str, np.ndarray]]]) -> float:
+    started = time.perf_counter()
+    for windows in calls:
+        run(windows)
+    return time.perf_counter() - started
+
+
+def _timed(trial: Trial, times: Sequence[tuple[float, float]], rows: int) -> Trial:
+    if not times:
+        return trial
+    in_bulk, alone = (statistics.median(column) for column in zip(*times, strict=True))
+    return dataclasses.replace(trial, in_bulk=rows / in_bulk, alone=alone / min(ALONE, rows))
