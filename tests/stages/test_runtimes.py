@@ -116,3 +116,12 @@ def _silent():
     from tunewright.core.progress import Silent
 
     return Silent()
+
+
+def test_the_command_line_answers_with_what_was_chosen(measured, tmp_path, monkeypatch, command):
+    chosen = catalog.create("runtimes", told(measured)["chosen"])
+    asked, plain = [], type(chosen).open
+    monkeypatch.setattr(type(chosen), "open", lambda self, bundle: asked.append(self) or plain(self, bundle))
+    (tmp_path / "rows.txt").write_text("\n".join(ROWS), encoding="utf-8")
+    assert command("predict", measured, tmp_path / "rows.txt")[0] == 0
+    assert asked == [chosen]

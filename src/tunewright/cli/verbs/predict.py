@@ -46,10 +46,10 @@ def command(
         False, "--strict", help="Stop with exit code 3 at the first row that cannot be answered."
     ),
     runtime: str = typer.Option(
-        "torch",
+        "auto",
         "--runtime",
         metavar="NAME",
-        help="What computes: torch, or a faster one of `tunewright list runtimes`.",
+        help="What computes: one of `tunewright list runtimes`. auto: the one chosen for the bundle.",
     ),
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
