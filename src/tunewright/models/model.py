@@ -27,8 +27,9 @@ class Model(nn.Module):
         self._packed: PackedEncoder | None = None
 
     def pack(self) -> None:
-        """Compute the backbone without padding from now on, where it allows that; on a CPU this is faster."""
-        self._packed = packed(self.backbone)
+        """Compute the backbone without padding from now on, where it allows that and runs on a CPU: there it is faster."""
+        on_cpu = next(self.parameters()).device.type == "cpu"
+        self._packed = packed(self.backbone) if on_cpu else None
 
     def hidden(self, features: Mapping[str, Tensor]) -> Tensor:
         """The backbone's last hidden states (batch, tokens, hidden)."""

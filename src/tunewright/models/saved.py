@@ -16,11 +16,17 @@ from tunewright.kernels.encoder import Layer, Linear, Norm, Weights
 
 MARK = "tunewright"  # key in config.json under which models/layout.py notes how the folder was made
 TANH_SCALE = 2.0**-12  # of the pooling layer that layout.py writes: keeps its tanh in the linear range
-# What a layer of BERT's kind holds beside its six maps and two norms would be computed in another way.
+# A layer of BERT's kind holds these six maps and two norms, and nothing else.
 LAYER = "encoder.layer.{}."
 MAPS = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
 MAPS += ("intermediate.dense", "output.dense")
 NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+COUNT_FROM_PADDING = (
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "data2vec-text",
+)  # families whose positions start behind it
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,6 @@ def read(folder: Path) -> Saved:
 def _first_position(config: Mapping[str, Any]) -> int:
     """Families that count positions from behind the padding id have two places more than tokens."""
     return config["pad_token_id"] + 1 if config["model_type"] in COUNT_FROM_PADDING else 0
-
-
-COUNT_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "data2vec-text")
 
 
 def _layer(tensor: Callable[[str], np.ndarray], index: int) -> Layer:

@@ -55,8 +55,7 @@ class Embedder:
     def _open(self) -> Model:
         if self._model is None:
             self._model = open_model(self.plan, ("",)).to(self.device).eval()
-            if self.device == "cpu":
-                self._model.pack()
+            self._model.pack()
         return self._model
 
 

@@ -62,10 +62,9 @@ def train_model(
     called with the plan once nothing in it is open any more, before the first step."""
     windows = encode_train(plan, dataset, folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
-    if device == "cpu":
-        if kernels.missing():
-            progress.say("Compiling kernels for this processor: a few seconds, once.")
-        model.pack()
+    if device == "cpu" and kernels.missing():
+        progress.say("Compiling kernels for this processor: a few seconds, once.")
+    model.pack()
     plan = _decide(plan, model, windows, device, decided)
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision

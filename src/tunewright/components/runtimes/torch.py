@@ -49,8 +49,7 @@ class Torch(Runtime):
 
         device = _device()
         model = load_model(bundle / "model").to(device)
-        if device == "cpu":
-            model.pack()
+        model.pack()
         pad_id = read_json(bundle / "model" / "processor.json")["pad_id"]
         rounded = not self.exact
 
