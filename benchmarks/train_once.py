@@ -22,23 +22,11 @@ from typing import Any
 
 import torch
 from harness import ROOT, Clock
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-from tunewright.core.recipe_file import from_mapping
-from tunewright.engine import local
+from tunewright.core.files import read_json, write_json
 from tunewright.models import surgery
 from tunewright.models.locate import Located, locate
-from tunewright.training.batching import steps_of_epoch
-from tunewright.training.encoded import open_encoded
 
 WORK = ROOT / "build" / "benchmarks"
 BATCH = 16  # examples a step of the peers
@@ -99,16 +87,28 @@ def job(task: Task, data: Path, examples: int, warm_up: int) -> Job:
     group_by_length, so that a short measurement has the padding of a long one.
     """
     located = bert_base() if task.backbone == "bert_base" else locate(task.backbone)
-    with open(data / task.data / "train.csv", encoding="utf-8", newline="") as file:
+    path = data / task.data / "train.csv"
+    with open(path, encoding="utf-8", newline="") as file:
         rows = [(". ".join(row[name] for name in task.columns), row["label"]) for row in csv.DictReader(file)]
+    drawn = WORK / "drawn" / f"{task.data}-{task.backbone}-{examples}-{path.stat().st_size}.json"
+    if not drawn.exists():
+        drawn.parent.mkdir(parents=True, exist_ok=True)
+        write_json(drawn, _drawn(located, [text for text, _ in rows], examples))
+    labels = sorted({label for _, label in rows})
+    return Job(located, [rows[i] for i in read_json(drawn)], labels, warm_up)
+
+
+def _drawn(located: Located, texts: list[str], examples: int) -> list[int]:
+    """Rows, batch behind batch. Kept on disk, as what plans them would count in the memory of every variant."""
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+
     tokenizer = AutoTokenizer.from_pretrained(located.folder)
-    encoded = tokenizer([located.facts.prefix + text for text, _ in rows], truncation=True, max_length=MAX_TOKENS)
+    encoded = tokenizer([located.facts.prefix + text for text in texts], truncation=True, max_length=MAX_TOKENS)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     order = list(LengthGroupedSampler(BATCH, lengths=lengths, generator=torch.Generator().manual_seed(0)))
     starts = range(0, len(order) - BATCH + 1, BATCH)
     chosen = random.Random(0).sample(starts, min(len(starts), examples // BATCH))
-    labels = sorted({label for _, label in rows})
-    return Job(located, [rows[i] for start in chosen for i in order[start : start + BATCH]], labels, warm_up)
+    return [i for start in chosen for i in order[start : start + BATCH]]
 
 
 def bert_base() -> Located:
@@ -164,6 +164,8 @@ def trainer_bf16_grouped(job: Job) -> dict[str, Any]:
 
 
 def _by_trainer(job: Job, **settings: Any) -> dict[str, Any]:
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
     tokenizer, model = _opened(job)
     inputs = tokenizer(job.texts, truncation=True, max_length=MAX_TOKENS)
     dataset = [
@@ -241,6 +243,11 @@ class _Steps:
 
 def ours(job: Job, changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
     """Tunewright with the settings of its recipe, and `changes` to them. No linear probe, no evaluation on the way."""
+    from tunewright.core.recipe_file import from_mapping
+    from tunewright.engine import local
+    from tunewright.training.batching import steps_of_epoch
+    from tunewright.training.encoded import open_encoded
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, rows in (("train.csv", job.rows), ("validation.csv", job.rows[:BATCH])):

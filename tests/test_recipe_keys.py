@@ -27,6 +27,7 @@ from tunewright.core.errors import TunewrightError
 from tunewright.core.recipe import FindingKind, Recipe
 from tunewright.core.recipe_file import from_mapping
 from tunewright.data import sources
+from tunewright.kernels.library import library
 
 # ----------------------------------------------------------------------------------------------- the keys there are
 
@@ -685,6 +686,41 @@ def wandb_settings(folder: Path, patch: Any) -> None:
     patch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=lambda **given: asked.update(given)))
     catalog.create("trackers", {"name": "wandb", "project": "intents"}).start(folder, {"seed": 13})
     assert (asked["project"], asked["mode"], asked["dir"]) == ("intents", "offline", str(folder))
+
+
+# ------------------------------------------------------------------------------------------------- keys of training
+
+
+@entry
+def engine(folder: Path, patch: Any) -> None:
+    """train.engine"""
+    import torch
+
+    from tunewright.models import model
+    from tunewright.testing.tiny import tiny_backbone
+    from tunewright.training import loop
+
+    used: set[str] = set()
+
+    def watch(place: Any, name: str) -> None:
+        known = getattr(place, name)
+        patch.setattr(place, name, lambda *given, **more: used.add(name) or known(*given, **more))
+
+    watch(model, "packed")
+    watch(loop.one_pass, "OnePass")
+    watch(loop, "Update")
+    patch.setattr(torch, "compile", lambda module, **_: used.add("compile") or module)
+    world = World(folder, tiny_backbone(folder / "backbone"), write_data(folder))
+    ends, ways = {}, {}
+    for way in ("auto", "plain", "compiled"):
+        used.clear()
+        ends[way] = world.observe({"train.engine": way, "train.start": "random"})["history"][-1]["validation"]["loss"]
+        ways[way] = set(used)
+    assert "OnePass" in ways["auto"] or library() is None
+    assert "Update" not in ways["auto"] or library() is None
+    assert ways["plain"] - {"packed"} == {"Update"}
+    assert ways["compiled"] - {"packed"} == {"Update", "compile"}
+    assert ends["plain"] == pytest.approx(ends["auto"], rel=1e-3)
 
 
 # ------------------------------------------------------------------------------------------------- keys of answering

@@ -173,6 +173,10 @@ class Optimizer(Component):
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """A torch optimizer over parameter groups that carry "params", "lr" and "weight_decay"."""
 
+    def adam(self) -> tuple[float, float, float] | None:
+        """(β1, β2, ε) where this is AdamW and nothing else: then a step can be done in one pass over the memory."""
+        return None
+
 
 class Schedule(Component):
     """How the learning rate goes over a run."""

@@ -149,6 +149,9 @@ class Train:
     )  # null trains all epochs; the best checkpoint is kept either way
     evaluate_every: Positive = 1.0  # epochs between evaluations on validation
     checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: at evaluations and about every minute
+    engine: Literal["auto", "plain", "compiled"] = (
+        "auto"  # auto: what is fastest here, with the same results; plain: the network of transformers, torch's optimizer, nothing else; compiled: plain by torch.compile, for a GPU
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where a measurement says it is faster
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: a GPU where there is one
     threads: Annotated[int, Field(ge=1, le=1024)] | Auto = "auto"  # auto: the cores this process may use

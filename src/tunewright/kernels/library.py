@@ -20,7 +20,7 @@ from tunewright.core.cache import cache_folder
 from tunewright.core.errors import MachineError
 
 FOLDER = Path(__file__).parent
-SOURCES = ("kernels.cpp", "encoder.cpp")
+SOURCES = ("kernels.cpp", "encoder.cpp", "update.cpp")
 HEADERS = ("vectors.h", "products.h", "attention.h")
 SWITCH = "TUNEWRIGHT_KERNELS"  # one of these leaves the kernels out
 OFF = ("off", "0", "no")
@@ -38,7 +38,13 @@ KERNELS = {
     "sum_rows": (*(ADDRESS,) * 2, *(WHOLE,) * 3),
 }
 FORMS = ("f32", "bf16")
-ENCODE = (*(ADDRESS,) * 4, WHOLE, WHOLE, ADDRESS, WHOLE)  # arguments of `encode` in encoder.cpp
+# Arguments and result of the functions that have one form only: of encoder.cpp, then of update.cpp.
+SINGLE = {
+    "encode": ((*(ADDRESS,) * 4, WHOLE, WHOLE, ADDRESS, WHOLE), None),
+    "gradient_square": ((ADDRESS, WHOLE, WHOLE), ctypes.c_double),
+    "update_weights": ((ADDRESS, WHOLE, ADDRESS, WHOLE), None),
+    "update_rows": ((ADDRESS, ADDRESS, WHOLE), None),
+}
 
 
 def library() -> ctypes.CDLL | None:
@@ -124,5 +130,7 @@ def _opened(path: Path) -> ctypes.CDLL:
         for form in FORMS:
             kernel = getattr(kernels, f"{name}_{form}")
             kernel.argtypes, kernel.restype = arguments, None
-    kernels.encode.argtypes, kernels.encode.restype = ENCODE, None
+    for name, (arguments, result) in SINGLE.items():
+        function = getattr(kernels, name)
+        function.argtypes, function.restype = arguments, result
     return kernels

@@ -4,7 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX512BF16__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
@@ -88,6 +88,15 @@ typedef float vec4 __attribute__((vector_size(16)));
 
 static inline vec max(vec a, vec b) { return a > b ? a : b; }
 static inline vec min(vec a, vec b) { return a < b ? a : b; }
+
+static inline vec square_root(vec value) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_sqrt_ps((__m512)value);
+#else
+    for (int lane = 0; lane < LANES; lane++) value[lane] = __builtin_sqrtf(value[lane]);
+    return value;
+#endif
+}
 
 static inline float sum(vec value) {
     vec4 quarters[LANES / 4];

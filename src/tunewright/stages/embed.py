@@ -55,7 +55,8 @@ class Embedder:
     def _open(self) -> Model:
         if self._model is None:
             self._model = open_model(self.plan, ("",)).to(self.device).eval()
-            self._model.pack()
+            if self.plan.recipe.train.engine == "auto":
+                self._model.pack()
         return self._model
 
 

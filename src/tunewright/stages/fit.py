@@ -29,6 +29,7 @@ from tunewright.stages.verdict import NO_QUALITY
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
 from tunewright.training.loop import Fitted, Job, fit
+from tunewright.training.memory import give_back
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.record import recording
 
@@ -62,9 +63,10 @@ def train_model(
     called with the plan once nothing in it is open any more, before the first step."""
     windows = encode_train(plan, dataset, folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
-    if device == "cpu" and kernels.missing():
-        progress.say("Compiling kernels for this processor: a few seconds, once.")
-    model.pack()
+    if plan.recipe.train.engine == "auto":
+        if device == "cpu" and kernels.missing():
+            progress.say("Compiling kernels for this processor: a few seconds, once.")
+        model.pack()
     plan = _decide(plan, model, windows, device, decided)
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
@@ -72,6 +74,7 @@ def train_model(
     judge = _Validation(plan, dataset, model, device)
     judge.check_metrics()
     _check_objective(plan, model, windows, device)
+    give_back()  # what the trials of precision took
     flat_recipe = dict(flat(to_mapping(plan.recipe)))
     with recording(folder, plan.recipe.trackers, flat_recipe) as record:
         job = Job(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from tunewright.models.model import Model
+
+PART = 1 << 20  # numbers swapped at a time: a whole table of words beside its average would count in the peak
 
 
 class Average:
@@ -21,20 +23,27 @@ class Average:
     def __init__(self, model: Model, power: float | None) -> None:
         self.power = power
         self._weights = {} if power is None else model.trained_parameters()
-        self._averages: dict[str, Tensor] = {}
-        self.restart()
+        self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()
     def restart(self) -> None:
         """Begin anew from the weights as they are."""
-        self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
+        self.load(self._weights)
+
+    def share(self, step: int) -> float:
+        """How far step number `step` (from 1) moves the average towards the weights; 0 where there is none."""
+        return 0.0 if self.power is None else (1 + self.power) / (step + self.power)
+
+    def of(self, weight: Tensor) -> Tensor | None:
+        """The average of a trained parameter, for who moves it along with the weight; None where there is none."""
+        return next((self._averages[name] for name, own in self._weights.items() if own is weight), None)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after optimizer step number `step` (from 1)."""
         if self.power is not None:
-            share = (1 + self.power) / (step + self.power)
-            torch._foreach_lerp_(list(self._averages.values()), [w.detach() for w in self._weights.values()], share)
+            weights = [weight.detach() for weight in self._weights.values()]
+            torch._foreach_lerp_(list(self._averages.values()), weights, self.share(step))
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -58,6 +67,13 @@ class Average:
     @torch.no_grad()
     def _swap(self) -> None:
         for name, weight in self._weights.items():
-            kept = weight.detach().clone()
-            weight.copy_(self._averages[name])
-            self._averages[name].copy_(kept)
+            for part, own in zip(_parts(weight), _parts(self._averages[name]), strict=True):
+                kept = part.clone()
+                part.copy_(own)
+                own.copy_(kept)
+
+
+def _parts(tensor: Tensor) -> Sequence[Tensor]:
+    if not tensor.ndim:
+        return [tensor]
+    return tensor.split(max(1, PART * len(tensor) // max(1, tensor.numel())))

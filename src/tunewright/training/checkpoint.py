@@ -14,20 +14,19 @@ from safetensors.torch import load_file, save_file
 from tunewright.core.files import read_json, sha256, write_json, writing_folder
 from tunewright.models.model import Model
 from tunewright.training.averaging import Average
+from tunewright.training.update import Update
 
 KEEP = 2  # a damaged newest one leaves the one before it
 
 
-def save(
-    folder: Path, step: int, model: Model, optimizer: torch.optim.Optimizer, average: Average, state: Mapping[str, Any]
-) -> Path:
-    """Write checkpoint `step` under `folder`: trained weights, their average, optimizer and random state, `state`."""
+def save(folder: Path, step: int, model: Model, update: Update, average: Average, state: Mapping[str, Any]) -> Path:
+    """Write checkpoint `step` under `folder`: trained weights, their average, update and random state, `state`."""
     path = folder / f"step-{step:08d}"
     with writing_folder(path) as temporary:
         save_file(_weights(model), temporary / "weights.safetensors")
         if averages := average.tensors():
             save_file(averages, temporary / "average.safetensors")
-        tensors, plain = _flatten(optimizer.state_dict())
+        tensors, plain = _flatten(update.state_dict())
         tensors["random"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random_cuda"] = torch.cuda.get_rng_state()
@@ -56,8 +55,8 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
     return None, problems
 
 
-def load(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Average) -> dict[str, Any]:
-    """Put a checkpoint back into model, average, optimizer and random generators; returns the state saved with it."""
+def load(path: Path, model: Model, update: Update, average: Average) -> dict[str, Any]:
+    """Put a checkpoint back into model, average, update and random generators; returns the state saved with it."""
     put_weights(model, load_file(path / "weights.safetensors"))
     if (path / "average.safetensors").exists():
         average.load(load_file(path / "average.safetensors"))
@@ -66,7 +65,7 @@ def load(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Av
     torch.set_rng_state(tensors.pop("random"))
     if (cuda := tensors.pop("random_cuda", None)) is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)
-    optimizer.load_state_dict(_unflatten(tensors, state.pop("optimizer")))
+    update.load_state_dict(_unflatten(tensors, state.pop("optimizer")))
     return state
 
 

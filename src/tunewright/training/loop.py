@@ -25,12 +25,13 @@ from tunewright.core.errors import TrainingError, TunewrightError, listing
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Train
 from tunewright.models.model import Model
-from tunewright.training import checkpoint
+from tunewright.training import checkpoint, one_pass
 from tunewright.training.averaging import Average
 from tunewright.training.batching import micro_batches, steps_of_epoch
 from tunewright.training.encoded import EncodedSplit
 from tunewright.training.parameters import parameter_groups
 from tunewright.training.record import Record
+from tunewright.training.update import Update
 
 MICRO_BATCH_TOKENS = {"cpu": 8192, "mps": 16384, "cuda": 65536}  # what `micro_batch_tokens: auto` means
 CHECKPOINT_SECONDS = 60.0  # what `checkpoint_steps: auto` means, beside every evaluation
@@ -104,39 +105,32 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     settings, model = job.settings, job.model
     torch.manual_seed(job.seed)
     accelerator = _accelerator(job.device, job.precision)
-    rates = {"learning_rate": job.learning_rate, "weight_decay": settings.weight_decay}
-    optimizer = settings.optimizer.build(parameter_groups(model, **rates, layer_decay=settings.layer_decay))
-    prepared, optimizer = accelerator.prepare(model, optimizer)
-    base_rates = [group["lr"] for group in optimizer.param_groups]
+    prepared = accelerator.prepare(torch.compile(model, dynamic=True) if settings.engine == "compiled" else model)
+    average = Average(model, settings.weight_average)
+    update = _update(job, accelerator, average)
     class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
 
     per_epoch = math.ceil(len(job.windows) / settings.batch_size)
     steps = max(1, math.ceil(settings.epochs * per_epoch))
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
-    average = Average(model, settings.weight_average)
-    state = _resumed(job, optimizer, average) if resume else None
+    state = _resumed(job, update, average) if resume else None
     if state is None:
         state = _fresh(job, average)
     model.train()
     clock = _Clock(state)
 
-    with _interrupts() as interrupted, job.progress.task("Training", total=steps) as tick:
+    with _interrupts() as interrupted, update.attached(), job.progress.task("Training", total=steps) as tick:
         tick(state.step)
         while state.step < steps and not state.stopped_early:
             epoch, offset = divmod(state.step, per_epoch)
             plan = steps_of_epoch(job.windows.lengths, settings.batch_size, job.seed, epoch)
             for indices in plan[offset : offset + steps - state.step]:
                 factor = settings.schedule.factor(state.step, steps)
-                for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
-                    group["lr"] = rate * factor
-
-                loss = _gradients(job, prepared, accelerator, optimizer, indices, class_weights, state)
-                _clip(job, accelerator, state, indices, loss)
-                optimizer.step()
-                optimizer.zero_grad()
-
+                loss = _gradients(job, prepared, accelerator, update, indices, class_weights, state)
+                _check(job, state, indices, loss, update.gradient_norm())
                 state.step += 1
-                average.update(state.step)
+                update.apply(state.step, factor)
+
                 state.tokens += int(job.windows.lengths[indices].sum())
                 state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
                 tick(1)
@@ -145,9 +139,10 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                     _log_loss(job, state, epoch=state.step / per_epoch, learning_rate=job.learning_rate * factor)
                 due = state.step % evaluate_every == 0 or last
                 if due:
+                    update.settle()
                     _evaluate(job, state, average, epoch=state.step / per_epoch)
                 if due or interrupted() or clock.checkpoint_due(settings.checkpoint_steps):
-                    clock.save(job, optimizer, average)
+                    clock.save(job, update, average)
                 if interrupted() and not last:
                     raise Interrupted(f"Stopped at step {state.step} of {steps}; everything up to here is saved.")
                 if state.stopped_early:
@@ -181,6 +176,18 @@ def _accelerator(device: str, precision: str) -> Accelerator:
     return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
 
 
+def _update(job: Job, accelerator: Accelerator, average: Average) -> Update:
+    """In one pass where optimizer and machine allow that, and the recipe does not ask for the plain way."""
+    settings, model = job.settings, job.model
+    rates = {"learning_rate": job.learning_rate, "weight_decay": settings.weight_decay}
+    groups = parameter_groups(model, **rates, layer_decay=settings.layer_decay)
+    adam = settings.optimizer.adam()
+    if settings.engine == "auto" and adam is not None and one_pass.fits(groups):
+        return one_pass.OnePass(model, groups, average, adam=adam, clip_norm=settings.clip_norm)
+    optimizer = accelerator.prepare(settings.optimizer.build(groups))
+    return Update(model, optimizer, average, accelerator=accelerator, clip_norm=settings.clip_norm)
+
+
 def _fresh(job: Job, average: Average) -> State:
     auto = job.settings.micro_batch_tokens == "auto"
     tokens = MICRO_BATCH_TOKENS[job.device] if auto else int(job.settings.micro_batch_tokens)
@@ -192,13 +199,13 @@ def _fresh(job: Job, average: Average) -> State:
     return state
 
 
-def _resumed(job: Job, optimizer: torch.optim.Optimizer, average: Average) -> State | None:
+def _resumed(job: Job, update: Update, average: Average) -> State | None:
     path, problems = checkpoint.newest(job.folder)
     for problem in problems:
         job.progress.say(problem)
     if path is None:
         return None
-    saved = checkpoint.load(path, job.model, optimizer, average)
+    saved = checkpoint.load(path, job.model, update, average)
     state = State(**{**saved, "best": tuple(saved["best"])})
     checkpoint.prune(job.folder)
     job.record.rewind(state.mark)
@@ -210,7 +217,7 @@ def _gradients(
     job: Job,
     model: torch.nn.Module,
     accelerator: Accelerator,
-    optimizer: torch.optim.Optimizer,
+    update: Update,
     indices: np.ndarray,
     class_weights: Tensor | None,
     state: State,
@@ -231,7 +238,7 @@ def _gradients(
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            optimizer.zero_grad()
+            update.discard()
             torch.set_rng_state(random)
             _halve(job, state, indices)
 
@@ -255,11 +262,9 @@ def _halve(job: Job, state: State, indices: np.ndarray) -> None:
     job.progress.say(f"Out of memory: going on with {state.micro_tokens} tokens at a time; the step stays the same.")
 
 
-def _clip(job: Job, accelerator: Accelerator, state: State, indices: np.ndarray, loss: float) -> None:
-    """Bound the gradient's length. A loss or gradient that is no number ends the run, naming the batch."""
-    limit = job.settings.clip_norm or math.inf
-    norm = accelerator.clip_grad_norm_(job.model.parameters(), limit)
-    if math.isfinite(loss) and (norm is None or job.precision == "fp16" or math.isfinite(float(norm))):
+def _check(job: Job, state: State, indices: np.ndarray, loss: float, norm: float | None) -> None:
+    """A loss or gradient that is no number ends the run, naming the batch."""
+    if math.isfinite(loss) and (norm is None or math.isfinite(norm)):
         return
     rows = [job.row(example) for example in job.windows.ids(indices)]
     raise TrainingError(
@@ -309,9 +314,9 @@ class _Clock:
             return time.monotonic() - self.saved >= CHECKPOINT_SECONDS
         return self.state.step % int(steps) == 0
 
-    def save(self, job: Job, optimizer: torch.optim.Optimizer, average: Average) -> None:
+    def save(self, job: Job, update: Update, average: Average) -> None:
         self.state.seconds, self.state.mark = self.seconds(), job.record.mark()
-        checkpoint.save(job.folder, self.state.step, job.model, optimizer, average, asdict(self.state))
+        checkpoint.save(job.folder, self.state.step, job.model, update, average, asdict(self.state))
         self.saved = time.monotonic()
 
 

@@ -19,8 +19,8 @@ def kept_blocks() -> Iterator[None]:
     A step frees and asks for the same sizes again and again; without this each of them costs the system's zeroing of
     every page.
     """
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
+    library = _glibc()
+    if library is None:
         yield
         return
     library.mallopt(MMAP_THRESHOLD, LARGE)
@@ -31,3 +31,14 @@ def kept_blocks() -> Iterator[None]:
         library.mallopt(MMAP_THRESHOLD, DEFAULT)
         library.mallopt(TRIM_THRESHOLD, DEFAULT)
         library.malloc_trim(0)
+
+
+def give_back() -> None:
+    """Give freed blocks back to the system now, where what comes next asks for other sizes than what came before."""
+    if (library := _glibc()) is not None:
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None

@@ -26,3 +26,7 @@ class AdamW(Optimizer):
         import torch
 
         return torch.optim.AdamW(groups, betas=(self.beta1, self.beta2), eps=self.epsilon, fused=True)
+
+    def adam(self) -> tuple[float, float, float]:
+        """See Optimizer.adam."""
+        return self.beta1, self.beta2, self.epsilon

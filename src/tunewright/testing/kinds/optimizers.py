@@ -54,6 +54,26 @@ def weight_decay_shrinks_weights(subject: Subject) -> None:
     assert ends[1] < ends[0], ends
 
 
+def constants_of_adam_are_those_it_steps_by(subject: Subject) -> None:
+    """Where `adam` names constants, they and nothing else decide its steps: another way of computing relies on that."""
+    import torch
+
+    settings = subject.create().adam()
+    if settings is None:
+        return
+    beta1, beta2, epsilon = settings
+    ends = []
+    for build in (subject.create().build, lambda groups: torch.optim.AdamW(groups, betas=(beta1, beta2), eps=epsilon)):
+        weight = torch.nn.Parameter(torch.tensor([[3.0, -2.0], [1.0, 4.0]]))
+        optimizer = build([{"params": [weight], "lr": 0.05, "weight_decay": 0.1}])
+        for _ in range(5):
+            (weight**3).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        ends.append(weight.detach())
+    assert torch.allclose(*ends), ends
+
+
 def its_state_comes_back_from_a_checkpoint(subject: Subject) -> None:
     """Stopped after some steps and resumed from the checkpoint, it ends in the same bits as without a stop."""
     import torch
