@@ -119,9 +119,26 @@ def recipe(tmp_path_factory, tiny_backbone, intents_csv):
 
 
 @pytest.fixture(scope="module")
+def fast_recipe(recipe):
+    """The same without dropout and in bf16: computed without padding, by the kernels where there are some."""
+    path = recipe.with_name("fast.yaml")
+    path.write_text(recipe.read_text().replace("dropout: 0.1", "dropout: 0.0").replace("fp32", "bf16"))
+    return path
+
+
+@pytest.fixture(scope="module")
 def whole(tmp_path_factory, recipe, forked):
     """(what an uninterrupted run ends with, the file operations it does)."""
-    folder = tmp_path_factory.mktemp("whole")
+    return _uninterrupted(tmp_path_factory.mktemp("whole"), recipe, forked)
+
+
+@pytest.fixture(scope="module")
+def fast_whole(tmp_path_factory, fast_recipe, forked):
+    """The same of the fast recipe."""
+    return _uninterrupted(tmp_path_factory.mktemp("fast"), fast_recipe, forked)
+
+
+def _uninterrupted(folder: Path, recipe: Path, forked) -> tuple[dict[str, object], list[tuple[str, ...]]]:
     code = forked(["train", str(recipe), "--out", str(folder / "runs" / "a")], folder / "log", trace=folder / "trace")
     assert code == 0, (folder / "log").read_text()
     assert outcome(folder / "runs" / "a")["report"]["training"]["best_step"] > 0, (
@@ -194,6 +211,21 @@ def test_a_run_killed_anywhere_goes_on_to_the_same_bits(whole, recipe, forked, t
     where = f"killed while {name}, at {operations[number - 1]}"
     assert resume(forked, recipe, run, log) == 0, f"{where}:\n{log.read_text()}"
     assert outcome(run) == expected, where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", [1, 3])
+def test_the_fast_way_goes_on_to_the_same_bits_from_a_kill_in_training(
+    fast_whole, fast_recipe, whole, forked, tmp_path, index
+):
+    expected, operations = fast_whole
+    assert expected["weights"] != whole[0]["weights"]
+    number = [number for name, number in places(operations) if name == "training"][index]
+    run, log = tmp_path / "runs" / "a", tmp_path / "log"
+    assert forked(["train", str(fast_recipe), "--out", str(run)], log, stop_at=number) == -signal.SIGKILL
+    assert resume(forked, fast_recipe, run, log) == 0, log.read_text()
+    assert "Going on from step" in log.read_text()
+    assert outcome(run) == expected
 
 
 @pytest.mark.slow

@@ -206,3 +206,16 @@ def test_one_thread_or_two_differ_by_rounding_and_each_repeats_its_bits(backbone
     one, again, two = run(1), run(1), run(2)
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert max(errors(two, one).values()) < 1e-4
+
+
+def test_inserted_low_rank_updates_get_the_gradients_of_plain_pytorch_in_float64(computed):
+    pytest.importorskip("peft")
+    model = catalog.create("methods", {"name": "lora", "rank": 4}).apply(model_of(network("bert", SIZES)))
+    with torch.no_grad():
+        for parameter in model.trained_parameters().values():  # the second matrix of each starts at zero
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    exact = gradients(copy.deepcopy(model.backbone).double())
+    found = gradients(model.backbone, packed(model.backbone))
+    assert len(exact) == 6 * 2 * SIZES["num_hidden_layers"]
+    wrong = errors(found, exact)
+    assert max(wrong.values()) < 1e-4, max(wrong, key=wrong.get)

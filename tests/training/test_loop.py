@@ -233,3 +233,16 @@ def test_compiled_training_ends_where_plain_training_ends(make_job, monkeypatch)
         ends.append(weights(job))
     for name, value in ends[0].items():
         torch.testing.assert_close(value, ends[1][name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_one_thread_the_fast_way_repeats_its_bits(make_job, precision):
+    ends, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name in ("first", "second"):
+        job = make_job(name, precision=precision, settings={"epochs": 1}, model_dropout=0.0)
+        job.model.pack()
+        fit(job)
+        ends.append(weights(job))
+    torch.set_num_threads(threads)
+    assert_same_bits(*ends)
