@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ def language(texts: Iterable[str], most: int = 1000) -> Language:
     found: Counter[str] = Counter()
     for script, members in by_script.items():
         found.update(_split_languages(script, members))
+    _forget()
     total, all_letters = sum(found.values()), sum(letters.values())
     if not total:
         return Language("und", 0.0)
@@ -142,7 +144,13 @@ def _classify(text: str, among: tuple[str, ...]) -> str:
     # So short a text in plain letters is English far more often than one of a hundred small languages.
     if not among and len(text) < _ENOUGH and text.isascii():
         return "en"
-    import py3langid
+    from py3langid import langid
 
-    ranked = py3langid.rank(text)
+    ranked = langid.rank(text)
     return next((code for code, _ in ranked if (code in among if among else code not in _NOT_LATIN)), "und")
+
+
+def _forget() -> None:
+    """Give back the 75 MB of letter statistics: a data set is looked at once, and then trained on for long."""
+    if (loaded := sys.modules.get("py3langid.langid")) is not None:
+        loaded.IDENTIFIER = None
