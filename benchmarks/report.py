@@ -8,6 +8,7 @@ docs/make_reference.py takes the tables from PARTS, so tests/test_docs.py notice
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,7 @@ VARIANTS = {
 TASKS = {
     "ag_news": "AG News: short news, MiniLM (6 layers, 384 wide)",
     "trec6": "TREC-6: questions, MiniLM (6 layers, 384 wide)",
+    "sst2": "SST-2: sentences of film reviews, MiniLM (6 layers, 384 wide)",
     "clinc150": "CLINC150: short requests, MiniLM (6 layers, 384 wide)",
     "waimai_10k": "Waimai: Chinese reviews, multilingual E5-small (12 layers, 384 wide)",
     "bert_base": "AG News, a network of BERT-base's shape with random weights (12 layers, 768 wide)",
@@ -154,6 +156,96 @@ def reached() -> str:
     return "\n".join(lines)
 
 
+def quality(content: Mapping[str, Any] | None = None) -> str:
+    """A row for each variant of each task whose peer was measured."""
+    content = content or _content("time_to_quality")
+    if content is None:
+        return _NOTHING
+    rows = []
+    for task, found in _tasks(content):
+        for name in QUALITY_VARIANTS:
+            if about := found["variants"].get(name):
+                times = [about.get(f"times_{peer}") for peer in QUALITY_VARIANTS[:-1]]
+                rate = about.get("learning_rate")
+                rows.append(
+                    (
+                        _short(task),
+                        VARIANTS[name] + ("" if rate is None else f", {rate:g}"),
+                        _ranged(about["to_goal"], _seconds),
+                        f"{about['reached']} of {len(about['runs'])}",
+                        *("" if time is None else _times(time) for time in times),
+                        _ranged(about["cpu_seconds"], _seconds),
+                        f"{about['accuracy']['mean']:.1%} ({_spread(about['accuracy'])})",
+                    )
+                )
+    return _table(_QUALITY_COLUMNS, rows)
+
+
+QUALITY_VARIANTS = ("trainer", "trainer_bf16_grouped", "ours")
+_QUALITY_COLUMNS = (
+    "task",
+    "variant, learning rate",
+    "CPU seconds to the goal",
+    "runs that reach it",
+    "times Trainer",
+    "times Trainer, bf16, grouped",
+    "CPU seconds of the whole run",
+    "its test accuracy",
+)
+
+
+def quality_tasks() -> str:
+    """What is learned from in each task, and what the goal is."""
+    content = _content("time_to_quality")
+    if content is None:
+        return _NOTHING
+    rows = []
+    for task, found in _tasks(content):
+        settings, peer = found["settings"], found["variants"]["trainer"]
+        tried = ", ".join(f"{rate}: {accuracy:.1%}" for rate, accuracy in peer["search"].items())
+        rows.append(
+            (
+                TASKS[task],
+                _whole(settings["rows"]),
+                str(settings["epochs"]),
+                tried,
+                f"{_seconds(peer['search_cpu_seconds'])} s",
+                f"{found['quality']:.1%}",
+                f"{found['goal']:.1%}",
+            )
+        )
+    head = ("task", "rows", "epochs of the peers", "Trainer's rates, on validation", "search", "quality", "goal")
+    return _table(head, rows)
+
+
+def quality_reached() -> str:
+    """The outcome over all tasks in a sentence or two."""
+    content = _content("time_to_quality")
+    if content is None:
+        return _NOTHING
+    tasks = [(task, found["variants"]) for task, found in _tasks(content) if "ours" in found["variants"]]
+    lines = []
+    for peer in QUALITY_VARIANTS[:-1]:
+        times = {_short(task): variants["ours"].get(f"times_{peer}") for task, variants in tasks if peer in variants}
+        if not times:
+            continue
+        reached = [time for time in times.values() if time]
+        never = [task for task, time in times.items() if not time]
+        mean = f"{_times(statistics.geometric_mean(reached))} times" if reached else "never"
+        over = f"over {len(reached)} of {len(times)} tasks" if never else f"over {len(times)} tasks"
+        missed = f"; the others ({', '.join(never)}) are not reached and stand in no mean" if never else ""
+        lines.append(f"- Less CPU time than {VARIANTS[peer]}: {mean}, geometric mean {over}{missed}.")
+    return "\n".join(lines)
+
+
+def _seconds(value: float | None) -> str:
+    return "not reached" if value is None or math.isinf(value) else f"{value:,.0f}".replace(",", " ")
+
+
+def _spread(values: Mapping[str, float]) -> str:
+    return f"{values['least']:.1%} to {values['most']:.1%}"
+
+
 def _short(task: str) -> str:
     return "BERT-base's shape" if task == "bert_base" else TASKS[task].partition(":")[0]
 
@@ -163,8 +255,8 @@ def _tasks(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(task, found[task]) for task in TASKS if found.get(task, {}).get("variants")]
 
 
-def _content() -> Mapping[str, Any] | None:
-    file = RESULTS / "train_speed.json"
+def _content(name: str = "train_speed") -> Mapping[str, Any] | None:
+    file = RESULTS / f"{name}.json"
     return json.loads(file.read_text("utf-8")) if file.exists() else None
 
 
@@ -197,6 +289,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_reached": reached,
     "bench_training": training,
     "bench_floor": floor,
+    "bench_quality_reached": quality_reached,
+    "bench_quality_tasks": quality_tasks,
+    "bench_quality": quality,
 }
 
 

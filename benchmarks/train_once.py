@@ -61,6 +61,7 @@ class Task:
 TASKS = {
     "ag_news": Task("ag_news", ("title", "text"), "minilm-l6-en"),
     "trec6": Task("trec6", ("text",), "minilm-l6-en"),
+    "sst2": Task("sst2", ("text",), "minilm-l6-en"),
     "clinc150": Task("clinc150", ("text",), "minilm-l6-en"),
     "waimai_10k": Task("waimai_10k", ("text",), "e5-small-multilingual"),
     "bert_base": Task("ag_news", ("title", "text"), "bert_base"),
