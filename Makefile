@@ -7,7 +7,7 @@ EXTRAS := models,datasets,tensorboard,mlflow,onnx,dev
 # Waiting threads sleep, so that several programs can share the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-fast check format bench bench-quick clean
+.PHONY: help demo test test-fast check format bench bench-speed bench-quality bench-scaling bench-extra bench-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,11 +36,23 @@ format: $(STAMP) ## mend style
 	$(BIN)/ruff check --fix src tests examples docs benchmarks recipes scripts
 	$(BIN)/ruff format src tests examples docs benchmarks recipes scripts
 
-# One task by name: make bench TASK=trec6. What is in benchmarks/results is kept; AGAIN=--again measures it anew.
-bench: $(STAMP) ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS),bench]'
+# One task by name: make bench-speed TASK=trec6. What is in benchmarks/results is kept; AGAIN=--again measures it anew.
+bench: bench-speed bench-quality bench-scaling ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
+
+bench-speed: $(STAMP) bench-extra ## only the speed of training
 	$(BIN)/python benchmarks/train_speed.py $(TASK:%=--task %) $(AGAIN)
 	$(BIN)/python benchmarks/report.py
+
+bench-quality: $(STAMP) bench-extra ## only the time to quality
+	$(BIN)/python benchmarks/time_to_quality.py $(TASK:%=--task %) $(AGAIN)
+	$(BIN)/python benchmarks/report.py
+
+bench-scaling: $(STAMP) bench-extra ## only how the cost grows
+	$(BIN)/python benchmarks/scaling.py $(AGAIN)
+	$(BIN)/python benchmarks/report.py
+
+bench-extra: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS),bench]'
 
 bench-quick: $(STAMP) ## two tasks, few steps: a first impression in some minutes
 	$(BIN)/python benchmarks/train_speed.py --quick --again

@@ -2,13 +2,14 @@
 
 A measurement is a command that prints one JSON object of numbers as its last line. Variants take turns (A B A B …), so
 that a machine which slows down slows them all. What is in the results' file is not measured again; what an interruption
-leaves out is measured by the next call.
+leaves out is measured by the next call. Two calls may measure different variants into one file at the same time.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -17,7 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,10 +44,14 @@ class Measure:
 
 
 class Clock:
-    """CPU and wall time from the end of step `first` to the end of step `last`, and the most memory up to then."""
+    """CPU and wall time from the end of step `first` to the end of step `last`, and the most memory up to then.
+
+    Also the CPU time from the clock's making to `prepared`.
+    """
 
     def __init__(self, first: int, last: int) -> None:
         self.first, self.last, self.steps = first, last, 0
+        self._made = time.process_time()
         self._started = (0.0, 0.0)
         self.values: dict[str, float] = {}
 
@@ -59,6 +65,10 @@ class Clock:
         """Whether all steps are done."""
         return self.steps >= self.last
 
+    def prepared(self) -> None:
+        """All rows are ready; the first step comes next."""
+        self.values["prepare_cpu_seconds"] = time.process_time() - self._made
+
     def step_done(self) -> None:
         """Count a step."""
         self.steps += 1
@@ -67,7 +77,7 @@ class Clock:
             self._started = now
         if self.steps == self.last:
             cpu, wall = (end - start for end, start in zip(now, self._started, strict=True))
-            self.values = {"cpu_seconds": cpu, "wall_seconds": wall, "peak_memory_mib": peak_memory_mib()}
+            self.values |= {"cpu_seconds": cpu, "wall_seconds": wall, "peak_memory_mib": peak_memory_mib()}
 
 
 def peak_memory_mib() -> float:
@@ -94,25 +104,38 @@ def take_turns(
     reading, kept beside the measurements. Exits with a message when `file` was measured on another machine.
     """
     measures = list(measures)
-    content = _opened(file, again)
-    kept = content["measurements"]
-    for measure in measures:
-        settings = {**measure.settings, "threads": threads}
-        if again or kept.get(measure.key, {}).get("settings") != settings:
-            kept[measure.key] = {"settings": settings, "rounds": []}
+    with _changing(file, again) as content:
+        kept = content["measurements"]
+        for measure in measures:
+            settings = {**measure.settings, "threads": threads}
+            if again or kept.get(measure.key, {}).get("settings") != settings:
+                kept[measure.key] = {"settings": settings, "rounds": []}
+        content["summary"] = summarise(kept)
     for number in range(rounds):
         for measure in measures:
-            if len(kept[measure.key]["rounds"]) > number:
+            if len(read_json(file)["measurements"][measure.key]["rounds"]) > number:
                 continue
             values = _measured(measure, threads)
-            kept[measure.key]["rounds"].append({**values, "at": _now(), "commit": _commit()})
-            content["summary"] = summarise(kept)
-            write_json(file, content)
+            with _changing(file) as content:
+                content["measurements"][measure.key]["rounds"].append({**values, "at": _now(), "commit": _commit()})
+                content["summary"] = summarise(content["measurements"])
             shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if isinstance(value, float))
             print(f"{measure.key}, round {number + 1} of {rounds}: {shown}", file=sys.stderr, flush=True)
-    content["summary"] = summarise(kept)
-    write_json(file, content)
-    return content
+    return read_json(file)
+
+
+@contextmanager
+def _changing(file: Path, again: bool = False) -> Iterator[dict[str, Any]]:
+    """The content of `file`, to be changed inside and written afterwards, while no other call does the same."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        content = _opened(file, again)
+        yield content
+        write_json(file, content)
+    finally:
+        os.close(folder)
 
 
 def _opened(file: Path, again: bool) -> dict[str, Any]:
@@ -175,11 +198,11 @@ def _now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that all benchmarks have."""
+def add_options(parser: argparse.ArgumentParser, *, rounds: str = "--rounds") -> None:
+    """The options that all benchmarks have; `rounds` is the name of the one for how often each variant is measured."""
     parser.add_argument("--data", type=Path, help="folder of the data sets; one folder with train.csv each")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each variant")
+    parser.add_argument(rounds, type=int, default=3, help="measurements of each variant")
     parser.add_argument("--threads", type=int, default=1, help="threads of each process; one is steadiest")
     parser.add_argument("--again", action="store_true", help="measure anew what is there")
 

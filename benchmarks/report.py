@@ -8,10 +8,11 @@ docs/make_reference.py takes the tables from PARTS, so tests/test_docs.py notice
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ VARIANTS = {
 TASKS = {
     "ag_news": "AG News: short news, MiniLM (6 layers, 384 wide)",
     "trec6": "TREC-6: questions, MiniLM (6 layers, 384 wide)",
+    "sst2": "SST-2: sentences of film reviews, MiniLM (6 layers, 384 wide)",
     "clinc150": "CLINC150: short requests, MiniLM (6 layers, 384 wide)",
     "waimai_10k": "Waimai: Chinese reviews, multilingual E5-small (12 layers, 384 wide)",
     "bert_base": "AG News, a network of BERT-base's shape with random weights (12 layers, 768 wide)",
 }
-PEER_COLOUR, OUR_COLOUR = "#9aa5b1", "#2563a8"
+PEER_COLOUR, OTHER_PEER_COLOUR, OUR_COLOUR = "#9aa5b1", "#c47f2c", "#2563a8"
 
 
 # ------------------------------------------------------------------------------------------------------------ tables
@@ -154,6 +156,133 @@ def reached() -> str:
     return "\n".join(lines)
 
 
+def quality(content: Mapping[str, Any] | None = None) -> str:
+    """A row for each variant of each task whose peer was measured."""
+    content = content or _content("time_to_quality")
+    if content is None:
+        return _NOTHING
+    rows = []
+    for task, found in _tasks(content):
+        for name in QUALITY_VARIANTS:
+            if about := found["variants"].get(name):
+                times = [about.get(f"times_{peer}") for peer in QUALITY_VARIANTS[:-1]]
+                rate = about.get("learning_rate")
+                rows.append(
+                    (
+                        _short(task),
+                        VARIANTS[name] + ("" if rate is None else f", {rate:g}"),
+                        _ranged(about["to_goal"], _seconds),
+                        f"{about['reached']} of {len(about['runs'])}",
+                        *("" if time is None else _times(time) for time in times),
+                        _ranged(about["cpu_seconds"], _seconds),
+                        f"{about['accuracy']['mean']:.1%} ({_spread(about['accuracy'])})",
+                    )
+                )
+    return _table(_QUALITY_COLUMNS, rows)
+
+
+QUALITY_VARIANTS = ("trainer", "trainer_bf16_grouped", "ours")
+_COLOURS = dict(zip(QUALITY_VARIANTS, (PEER_COLOUR, OTHER_PEER_COLOUR, OUR_COLOUR), strict=True))
+_QUALITY_COLUMNS = (
+    "task",
+    "variant, learning rate",
+    "CPU seconds to the goal",
+    "runs that reach it",
+    "times Trainer",
+    "times Trainer, bf16, grouped",
+    "CPU seconds of the whole run",
+    "its test accuracy",
+)
+
+
+def quality_tasks() -> str:
+    """What is learned from in each task, and what the goal is."""
+    content = _content("time_to_quality")
+    if content is None:
+        return _NOTHING
+    rows = []
+    for task, found in _tasks(content):
+        settings, peer = found["settings"], found["variants"]["trainer"]
+        tried = ", ".join(f"{rate}: {accuracy:.1%}" for rate, accuracy in peer["search"].items())
+        rows.append(
+            (
+                TASKS[task],
+                _whole(settings["rows"]),
+                str(settings["epochs"]),
+                tried,
+                f"{_seconds(peer['search_cpu_seconds'])} s",
+                f"{found['quality']:.1%}",
+                f"{found['goal']:.1%}",
+            )
+        )
+    head = ("task", "rows", "epochs of the peers", "Trainer's rates, on validation", "search", "quality", "goal")
+    return _table(head, rows)
+
+
+def quality_reached() -> str:
+    """The outcome over all tasks in a sentence or two."""
+    content = _content("time_to_quality")
+    if content is None:
+        return _NOTHING
+    tasks = [(task, found["variants"]) for task, found in _tasks(content) if "ours" in found["variants"]]
+    lines = []
+    for peer in QUALITY_VARIANTS[:-1]:
+        times = {_short(task): variants["ours"].get(f"times_{peer}") for task, variants in tasks if peer in variants}
+        if not times:
+            continue
+        reached = {task: time for task, time in times.items() if time}
+        mean = f"{_times(statistics.geometric_mean(reached.values()))} times" if reached else "never"
+        never = ", ".join(task for task in times if task not in reached)
+        lines.append(
+            f"- Less CPU time than {VARIANTS[peer]}: {mean}"
+            + (f", geometric mean over {', '.join(reached)}" if reached else "")
+            + (f"; the goal is not reached, and stands in no mean, on {never}" if never else "")
+            + "."
+        )
+    return "\n".join(lines)
+
+
+def scaling(content: Mapping[str, Any] | None = None) -> str:
+    """A row for each variant at each size."""
+    content = content or _content("scaling")
+    if content is None:
+        return _NOTHING
+    head = (
+        "rows",
+        "texts in one",
+        "threads",
+        "variant",
+        "CPU seconds before the first step",
+        "tokens a CPU second",
+        "tokens a second on the wall",
+        "peak memory",
+    )
+    sizes = ("rows", "length", "threads")
+    found = sorted(content["summary"], key=lambda one: [one["settings"][name] for name in reversed(sizes)])
+    rows = [
+        (
+            *(_whole(one["settings"][name]) for name in sizes),
+            SCALING_VARIANTS[one["variant"]],
+            f"{one['prepare_cpu_seconds']:.1f}",
+            *(_ranged(one[f"tokens_per_{name}"], _whole) for name in ("cpu_second", "wall_second")),
+            f"{_whole(one['peak_memory_mib'])} MiB",
+        )
+        for one in found
+    ]
+    return _table(head, rows)
+
+
+SCALING_VARIANTS = {"trainer": "Trainer", "ours_from_probe": "Tunewright"}
+
+
+def _seconds(value: float | None) -> str:
+    return "not reached" if value is None or math.isinf(value) else f"{value:,.0f}".replace(",", " ")
+
+
+def _spread(values: Mapping[str, float]) -> str:
+    return f"{values['least']:.1%} to {values['most']:.1%}"
+
+
 def _short(task: str) -> str:
     return "BERT-base's shape" if task == "bert_base" else TASKS[task].partition(":")[0]
 
@@ -163,8 +292,8 @@ def _tasks(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(task, found[task]) for task in TASKS if found.get(task, {}).get("variants")]
 
 
-def _content() -> Mapping[str, Any] | None:
-    file = RESULTS / "train_speed.json"
+def _content(name: str = "train_speed") -> Mapping[str, Any] | None:
+    file = RESULTS / f"{name}.json"
     return json.loads(file.read_text("utf-8")) if file.exists() else None
 
 
@@ -197,6 +326,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_reached": reached,
     "bench_training": training,
     "bench_floor": floor,
+    "bench_quality_reached": quality_reached,
+    "bench_quality_tasks": quality_tasks,
+    "bench_quality": quality,
+    "bench_scaling": scaling,
 }
 
 
@@ -205,13 +338,8 @@ PARTS: dict[str, Callable[[], str]] = {
 
 def draw_training(target: Path) -> None:
     """Bars of each task's variants, with the least and the most of the rounds."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "tunewright"  # the same figures give the same file
-    from matplotlib import pyplot
-
-    tasks = _tasks(_content() or {"summary": {}})
+    pyplot = _pyplot()
+    tasks = _tasks(_content())
     counts = [len(found["variants"]) for _, found in tasks]
     figure, axes = pyplot.subplots(
         len(tasks), 1, figsize=(8, 0.32 * sum(counts) + 0.9 * len(tasks)), height_ratios=counts, squeeze=False
@@ -233,19 +361,103 @@ def draw_training(target: Path) -> None:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1, 0].set_xlabel("real tokens a CPU second, and as a multiple of Trainer", fontsize=8)
-    figure.tight_layout()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, metadata={"Date": None})
+    _save(figure, target)
 
 
 def _against_trainer(variant: Mapping[str, Any]) -> str:
     return f"  ({variant['times_trainer']['median']:.1f} ×)" if "times_trainer" in variant else ""
 
 
+def draw_quality(target: Path) -> None:
+    """Test accuracy over CPU seconds, a panel for each task: the seeds' mean, and from the least to the most of them."""
+    pyplot = _pyplot()
+    content = _content("time_to_quality")
+    tasks = _tasks(content)
+    figure, axes = pyplot.subplots(len(tasks), 1, figsize=(8, 2.9 * len(tasks)), squeeze=False)
+    for axis, (task, found) in zip(axes[:, 0], tasks, strict=True):
+        for name in QUALITY_VARIANTS:
+            if name in found["variants"]:
+                keys = found["variants"][name]["runs"]
+                _draw_curve(axis, name, [content["measurements"][key]["rounds"][0] for key in keys])
+        axis.axhline(found["goal"], color="#444444", linewidth=0.8, linestyle=":", label="goal")
+        axis.set_title(TASKS[task], loc="left", fontsize=9)
+        axis.set_xscale("log")
+        axis.set_ylim(bottom=max(0.0, 2.5 * found["goal"] - 1.5))  # worse models than that tell nothing about the goal
+        for set_formatter in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+            set_formatter(lambda value, _: _whole(value))
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axis.tick_params(labelsize=8, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    axes[0, 0].legend(fontsize=8, loc="lower right")
+    axes[-1, 0].set_xlabel("CPU seconds; the larger dot is the model that is kept", fontsize=8)
+    _save(figure, target)
+
+
+def _draw_curve(axis: Any, name: str, runs: Sequence[Mapping[str, Any]]) -> None:
+    points = list(zip(*(run["curve"] for run in runs), strict=False))  # as far as all seeds go
+    seconds = [statistics.mean(point["cpu_seconds"] for point in at) for at in points]
+    accuracies = [[point["accuracy"] for point in at] for at in points]
+    style = {"color": _COLOURS[name], "linewidth": 0}
+    axis.fill_between(seconds, [min(at) for at in accuracies], [max(at) for at in accuracies], alpha=0.2, **style)
+    axis.plot(seconds, [statistics.mean(at) for at in accuracies], color=_COLOURS[name], label=VARIANTS[name])
+    end = [statistics.mean(run[what] for run in runs) for what in ("cpu_seconds", "accuracy")]
+    axis.plot(*end, color=_COLOURS[name], marker="o", markersize=5)
+
+
+def draw_scaling(target: Path) -> None:
+    """What grows with the rows and what does not: a panel each, one text in one, one thread."""
+    shown = {
+        "prepare_cpu_seconds": "CPU seconds before the first step",
+        "tokens_per_cpu_second": "tokens a CPU second",
+        "peak_memory_mib": "peak memory, MiB",
+    }
+    found = [
+        one
+        for one in _content("scaling")["summary"]
+        if (one["settings"]["length"], one["settings"]["threads"]) == (1, 1)
+    ]
+    figure, axes = _pyplot().subplots(1, len(shown), figsize=(10, 2.8))
+    for axis, (name, title) in zip(axes, shown.items(), strict=True):
+        for variant, colour in zip(SCALING_VARIANTS, (PEER_COLOUR, OUR_COLOUR), strict=True):
+            own = sorted((one for one in found if one["variant"] == variant), key=lambda one: one["settings"]["rows"])
+            values = [one[name]["median"] if isinstance(one[name], Mapping) else one[name] for one in own]
+            rows = [one["settings"]["rows"] for one in own]
+            axis.plot(rows, values, color=colour, marker="o", markersize=4, label=SCALING_VARIANTS[variant])
+        axis.set_xscale("log")
+        axis.set_ylim(bottom=0)
+        axis.set_title(title, loc="left", fontsize=9)
+        axis.set_xlabel("rows", fontsize=8)
+        axis.xaxis.set_major_formatter(lambda value, _: _whole(value))
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    axes[0].legend(fontsize=8)
+    _save(figure, target)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "tunewright"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure: Any, target: Path) -> None:
+    figure.tight_layout()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, metadata={"Date": None})
+
+
 def main() -> None:
     """Draw the plots and rewrite the pages."""
-    if _content() is not None:
-        draw_training(IMAGES / "train_speed.svg")
+    plots = {"train_speed": draw_training, "time_to_quality": draw_quality, "scaling": draw_scaling}
+    for name, draw in plots.items():
+        if (_content(name) or {}).get("summary"):
+            draw(IMAGES / f"{name}.svg")
     subprocess.run([sys.executable, str(ROOT / "docs" / "make_reference.py")], check=True)
 
 

@@ -1,8 +1,9 @@
-"""One variant of training, measured in this very process: what train_speed.py starts, again and again.
+"""One variant of training, measured in this very process: what train_speed.py and scaling.py start, again and again.
 
     python benchmarks/train_once.py '{"task": "trec6", "variant": "ours", "data": "…", "examples": 512, …}'
 
-Prints one JSON object: tokens (real ones), cpu_seconds, wall_seconds, peak_memory_mib. Each function that bears a variant's
+Prints one JSON object: tokens (real ones), cpu_seconds, wall_seconds, peak_memory_mib, and prepare_cpu_seconds from the rows
+to the first step. Each function that bears a variant's
 name is a plain use of its library; every step from the end of the warm-up on is measured, and nothing else.
 """
 
@@ -49,6 +50,7 @@ class Task:
 TASKS = {
     "ag_news": Task("ag_news", ("title", "text"), "minilm-l6-en"),
     "trec6": Task("trec6", ("text",), "minilm-l6-en"),
+    "sst2": Task("sst2", ("text",), "minilm-l6-en"),
     "clinc150": Task("clinc150", ("text",), "minilm-l6-en"),
     "waimai_10k": Task("waimai_10k", ("text",), "e5-small-multilingual"),
     "bert_base": Task("ag_news", ("title", "text"), "bert_base"),
@@ -57,12 +59,13 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained on. `rows` are whole batches that group_by_length made, one behind the other."""
+    """What is trained on, and how much of it is measured."""
 
     located: Located
     rows: list[tuple[str, str]]  # text, label
     labels: list[str]
     warm_up: int  # examples before the clock starts
+    examples: int  # examples while it runs
 
     @property
     def texts(self) -> list[str]:
@@ -75,27 +78,25 @@ class Job:
         return [self.labels.index(label) for _, label in self.rows]
 
     def clock(self, batch: int = BATCH) -> Clock:
-        """Measures as many examples as there are rows; the warm-up's are met a second time instead of left out."""
+        """Measures `examples`; where that is all rows, the warm-up's are met a second time instead of left out."""
         first = -(-self.warm_up // batch)
-        return Clock(first, first + -(-len(self.rows) // batch))
+        return Clock(first, first + -(-self.examples // batch))
 
 
 def job(task: Task, data: Path, examples: int, warm_up: int) -> Job:
     """Draw the task's examples.
 
     They are batches of 16 drawn at random from the plan that `transformers` makes for the whole training set with
-    group_by_length, so that a short measurement has the padding of a long one.
+    group_by_length, one behind the other, so that a short measurement has the padding of a long one.
     """
     located = bert_base() if task.backbone == "bert_base" else locate(task.backbone)
-    path = data / task.data / "train.csv"
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = [(". ".join(row[name] for name in task.columns), row["label"]) for row in csv.DictReader(file)]
-    drawn = WORK / "drawn" / f"{task.data}-{task.backbone}-{examples}-{path.stat().st_size}.json"
+    rows = _read(task, data)
+    drawn = WORK / "drawn" / f"{task.data}-{task.backbone}-{examples}-{len(rows)}.json"
     if not drawn.exists():
         drawn.parent.mkdir(parents=True, exist_ok=True)
         write_json(drawn, _drawn(located, [text for text, _ in rows], examples))
-    labels = sorted({label for _, label in rows})
-    return Job(located, [rows[i] for i in read_json(drawn)], labels, warm_up)
+    chosen = [rows[i] for i in read_json(drawn)]
+    return Job(located, chosen, sorted({label for _, label in rows}), warm_up, len(chosen))
 
 
 def _drawn(located: Located, texts: list[str], examples: int) -> list[int]:
@@ -109,6 +110,19 @@ def _drawn(located: Located, texts: list[str], examples: int) -> list[int]:
     starts = range(0, len(order) - BATCH + 1, BATCH)
     chosen = random.Random(0).sample(starts, min(len(starts), examples // BATCH))
     return [i for start in chosen for i in order[start : start + BATCH]]
+
+
+def repeated_job(task: Task, data: Path, rows: int, length: int, examples: int, warm_up: int) -> Job:
+    """The task's texts over and over until there are `rows`, each of them `length` texts one behind the other."""
+    found = _read(task, data)
+    parts = [[found[(i * length + part) % len(found)] for part in range(length)] for i in range(rows)]
+    joined = [(" ".join(text for text, _ in part), part[0][1]) for part in parts]
+    return Job(locate(task.backbone), joined, sorted({label for _, label in found}), warm_up, examples)
+
+
+def _read(task: Task, data: Path) -> list[tuple[str, str]]:
+    with open(data / task.data / "train.csv", encoding="utf-8", newline="") as file:
+        return [(". ".join(row[name] for name in task.columns), row["label"]) for row in csv.DictReader(file)]
 
 
 def bert_base() -> Located:
@@ -167,14 +181,17 @@ def _by_trainer(job: Job, **settings: Any) -> dict[str, Any]:
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     tokenizer, model = _opened(job)
+    clock = job.clock()
     inputs = tokenizer(job.texts, truncation=True, max_length=MAX_TOKENS)
     dataset = [
         {**{name: values[i] for name, values in inputs.items()}, "labels": target}
         for i, target in enumerate(job.targets)
     ]
-    clock = job.clock()
 
     class Timing(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            clock.prepared()
+
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.step_done()
 
@@ -229,6 +246,8 @@ class _Steps:
 
     @contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        if title == "Training":
+            self.clock.prepared()
         yield self._step if title == "Training" else lambda count: None
 
     def say(self, message: str) -> None:
@@ -269,6 +288,11 @@ def ours(job: Job, changes: dict[str, dict[str, Any]] | None = None) -> dict[str
     tokens = sum(int(lengths[step].sum()) for step in steps[clock.first : clock.last])
     precision = about["decided"]["train.precision"][0]
     return {**clock.values, "tokens": tokens, "precision": precision, "kernels": about["kernels"]}
+
+
+def ours_from_probe(job: Job) -> dict[str, Any]:
+    """The same from the head's usual start, a linear probe on the features of all rows: what has to be ready by then."""
+    return ours(job, {"train": {"start": "probe"}})
 
 
 def ours_same_batch(job: Job) -> dict[str, Any]:
@@ -368,6 +392,7 @@ VARIANTS: dict[str, Callable[[Job], dict[str, Any]]] = {
         trainer,
         trainer_bf16_grouped,
         ours,
+        ours_from_probe,
         ours_same_batch,
         ours_frozen_words,
         ours_trained_words,
@@ -379,8 +404,9 @@ VARIANTS: dict[str, Callable[[Job], dict[str, Any]]] = {
 def main() -> None:
     """Measure what the argument says."""
     asked = json.loads(sys.argv[1])
-    measured = job(TASKS[asked["task"]], Path(asked["data"]), asked["examples"], asked["warm_up"])
-    print(json.dumps(VARIANTS[asked["variant"]](measured)))
+    task, variant = TASKS[asked.pop("task")], VARIANTS[asked.pop("variant")]
+    make = repeated_job if "rows" in asked else job
+    print(json.dumps(variant(make(task, Path(asked.pop("data")), **asked))))
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ class Embedder:
         with autocast(self.device, self.precision):
             features = pooled(self._open(), [w.features for w in windows], pad_id=processor.pad_id, device=self.device)
         weights = np.array([max(w.tokens, 1) for w in windows], dtype=np.float64)
-        owners = np.array([w.example for w in windows])
-        for index, example in enumerate(examples):
-            own = owners == index if len(windows) > len(examples) else slice(index, index + 1)
-            self._known[example.id] = np.average(features[own], axis=0, weights=weights[own]).astype(np.float32)
+        firsts = np.searchsorted([w.example for w in windows], np.arange(len(examples)))
+        totals = np.add.reduceat(weights, firsts)
+        joined = np.add.reduceat(features * weights[:, None], firsts) / totals[:, None]
+        self._known.update(zip([example.id for example in examples], joined.astype(np.float32), strict=True))
 
     def _open(self) -> Model:
         if self._model is None:

@@ -15,7 +15,7 @@ from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.linear import fit_linear
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
-from tunewright.core.types import Note, Window
+from tunewright.core.types import Example, Note, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
@@ -33,7 +33,7 @@ from tunewright.training.memory import give_back
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.record import recording
 
-PROBE_ROWS = 50_000  # rows a linear probe is fitted on at most; more hardly moves it
+PROBE_ROWS = 10_000  # a linear probe is fitted on at most: it only starts the head, and their features stay in memory
 
 
 @dataclass(frozen=True)
@@ -206,13 +206,20 @@ def _start_head(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, 
         return
     import torch
 
-    train, validation = (dataset.splits[name].examples(0, PROBE_ROWS) for name in ("train", "validation"))
+    train, validation = (_for_probe(dataset.splits[name]) for name in ("train", "validation"))
     gold = [measures.encode_labels([e.label for e in part], dataset.labels) for part in (train, validation)]
     features = [embedder(part) for part in (train, validation)]
     probe = fit_linear(features[0], gold[0], features[1], gold[1], labels=len(dataset.labels))
     embedder.release()
     device = next(model.parameters()).device
     model.start_head(torch.from_numpy(probe.weight).to(device), torch.from_numpy(probe.bias).to(device))
+
+
+def _for_probe(split: Split) -> list[Example]:
+    """All rows, or PROBE_ROWS from all over the split."""
+    if len(split) <= PROBE_ROWS:
+        return split.examples()
+    return split.take(np.linspace(0, len(split) - 1, PROBE_ROWS).astype(np.int64))
 
 
 @dataclass
