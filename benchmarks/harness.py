@@ -46,13 +46,14 @@ class Measure:
 class Clock:
     """CPU and wall time from the end of step `first` to the end of step `last`, and the most memory up to then.
 
-    Also the CPU time from the clock's making to `prepared`.
+    Also the CPU time from the clock's making to `prepared`, and how much of the memory came after `opening`.
     """
 
     def __init__(self, first: int, last: int) -> None:
         self.first, self.last, self.steps = first, last, 0
         self._made = time.process_time()
         self._started = (0.0, 0.0)
+        self._held = 0.0
         self.values: dict[str, float] = {}
 
     @property
@@ -64,6 +65,10 @@ class Clock:
     def stopped(self) -> bool:
         """Whether all steps are done."""
         return self.steps >= self.last
+
+    def opening(self) -> None:
+        """The network is opened next: what is held by now are libraries and rows."""
+        self._held = _memory_mib("VmRSS")
 
     def prepared(self) -> None:
         """All rows are ready; the first step comes next."""
@@ -77,13 +82,19 @@ class Clock:
             self._started = now
         if self.steps == self.last:
             cpu, wall = (end - start for end, start in zip(now, self._started, strict=True))
-            self.values |= {"cpu_seconds": cpu, "wall_seconds": wall, "peak_memory_mib": peak_memory_mib()}
+            peak = peak_memory_mib()
+            self.values |= {"cpu_seconds": cpu, "wall_seconds": wall, "peak_memory_mib": peak}
+            self.values["own_memory_mib"] = peak - self._held
 
 
 def peak_memory_mib() -> float:
     """The most memory this very program has had. `getrusage` would count the process it was started from as well."""
+    return _memory_mib("VmHWM")
+
+
+def _memory_mib(kind: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024
 
 
 # --------------------------------------------------------------------------------------------------- taking turns

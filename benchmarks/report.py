@@ -29,6 +29,9 @@ VARIANTS = {
     "ours": "Tunewright",
     "ours_frozen_words": "Tunewright, word embeddings frozen",
     "ours_trained_words": "Tunewright, word embeddings trained",
+    "ours_lora": "Tunewright, LoRA",
+    "ours_linear_probe": "Tunewright, linear probe",
+    "ours_plain": "Tunewright, plain and fp32",
 }
 TASKS = {
     "ag_news": "AG News: short news, MiniLM (6 layers, 384 wide)",
@@ -101,6 +104,7 @@ _COLUMNS = (
     "share of the bf16 peak",
     "padding",
     "peak memory",
+    "of it for training",
 )
 
 
@@ -110,9 +114,9 @@ def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
         VARIANTS[name],
         _ranged(values["tokens_per_cpu_second"], _whole),
         *(_ranged(values.get(f"times_{peer}"), _times) for peer in ("trainer", "trainer_bf16_grouped")),
-        f"{values['share_of_bf16_peak']:.0%}",
+        "–" if values["share_of_bf16_peak"] is None else f"{values['share_of_bf16_peak']:.0%}",
         "none" if values["padding"] is None else f"{values['padding']:.0%}",
-        f"{_whole(values['peak_memory_mib']['median'])} MiB",
+        *(f"{_whole(values[name]['median'])} MiB" for name in ("peak_memory_mib", "own_memory_mib")),
     )
 
 
@@ -124,7 +128,7 @@ def floor() -> str:
     rows = []
     for task, found in _tasks(content):
         values = found["floor"]
-        best = max(found["variants"].values(), key=lambda variant: variant["share_of_bf16_peak"])
+        best = max(found["variants"].values(), key=lambda variant: variant["share_of_bf16_peak"] or 0)
         rows.append(
             (
                 _short(task),

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers.models.bert.modeling_bert  # noqa: F401 - a library's memory, not that of the network
 from harness import ROOT, Clock
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -142,6 +143,8 @@ def bert_base() -> Located:
 
 def textbook(job: Job) -> dict[str, Any]:
     """The loop of many tutorials: all texts padded to 128 tokens, fp32, batches of 16 in random order."""
+    clock = job.clock()
+    clock.opening()
     tokenizer, model = _opened(job)
     inputs = tokenizer(
         job.texts, padding="max_length", truncation=True, max_length=TEXTBOOK_TOKENS, return_tensors="pt"
@@ -149,7 +152,6 @@ def textbook(job: Job) -> dict[str, Any]:
     dataset = torch.utils.data.TensorDataset(inputs["input_ids"], inputs["attention_mask"], torch.tensor(job.targets))
     loader = torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
-    clock = job.clock()
     with _counting(model, clock) as counts:
         model.train()
         while not clock.stopped:
@@ -180,8 +182,9 @@ def trainer_bf16_grouped(job: Job) -> dict[str, Any]:
 def _by_trainer(job: Job, **settings: Any) -> dict[str, Any]:
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    tokenizer, model = _opened(job)
     clock = job.clock()
+    clock.opening()
+    tokenizer, model = _opened(job)
     inputs = tokenizer(job.texts, truncation=True, max_length=MAX_TOKENS)
     dataset = [
         {**{name: values[i] for name, values in inputs.items()}, "labels": target}
@@ -249,6 +252,8 @@ class _Steps:
         if title == "Training":
             self.clock.prepared()
         yield self._step if title == "Training" else lambda count: None
+        if title == "Tokenizing train":  # the last thing before the network is opened
+            self.clock.opening()
 
     def say(self, message: str) -> None:
         print(message, file=sys.stderr)
@@ -264,6 +269,7 @@ def ours(job: Job, changes: dict[str, dict[str, Any]] | None = None) -> dict[str
     """Tunewright with the settings of its recipe, and `changes` to them. No linear probe, no evaluation on the way."""
     from tunewright.core.recipe_file import from_mapping
     from tunewright.engine import local
+    from tunewright.training import loop  # noqa: F401 - as above
     from tunewright.training.batching import steps_of_epoch
     from tunewright.training.encoded import open_encoded
 
@@ -308,6 +314,23 @@ def ours_frozen_words(job: Job) -> dict[str, Any]:
 def ours_trained_words(job: Job) -> dict[str, Any]:
     """The same where they are frozen by default, as they are trained by the peers."""
     return ours(job, {"model": {"word_embeddings": "train"}})
+
+
+def ours_lora(job: Job) -> dict[str, Any]:
+    """The same with LoRA in place of full fine-tuning."""
+    import peft  # noqa: F401 - as above
+
+    return ours(job, {"train": {"method": "lora"}})
+
+
+def ours_linear_probe(job: Job) -> dict[str, Any]:
+    """The same with the backbone frozen."""
+    return ours(job, {"train": {"method": "linear_probe"}})
+
+
+def ours_plain(job: Job) -> dict[str, Any]:
+    """The reference: the network of `transformers` and torch's optimizer in fp32, by the same loop."""
+    return ours(job, {"train": {"engine": "plain", "precision": "fp32"}})
 
 
 def ours_no_kernels(job: Job) -> dict[str, Any]:
@@ -396,6 +419,9 @@ VARIANTS: dict[str, Callable[[Job], dict[str, Any]]] = {
         ours_same_batch,
         ours_frozen_words,
         ours_trained_words,
+        ours_lora,
+        ours_linear_probe,
+        ours_plain,
         ours_no_kernels,
     )
 }

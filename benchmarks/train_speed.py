@@ -30,7 +30,11 @@ TASKS = {
     "bert_base": ("ag_news", 512),
 }
 PEERS = ("textbook", "trainer", "trainer_bf16_grouped")
-OURS = ("ours", "ours_same_batch", "ours_frozen_words", "ours_no_kernels")
+OURS = (
+    *("ours", "ours_same_batch", "ours_frozen_words", "ours_no_kernels", "ours_plain"),
+    *("ours_lora", "ours_linear_probe"),
+)
+PARTIAL = ("ours_lora", "ours_linear_probe")  # they need fewer operations a token
 FROZEN = ("waimai_10k",)  # tasks whose large vocabulary is frozen by default: there the other way is the comparison
 WARM_UP = 64  # examples
 QUICK_TASKS, QUICK_VARIANTS, QUICK_EXAMPLES = ("trec6", "ag_news"), (*PEERS[1:], "ours"), 256
@@ -69,7 +73,10 @@ def _of_task(task: str, measured: Mapping[str, Any]) -> dict[str, Any]:
             "tokens_per_cpu_second": harness.median(rate),
             "tokens_per_second": harness.median([one["tokens"] / one["wall_seconds"] for one in found]),
             "peak_memory_mib": harness.median([one["peak_memory_mib"] for one in found]),
-            "share_of_bf16_peak": statistics.median(rate) * values["flops_per_token"] / values["bf16_best"],
+            "own_memory_mib": harness.median([one["own_memory_mib"] for one in found]),
+            "share_of_bf16_peak": None
+            if name in PARTIAL
+            else statistics.median(rate) * values["flops_per_token"] / values["bf16_best"],
             "padding": 1 - found[0]["tokens"] / found[0]["computed_tokens"] if "computed_tokens" in found[0] else None,
             "precision": found[0].get("precision"),
             "rounds": len(found),
