@@ -50,6 +50,7 @@ from tunewright.stages import assemble, fit
 from tunewright.training import loop
 from tunewright.training.averaging import Average
 from tunewright.training.encoded import open_encoded
+from tunewright.training.update import Update
 
 TEST_ROWS = 1000  # at most: with more, measuring would take longer than learning
 LEFT_OUT = {"clinc150": "oos"}  # task → a label that is no class of its own
@@ -289,26 +290,29 @@ def _measuring(curve: Curve, test: Sequence[Row]) -> Iterator[None]:
         items = infer(_examples(test), plan.recipe.task, plan.processor, model.labels, run)
         return _share_right(items, model.labels)
 
-    class Measured(Average):
-        """The weights' average, which is what would be kept; the loop makes one, and restarts it at step 0."""
+    def measured(update: Update, average: Average) -> float:
+        update.settle()
+        with average.applied():
+            return accuracy()
 
-        made = False
+    def make_update(*arguments: Any) -> Update:
+        """The loop's own, which tells when a step is done; and the average tells when the head has its start."""
+        update, average = prepared(*arguments), arguments[-1]
+        apply, restart = update.apply, average.restart
 
-        def restart(self) -> None:
-            super().restart()
-            if self.made:  # once the head has its start
-                curve.step_done(0, self._accuracy)
-            self.made = True
+        def step(number: int, factor: float) -> None:
+            apply(number, factor)
+            curve.step_done(number, lambda: measured(update, average))
 
-        def update(self, step: int) -> None:
-            super().update(step)
-            curve.step_done(step, self._accuracy)
+        def start() -> None:
+            restart()
+            curve.step_done(0, lambda: measured(update, average))
 
-        def _accuracy(self) -> float:
-            with self.applied():
-                return accuracy()
+        update.apply, average.restart = step, start
+        return update
 
-    with mock.patch.object(loop, "Average", Measured), mock.patch.object(fit, "assemble", _Instead(assemble, build)):
+    prepared = loop._update
+    with mock.patch.object(loop, "_update", make_update), mock.patch.object(fit, "assemble", _Instead(assemble, build)):
         yield
 
 
