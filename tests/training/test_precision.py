@@ -21,6 +21,15 @@ def test_auto_takes_bf16_on_a_cpu_only_where_it_measures_faster(monkeypatch, rat
     assert chosen == expected and "measured" in why.en and "实测" in why.zh
 
 
+@pytest.mark.parametrize(("ratios", "steps", "expected"), [([9, 2, 9, 9], 4, 2), ([9, 1.2, 1.0, 1.1], 8, 1.1)])
+def test_a_clear_ratio_is_measured_once_and_a_close_one_three_times(monkeypatch, ratios, steps, expected):
+    seconds = iter([time for ratio in ratios for time in (ratio, 1.0)])
+    measured = []
+    monkeypatch.setattr(precision, "_seconds", lambda *_: measured.append(1) or next(seconds))
+    assert precision._times_as_fast(lambda: None, "cpu") == expected
+    assert len(measured) == steps
+
+
 def test_a_cpu_without_bf16_instructions_computes_in_fp32(monkeypatch):
     monkeypatch.setattr(precision, "has_bf16", lambda device: False)
     assert precision.choose_precision("auto", "cpu", lambda: None)[0] == "fp32"

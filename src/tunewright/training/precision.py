@@ -15,6 +15,7 @@ from tunewright.core.types import Note
 from tunewright.models.inference import has_bf16
 
 MARGIN = 1.1  # bf16 must be at least this much faster to be worth its rounding
+CLEAR = 1.3  # a ratio this many times beyond that needs no second look
 
 
 def choose_device(wanted: str) -> str:
@@ -53,7 +54,7 @@ def choose_precision(wanted: str, device: str, one_step: Callable[[], None]) -> 
         return "fp16", Note("the GPU has no bf16", "显卡不支持 bf16")
     if not has_bf16(device):
         return "fp32", Note(f"the {device} has no bf16 instructions", f"{device} 没有 bf16 指令")
-    ratio = _seconds(one_step, device, "fp32") / _seconds(one_step, device, "bf16")
+    ratio = _times_as_fast(one_step, device)
     chosen = "bf16" if ratio >= MARGIN else "fp32"
     return chosen, Note(
         f"measured: a step in bf16 is {ratio:.1f} times as fast as in fp32",
@@ -68,11 +69,18 @@ def autocast(device: str, precision: str) -> contextlib.AbstractContextManager:
     return torch.autocast(device, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
-def _seconds(step: Callable[[], None], device: str, precision: str, repeats: int = 3) -> float:
-    times = []
-    for _ in range(repeats + 1):  # the first one warms up
-        started = time.perf_counter()
-        with autocast(device, precision):
-            step()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+def _times_as_fast(step: Callable[[], None], device: str) -> float:
+    """Steps in bf16 that take the time of one in fp32: one pair is enough where it leaves no doubt, else three."""
+    found: list[float] = []
+    for _ in range(4):
+        found.append(_seconds(step, device, "fp32") / _seconds(step, device, "bf16"))
+        if len(found) == 2 and not MARGIN / CLEAR < found[1] < MARGIN * CLEAR:
+            break
+    return statistics.median(found[1:])  # the first pair warms up
+
+
+def _seconds(step: Callable[[], None], device: str, precision: str) -> float:
+    started = time.perf_counter()
+    with autocast(device, precision):
+        step()
+    return time.perf_counter() - started
