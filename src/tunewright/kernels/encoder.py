@@ -7,7 +7,7 @@ answer to a text depends neither on the texts beside it nor on the number of thr
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,13 +49,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Weights:
-    """A whole encoder in floats: tables of pieces, positions and token types, each (…, hidden); and what follows them."""
+    """A whole encoder in floats: tables of pieces, positions and token types, each (…, hidden); and what follows them.
+
+    layers: gone through once, so that they can be read one by one.
+    """
 
     words: np.ndarray
     positions: np.ndarray
     kinds: np.ndarray
     norm: Norm
-    layers: Sequence[Layer]
+    layers: Iterable[Layer]
     heads: int
     epsilon: float
     first_position: int = 0
