@@ -42,9 +42,9 @@ PEER_COLOUR, OUR_COLOUR = "#9aa5b1", "#2563a8"
 # ------------------------------------------------------------------------------------------------------------ tables
 
 
-def machine() -> str:
+def machine(content: Mapping[str, Any] | None = None) -> str:
     """What the figures were measured on."""
-    content = _content()
+    content = content or _content()
     if content is None:
         return _NOTHING
     here, versions = content["machine"], content["machine"]["versions"]
@@ -154,6 +154,79 @@ def reached() -> str:
     return "\n".join(lines)
 
 
+ANSWERING_VARIANTS = {
+    "pipeline": "pipeline",
+    "pipeline_batched": "pipeline, batches of 32",
+    "onnx_fp32": "ONNX Runtime, fp32",
+    "onnx_int8": "ONNX Runtime, int8",
+    "ours_torch_bf16": "Tunewright, PyTorch in bf16",
+    "ours_native": "Tunewright, native",
+    "ours": "Tunewright",
+}
+_ANSWERING_COLUMNS = (
+    "variant",
+    "texts a CPU second (least to most)",
+    "times pipeline",
+    "times ONNX Runtime, fp32",
+    "one text: median ms",
+    "99%",
+    "first answer after",
+    "peak memory",
+    "accuracy",
+    "flips",
+)
+
+
+def answering(content: Mapping[str, Any] | None = None) -> str:
+    """A table for each task that was measured."""
+    content = content or _content("inference")
+    if content is None:
+        return _NOTHING
+    parts = []
+    for task, found in _tasks(content):
+        variants = {name: found["variants"][name] for name in ANSWERING_VARIANTS if name in found["variants"]}
+        about = variants["ours"]
+        parts.append(
+            f"### {TASKS[task]}\n\n{_whole(about['texts']['median'])} texts in bulk, {found['settings']['alone']} alone; "
+            f"{min(values['rounds'] for values in variants.values())} rounds.\n"
+        )
+        rows = [_answering_row(ANSWERING_VARIANTS[name], values) for name, values in variants.items()]
+        parts.append(_table(_ANSWERING_COLUMNS, rows))
+    return "\n".join(parts)
+
+
+def _answering_row(label: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    middle = {name: value["median"] for name, value in values.items() if isinstance(value, dict)}
+    return (
+        label,
+        _ranged(values["texts_per_cpu_second"], _whole),
+        *(_ranged(values.get(f"times_{peer}"), _times) for peer in ("pipeline", "onnx_fp32")),
+        *(f"{middle[name]:.1f}" for name in ("p50_cpu_ms", "p99_cpu_ms")),
+        f"{middle['cold_cpu_seconds']:.1f} s",
+        f"{_whole(middle['peak_memory_mib'])} MiB",
+        f"{middle['accuracy']:.1%}",
+        _whole(middle["flips"]),
+    )
+
+
+def answering_reached() -> str:
+    """The outcome of each task in a sentence."""
+    content = _content("inference")
+    if content is None:
+        return _NOTHING
+    lines = []
+    for task, found in _tasks(content):
+        ours = found["variants"]["ours"]
+        if "times_pipeline" in ours and "times_onnx_fp32" in ours:
+            lines.append(
+                f"- {_short(task)}: {_times(ours['times_pipeline']['median'])} times the pipeline's texts a CPU second, "
+                f"{_times(ours['times_onnx_fp32']['median'])} times those of ONNX Runtime in fp32; one text takes "
+                f"{ours['p50_cpu_ms_of_pipeline']['median']:.0%} of the pipeline's time on the median, "
+                f"{ours['p99_cpu_ms_of_pipeline']['median']:.0%} at 99%."
+            )
+    return "\n".join(lines)
+
+
 def _short(task: str) -> str:
     return "BERT-base's shape" if task == "bert_base" else TASKS[task].partition(":")[0]
 
@@ -163,8 +236,8 @@ def _tasks(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(task, found[task]) for task in TASKS if found.get(task, {}).get("variants")]
 
 
-def _content() -> Mapping[str, Any] | None:
-    file = RESULTS / "train_speed.json"
+def _content(name: str = "train_speed") -> Mapping[str, Any] | None:
+    file = RESULTS / f"{name}.json"
     return json.loads(file.read_text("utf-8")) if file.exists() else None
 
 
@@ -197,6 +270,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_reached": reached,
     "bench_training": training,
     "bench_floor": floor,
+    "bench_answering_reached": answering_reached,
+    "bench_answering": answering,
+    "bench_answering_machine": lambda: machine(_content("inference")),
 }
 
 
@@ -205,13 +281,8 @@ PARTS: dict[str, Callable[[], str]] = {
 
 def draw_training(target: Path) -> None:
     """Bars of each task's variants, with the least and the most of the rounds."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "tunewright"  # the same figures give the same file
-    from matplotlib import pyplot
-
-    tasks = _tasks(_content() or {"summary": {}})
+    pyplot = _pyplot()
+    tasks = _tasks(_content())
     counts = [len(found["variants"]) for _, found in tasks]
     figure, axes = pyplot.subplots(
         len(tasks), 1, figsize=(8, 0.32 * sum(counts) + 0.9 * len(tasks)), height_ratios=counts, squeeze=False
@@ -233,19 +304,61 @@ def draw_training(target: Path) -> None:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1, 0].set_xlabel("real tokens a CPU second, and as a multiple of Trainer", fontsize=8)
-    figure.tight_layout()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, metadata={"Date": None})
+    _save(figure, target)
 
 
 def _against_trainer(variant: Mapping[str, Any]) -> str:
     return f"  ({variant['times_trainer']['median']:.1f} ×)" if "times_trainer" in variant else ""
 
 
+def draw_answering(target: Path) -> None:
+    """One text's CPU time, median and 99th percentile, over the rate in bulk: a panel for each task."""
+    pyplot = _pyplot()
+    tasks = _tasks(_content("inference"))
+    figure, axes = pyplot.subplots(1, len(tasks), figsize=(4.5 * len(tasks), 4), squeeze=False)
+    for axis, (task, found) in zip(axes[0], tasks, strict=True):
+        for name, label in ANSWERING_VARIANTS.items():
+            if values := found["variants"].get(name):
+                rate, *times = (values[key]["median"] for key in ("texts_per_cpu_second", "p50_cpu_ms", "p99_cpu_ms"))
+                colour = OUR_COLOUR if name.startswith("ours") else PEER_COLOUR
+                axis.plot([rate, rate], times, color=colour, linewidth=1)
+                axis.plot(rate, times[0], color=colour, marker="o", markersize=5)
+                axis.annotate(label, (rate, times[0]), xytext=(5, -3), textcoords="offset points", fontsize=7)
+        axis.set_title(_short(task), loc="left", fontsize=9)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter(lambda value, _: f"{value:g}")
+            side.set_minor_formatter(lambda value, _: "")
+        axis.margins(x=0.25)
+        axis.tick_params(labelsize=8, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_xlabel("texts a CPU second, in bulk", fontsize=8)
+    axes[0, 0].set_ylabel("CPU milliseconds for one text: median, and up to 99%", fontsize=8)
+    _save(figure, target)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "tunewright"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure: Any, target: Path) -> None:
+    figure.tight_layout()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, metadata={"Date": None})
+
+
 def main() -> None:
     """Draw the plots and rewrite the pages."""
-    if _content() is not None:
-        draw_training(IMAGES / "train_speed.svg")
+    for name, draw in {"train_speed": draw_training, "inference": draw_answering}.items():
+        if _tasks(_content(name) or {"summary": {}}):
+            draw(IMAGES / f"{name}.svg")
     subprocess.run([sys.executable, str(ROOT / "docs" / "make_reference.py")], check=True)
 
 
