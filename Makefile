@@ -41,6 +41,7 @@ bench: $(STAMP) ## measure what is not in benchmarks/results yet, and rewrite do
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS),bench]'
 	$(BIN)/python benchmarks/train_speed.py $(TASK:%=--task %) $(AGAIN)
 	$(BIN)/python benchmarks/inference.py $(if $(filter ag_news trec6,$(TASK)),--task $(TASK)) $(AGAIN)
+	$(BIN)/python benchmarks/bulk.py $(AGAIN)
 	$(BIN)/python benchmarks/report.py
 
 bench-quick: $(STAMP) ## two tasks, few steps: a first impression in some minutes

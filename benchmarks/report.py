@@ -168,7 +168,7 @@ _ANSWERING_COLUMNS = (
     "texts a CPU second (least to most)",
     "times pipeline",
     "times ONNX Runtime, fp32",
-    "one text: median ms",
+    "one text: median, CPU ms",
     "99%",
     "first answer after",
     "peak memory",
@@ -187,7 +187,7 @@ def answering(content: Mapping[str, Any] | None = None) -> str:
         variants = {name: found["variants"][name] for name in ANSWERING_VARIANTS if name in found["variants"]}
         about = variants["ours"]
         parts.append(
-            f"### {TASKS[task]}\n\n{_whole(about['texts']['median'])} texts in bulk, {found['settings']['alone']} alone; "
+            f"#### {TASKS[task]}\n\n{_whole(about['texts']['median'])} texts in bulk, {found['settings']['alone']} alone; "
             f"{min(values['rounds'] for values in variants.values())} rounds.\n"
         )
         rows = [_answering_row(ANSWERING_VARIANTS[name], values) for name, values in variants.items()]
@@ -225,6 +225,23 @@ def answering_reached() -> str:
                 f"{ours['p99_cpu_ms_of_pipeline']['median']:.0%} at 99%."
             )
     return "\n".join(lines)
+
+
+def bulk(content: Mapping[str, Any] | None = None) -> str:
+    """What answering a file takes, by its rows."""
+    content = content or _content("bulk")
+    if content is None:
+        return _NOTHING
+    rows = [
+        (
+            _whole(found["rows"]),
+            _whole(found["rows"] / found["cpu_seconds"]),
+            f"{_whole(found['cpu_seconds'])} s",
+            f"{_whole(found['peak_memory_mib'])} MiB",
+        )
+        for found in content["summary"].values()
+    ]
+    return _table(("rows", "rows a CPU second", "CPU time", "peak memory"), rows)
 
 
 def _short(task: str) -> str:
@@ -272,6 +289,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_floor": floor,
     "bench_answering_reached": answering_reached,
     "bench_answering": answering,
+    "bench_bulk": bulk,
     "bench_answering_machine": lambda: machine(_content("inference")),
 }
 
