@@ -17,6 +17,7 @@ from tunewright.kernels.library import about, library
 
 ADDRESS = ctypes.c_void_p
 MOST = 127  # largest 8-bit weight; symmetric, so that zero stays zero
+ROWS = 64  # of a matrix that are rounded together
 
 
 @dataclass(frozen=True)
@@ -161,5 +162,10 @@ class Encoder:
 
 def rounded(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(outputs, inputs) as 8-bit integers, and each output's scale: weight ≈ integers · scale."""
-    scale = np.maximum(np.abs(weight).max(axis=1), 1e-30) / MOST
-    return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)
+    integers, scales = np.empty(weight.shape, dtype=np.int8), np.empty(len(weight), dtype=np.float32)
+    for start in range(0, len(weight), ROWS):  # a few at a time, so that little memory is taken for what lies between
+        rows = weight[start : start + ROWS]
+        scale = np.maximum(np.abs(rows).max(axis=1), 1e-30) / MOST
+        integers[start : start + ROWS] = np.rint(rows / scale[:, None])
+        scales[start : start + ROWS] = scale
+    return integers, scales

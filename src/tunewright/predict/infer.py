@@ -14,7 +14,7 @@ from tunewright.core.contracts import Task
 from tunewright.core.types import Example, Policy, Prediction, Window
 from tunewright.models.processor import Processor
 
-CHUNK = 2048  # examples at a time: enough to sort by length, little enough for constant memory
+CHUNK = 1024  # examples at a time: enough to sort by length, little enough for constant memory
 AHEAD = 1  # chunks that are encoded or computed while the caller has another
 
 Run = Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]

@@ -23,7 +23,7 @@ from tunewright.predict.infer import CHUNK
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.source import Source
 
-CHUNK_CHARACTERS = 4_000_000  # of the rows in memory at a time, whatever their number
+CHUNK_CHARACTERS = 1_000_000  # of the rows in memory at a time, whatever their number
 DIGITS = 6  # of a score in a file
 SHOWN_PROBLEMS = 10
 

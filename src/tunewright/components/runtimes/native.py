@@ -12,7 +12,7 @@ import numpy as np
 from tunewright.core.contracts import Runtime
 from tunewright.core.run import cores
 
-BATCH_TOKENS = 4096  # in one call: enough for all cores to be busy, and its hidden states stay in the cache
+BATCH_TOKENS = 1024  # for each core, in one call: enough to keep it busy, and little memory for the hidden states
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,4 @@ class Native(Runtime):
             hidden, offsets = encoder([window["input_ids"] for window in windows], kinds, threads=threads)
             return model.head.answer(hidden, offsets, model.weight, model.bias)
 
-        return lambda windows: [one for part in stretches(windows, BATCH_TOKENS) for one in answer(part)]
+        return lambda windows: [one for part in stretches(windows, threads * BATCH_TOKENS) for one in answer(part)]
