@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := models,datasets,tensorboard,mlflow,onnx,dev
+EXTRAS := models,datasets,tensorboard,mlflow,onnx,openvino,dev
 # Waiting threads sleep, so that several programs can share the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
@@ -41,6 +41,8 @@ bench: bench-speed bench-quality bench-scaling ## measure what is not in benchma
 
 bench-speed: $(STAMP) bench-extra ## only the speed of training
 	$(BIN)/python benchmarks/train_speed.py $(TASK:%=--task %) $(AGAIN)
+	$(BIN)/python benchmarks/inference.py $(if $(filter ag_news trec6,$(TASK)),--task $(TASK)) $(AGAIN)
+	$(BIN)/python benchmarks/bulk.py $(AGAIN)
 	$(BIN)/python benchmarks/report.py
 
 bench-quality: $(STAMP) bench-extra ## only the time to quality

@@ -47,9 +47,9 @@ PEER_COLOUR, OTHER_PEER_COLOUR, OUR_COLOUR = "#9aa5b1", "#c47f2c", "#2563a8"
 # ------------------------------------------------------------------------------------------------------------ tables
 
 
-def machine() -> str:
+def machine(content: Mapping[str, Any] | None = None) -> str:
     """What the figures were measured on."""
-    content = _content()
+    content = content or _content()
     if content is None:
         return _NOTHING
     here, versions = content["machine"], content["machine"]["versions"]
@@ -287,6 +287,96 @@ def _spread(values: Mapping[str, float]) -> str:
     return f"{values['least']:.1%} to {values['most']:.1%}"
 
 
+ANSWERING_VARIANTS = {
+    "pipeline": "pipeline",
+    "pipeline_batched": "pipeline, batches of 32",
+    "onnx_fp32": "ONNX Runtime, fp32",
+    "onnx_int8": "ONNX Runtime, int8",
+    "ours_torch_bf16": "Tunewright, PyTorch in bf16",
+    "ours_native": "Tunewright, native",
+    "ours": "Tunewright",
+}
+_ANSWERING_COLUMNS = (
+    "variant",
+    "texts a CPU second (least to most)",
+    "times pipeline",
+    "times ONNX Runtime, fp32",
+    "one text: median, CPU ms",
+    "99%",
+    "first answer after",
+    "peak memory",
+    "accuracy",
+    "flips",
+)
+
+
+def answering(content: Mapping[str, Any] | None = None) -> str:
+    """A table for each task that was measured."""
+    content = content or _content("inference")
+    if content is None:
+        return _NOTHING
+    parts = []
+    for task, found in _tasks(content):
+        variants = {name: found["variants"][name] for name in ANSWERING_VARIANTS if name in found["variants"]}
+        about = variants["ours"]
+        parts.append(
+            f"#### {TASKS[task]}\n\n{_whole(about['texts']['median'])} texts in bulk, {found['settings']['alone']} alone; "
+            f"{min(values['rounds'] for values in variants.values())} rounds.\n"
+        )
+        rows = [_answering_row(ANSWERING_VARIANTS[name], values) for name, values in variants.items()]
+        parts.append(_table(_ANSWERING_COLUMNS, rows))
+    return "\n".join(parts)
+
+
+def _answering_row(label: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    middle = {name: value["median"] for name, value in values.items() if isinstance(value, dict)}
+    return (
+        label,
+        _ranged(values["texts_per_cpu_second"], _whole),
+        *(_ranged(values.get(f"times_{peer}"), _times) for peer in ("pipeline", "onnx_fp32")),
+        *(f"{middle[name]:.1f}" for name in ("p50_cpu_ms", "p99_cpu_ms")),
+        f"{middle['cold_cpu_seconds']:.1f} s",
+        f"{_whole(middle['peak_memory_mib'])} MiB",
+        f"{middle['accuracy']:.1%}",
+        _whole(middle["flips"]),
+    )
+
+
+def answering_reached() -> str:
+    """The outcome of each task in a sentence."""
+    content = _content("inference")
+    if content is None:
+        return _NOTHING
+    lines = []
+    for task, found in _tasks(content):
+        ours = found["variants"]["ours"]
+        if "times_pipeline" in ours and "times_onnx_fp32" in ours:
+            lines.append(
+                f"- {_short(task)}: {_times(ours['times_pipeline']['median'])} times the pipeline's texts a CPU second, "
+                f"{_times(ours['times_onnx_fp32']['median'])} times those of ONNX Runtime in fp32; one text takes "
+                f"{ours['p50_cpu_ms_of_pipeline']['median']:.0%} of the pipeline's time on the median, "
+                f"{ours['p99_cpu_ms_of_pipeline']['median']:.0%} at 99%."
+            )
+    return "\n".join(lines)
+
+
+def bulk(content: Mapping[str, Any] | None = None) -> str:
+    """What answering a file takes, by its rows."""
+    content = content or _content("bulk")
+    if content is None:
+        return _NOTHING
+    rows = [
+        (
+            _whole(found["rows"]),
+            _whole(found["rows"] / found["cpu_seconds"]),
+            f"{_whole(found['cpu_seconds'])} s",
+            f"{_whole(found['peak_memory_mib'])} MiB",
+        )
+        for found in content["summary"].values()
+    ]
+    return _table(("rows", "rows a CPU second", "CPU time", "peak memory"), rows)
+
+
 def _short(task: str) -> str:
     return "BERT-base's shape" if task == "bert_base" else TASKS[task].partition(":")[0]
 
@@ -334,6 +424,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_quality_tasks": quality_tasks,
     "bench_quality": quality,
     "bench_scaling": scaling,
+    "bench_answering_reached": answering_reached,
+    "bench_answering": answering,
+    "bench_bulk": bulk,
+    "bench_answering_machine": lambda: machine(_content("inference")),
 }
 
 
@@ -440,6 +534,33 @@ def draw_scaling(target: Path) -> None:
     _save(figure, target)
 
 
+def draw_answering(target: Path) -> None:
+    """One text's CPU time, median and 99th percentile, over the rate in bulk: a panel for each task."""
+    pyplot = _pyplot()
+    tasks = _tasks(_content("inference"))
+    figure, axes = pyplot.subplots(1, len(tasks), figsize=(4.5 * len(tasks), 4), squeeze=False)
+    for axis, (task, found) in zip(axes[0], tasks, strict=True):
+        for name, label in ANSWERING_VARIANTS.items():
+            if values := found["variants"].get(name):
+                rate, *times = (values[key]["median"] for key in ("texts_per_cpu_second", "p50_cpu_ms", "p99_cpu_ms"))
+                colour = OUR_COLOUR if name.startswith("ours") else PEER_COLOUR
+                axis.plot([rate, rate], times, color=colour, linewidth=1)
+                axis.plot(rate, times[0], color=colour, marker="o", markersize=5)
+                axis.annotate(label, (rate, times[0]), xytext=(5, -3), textcoords="offset points", fontsize=7)
+        axis.set_title(_short(task), loc="left", fontsize=9)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter(lambda value, _: f"{value:g}")
+            side.set_minor_formatter(lambda value, _: "")
+        axis.margins(x=0.25)
+        axis.tick_params(labelsize=8, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_xlabel("texts a CPU second, in bulk", fontsize=8)
+    axes[0, 0].set_ylabel("CPU milliseconds for one text: median, and up to 99%", fontsize=8)
+    _save(figure, target)
+
+
 def _pyplot() -> Any:
     import matplotlib
 
@@ -458,7 +579,12 @@ def _save(figure: Any, target: Path) -> None:
 
 def main() -> None:
     """Draw the plots and rewrite the pages."""
-    plots = {"train_speed": draw_training, "time_to_quality": draw_quality, "scaling": draw_scaling}
+    plots = {
+        "train_speed": draw_training,
+        "time_to_quality": draw_quality,
+        "scaling": draw_scaling,
+        "inference": draw_answering,
+    }
     for name, draw in plots.items():
         if (_content(name) or {}).get("summary"):
             draw(IMAGES / f"{name}.svg")

@@ -32,7 +32,7 @@ PUBLIC = {
     "Refused": tunewright.TunewrightError,
     "sklearn": ["TextClassifier"],
 }
-PREDICTOR = {"predict", "predictions", "infer", "labels", "bundle", "processor", "note", "runtime"}
+PREDICTOR = {"predict", "predictions", "in_chunks", "infer", "labels", "bundle", "processor", "note", "runtime"}
 OUTCOME = ["verdict", "sentence", "run", "bundle", "metrics", "baselines", "seconds", "tokens_per_second"]
 HEAVY = ("torch", "transformers", "sklearn", "numpy", "pyarrow", "pydantic", "peft", "accelerate")
 

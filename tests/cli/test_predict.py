@@ -277,6 +277,28 @@ def test_another_runtime_answers_the_same_rows(folder, tiny_bundle, command, mon
     assert found[0]["score"] == pytest.approx(expected[0]["score"], abs=0.05)
 
 
+def test_the_native_runtime_answers_without_torch_and_within_little_memory(folder, tiny_bundle):
+    from tunewright.kernels import library
+
+    if library.library() is None:
+        pytest.skip(library.about())
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tunewright.cli import main\n"
+        "main._register()\n"
+        "code = main.run(['predict', sys.argv[1], 'rows.csv', '--runtime', 'native', '--out', 'answers.jsonl'])\n"
+        "lines = Path('/proc/self/status').read_text().splitlines()\n"
+        "peak = next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) / 1024\n"
+        "heavy = [name for name in ('torch', 'transformers', 'sklearn', 'scipy', 'pyarrow') if name in sys.modules]\n"
+        "print(code, round(peak), heavy)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tiny_bundle)], capture_output=True, text=True, check=True)
+    code, mebibytes, heavy = done.stdout.splitlines()[-1].split(maxsplit=2)
+    assert (code, heavy.strip()) == ("0", "[]")
+    assert int(mebibytes) < 90  # beside the weights, which are next to nothing here
+
+
 def test_an_unknown_runtime_is_told_with_the_nearest(folder, tiny_bundle, command):
     code, _, err = command("predict", tiny_bundle, "rows.csv", "--runtime", "nativ")
     assert code == 3

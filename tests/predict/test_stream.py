@@ -107,7 +107,7 @@ def test_not_one_row_that_can_be_answered_is_an_error(predictor, tmp_path):
 def test_rows_come_in_chunks_of_few_rows_and_few_characters(predictor, tmp_path, monkeypatch):
     seen = []
 
-    def spy(chunk):
+    def spy(chunk, predictions):
         seen.append(len(chunk))
         return iter(())
 

@@ -7,7 +7,7 @@ answer to a text depends neither on the texts beside it nor on the number of thr
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from tunewright.kernels.library import about, library
 
 ADDRESS = ctypes.c_void_p
 MOST = 127  # largest 8-bit weight; symmetric, so that zero stays zero
+ROWS = 64  # of a matrix that are rounded together
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Weights:
-    """A whole encoder in floats: tables of pieces, positions and token types, each (…, hidden); and what follows them."""
+    """A whole encoder in floats: tables of pieces, positions and token types, each (…, hidden); and what follows them.
+
+    layers: gone through once, so that they can be read one by one.
+    """
 
     words: np.ndarray
     positions: np.ndarray
     kinds: np.ndarray
     norm: Norm
-    layers: Sequence[Layer]
+    layers: Iterable[Layer]
     heads: int
     epsilon: float
     first_position: int = 0
@@ -158,5 +162,10 @@ class Encoder:
 
 def rounded(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(outputs, inputs) as 8-bit integers, and each output's scale: weight ≈ integers · scale."""
-    scale = np.maximum(np.abs(weight).max(axis=1), 1e-30) / MOST
-    return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)
+    integers, scales = np.empty(weight.shape, dtype=np.int8), np.empty(len(weight), dtype=np.float32)
+    for start in range(0, len(weight), ROWS):  # a few at a time, so that little memory is taken for what lies between
+        rows = weight[start : start + ROWS]
+        scale = np.maximum(np.abs(rows).max(axis=1), 1e-30) / MOST
+        integers[start : start + ROWS] = np.rint(rows / scale[:, None])
+        scales[start : start + ROWS] = scale
+    return integers, scales

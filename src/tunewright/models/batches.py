@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -38,6 +38,18 @@ def length_batches(lengths: np.ndarray, most_tokens: int) -> list[np.ndarray]:
             batches.append(order[start:stop])
             start = stop
     return batches
+
+
+def stretches(windows: Sequence[Features], most_tokens: int) -> Iterator[Sequence[Features]]:
+    """Windows in their order, as many at a time as hold at most `most_tokens` together (at least one)."""
+    start = tokens = 0
+    for stop, window in enumerate(windows):
+        tokens += len(window["input_ids"])
+        if tokens > most_tokens and stop > start:
+            yield windows[start:stop]
+            start, tokens = stop, len(window["input_ids"])
+    if start < len(windows):
+        yield windows[start:]
 
 
 def padded(windows: Sequence[Features], pad_id: int) -> dict[str, np.ndarray]:

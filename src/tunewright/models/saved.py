@@ -13,6 +13,7 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Head
 from tunewright.core.files import read_json
 from tunewright.kernels.encoder import Layer, Linear, Norm, Weights
+from tunewright.models.mapped import TYPES, mapped, places
 
 MARK = "tunewright"  # key in config.json under which models/layout.py notes how the folder was made
 TANH_SCALE = 2.0**-12  # of the pooling layer that layout.py writes: keeps its tanh in the linear range
@@ -49,7 +50,10 @@ def lacks(folder: Path) -> str:
         return f"its activation is {config.get('hidden_act')}, not gelu"
     if config.get("position_embedding_type", "absolute") != "absolute":
         return "its positions are relative"
-    names = _names(folder)
+    stored = places(folder / "model.safetensors")
+    if unknown := {stored[name].type for name in stored if name.endswith((".weight", ".bias"))} - set(TYPES):
+        return f"its weights are saved as {', '.join(sorted(unknown))}"
+    names = set(stored)
     prefix = _prefix(names)
     layers = config["num_hidden_layers"]
     wanted = {f"{prefix}{LAYER.format(i)}{part}.{kind}" for i in range(layers) for part in (*MAPS, *NORMS) for kind in ("weight", "bias")}  # fmt: skip
@@ -63,29 +67,26 @@ def lacks(folder: Path) -> str:
 
 
 def read(folder: Path) -> Saved:
-    """Read what `lacks` found nothing missing in."""
-    from safetensors import safe_open
-
+    """Read what `lacks` found nothing missing in. Tables stay on the disk, layers come one by one: little is in memory."""
     config = read_json(folder / "config.json")
-    with safe_open(folder / "model.safetensors", framework="numpy") as file:
-        names = set(file.keys())
-        prefix = _prefix(names)
+    file = folder / "model.safetensors"
+    found = places(file)
+    prefix = _prefix(set(found))
 
-        def tensor(name: str) -> np.ndarray:
-            return file.get_tensor(f"{prefix}{name}").astype(np.float32, copy=False)
+    def tensor(name: str) -> np.ndarray:
+        return mapped(file, found[f"{prefix}{name}"])
 
-        pooling = config[MARK]["pooling_layers"]
-        layers = [_layer(tensor, i) for i in range(config["num_hidden_layers"] - pooling)]
-        encoder = Weights(
-            words=tensor("embeddings.word_embeddings.weight"),
-            positions=tensor("embeddings.position_embeddings.weight"),
-            kinds=tensor("embeddings.token_type_embeddings.weight"),
-            norm=_norm(tensor, "embeddings.LayerNorm"),
-            layers=layers,
-            heads=config["num_attention_heads"],
-            epsilon=config["layer_norm_eps"],
-            first_position=_first_position(config),
-        )
+    pooling = config[MARK]["pooling_layers"]
+    encoder = Weights(
+        words=tensor("embeddings.word_embeddings.weight"),
+        positions=tensor("embeddings.position_embeddings.weight"),
+        kinds=tensor("embeddings.token_type_embeddings.weight"),
+        norm=_norm(tensor, "embeddings.LayerNorm"),
+        layers=(_layer(tensor, i) for i in range(config["num_hidden_layers"] - pooling)),
+        heads=config["num_attention_heads"],
+        epsilon=config["layer_norm_eps"],
+        first_position=_first_position(config),
+    )
     weight, bias = final_map(folder, len(config["id2label"]))
     head: Head = catalog.create("heads", config[MARK]["head"])  # type: ignore[assignment]
     return Saved(encoder, head, weight * (TANH_SCALE if pooling else 1.0), bias)
@@ -120,19 +121,12 @@ def _norm(tensor: Callable[[str], np.ndarray], name: str) -> Norm:
 
 def final_map(folder: Path, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """The last map of a saved classifier: weight (outputs, hidden), bias (outputs,)."""
-    from safetensors import safe_open
-
-    with safe_open(folder / "model.safetensors", framework="numpy") as file:
-        names = [name for name in file.keys() if name.startswith("classifier.") and name.endswith("weight")]  # noqa: SIM118
-        final = [name for name in sorted(names) if file.get_slice(name).get_shape()[0] == outputs][-1]
-        return file.get_tensor(final), file.get_tensor(final.removesuffix("weight") + "bias")
-
-
-def _names(folder: Path) -> set[str]:
-    from safetensors import safe_open
-
-    with safe_open(folder / "model.safetensors", framework="numpy") as file:
-        return set(file.keys())
+    file = folder / "model.safetensors"
+    found = places(file)
+    names = [name for name in found if name.startswith("classifier.") and name.endswith("weight")]
+    final = [name for name in sorted(names) if found[name].shape[0] == outputs][-1]
+    weight, bias = (np.array(mapped(file, found[name])) for name in (final, final.removesuffix("weight") + "bias"))
+    return weight, bias
 
 
 def _prefix(names: set[str]) -> str | None:

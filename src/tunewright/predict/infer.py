@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -12,7 +14,8 @@ from tunewright.core.contracts import Task
 from tunewright.core.types import Example, Policy, Prediction, Window
 from tunewright.models.processor import Processor
 
-CHUNK = 2048  # examples at a time: enough to sort by length, little enough for constant memory
+CHUNK = 1024  # examples at a time: enough to sort by length, little enough for constant memory
+AHEAD = 1  # chunks that are encoded or computed while the caller has another
 
 Run = Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]
 
@@ -29,17 +32,51 @@ class Inferred:
 def infer(
     examples: Iterable[Example], task: Task, processor: Processor, labels: Sequence[str], run: Run
 ) -> Iterator[Inferred]:
-    """Logits of every example, in order, a chunk of examples in memory at a time."""
+    """Logits of every example, in order, a few chunks of examples in memory at a time."""
     examples = iter(examples)
-    while chunk := list(islice(examples, CHUNK)):
-        windows = task.encode(chunk, processor, labels)
-        found = run([window.features for window in windows])
-        grouped: list[list[int]] = [[] for _ in chunk]
-        for index, window in enumerate(windows):
-            grouped[window.example].append(index)
-        for example, own in zip(chunk, grouped, strict=True):
-            mine = [windows[i] for i in own]
-            yield Inferred(example, mine, task.join(mine, [found[i] for i in own]))
+    chunks = iter(lambda: list(islice(examples, CHUNK)), [])
+    for found in infer_chunks(chunks, task, processor, labels, run):
+        yield from found
+
+
+def infer_chunks(
+    chunks: Iterable[Sequence[Example]], task: Task, processor: Processor, labels: Sequence[str], run: Run
+) -> Iterator[list[Inferred]]:
+    """Logits of every chunk of examples, in order. While one is computed, the next is read and encoded.
+
+    Chunks are asked for, and answers used, in the caller's thread; encoding and computing have a thread each, so that
+    all cores are busy. A single chunk is answered in the caller's thread alone.
+    """
+    chunks = iter(chunks)
+    ahead = list(islice(chunks, 2))
+    if len(ahead) < 2:
+        yield from (_computed(chunk, task.encode(chunk, processor, labels), task, run) for chunk in ahead)
+        return
+    waiting: deque[Future[list[Inferred]]] = deque()
+    with ThreadPoolExecutor(1, "encode") as encoding, ThreadPoolExecutor(1, "compute") as computing:
+        try:
+            for chunk in chain(ahead, chunks):
+                encoded = encoding.submit(task.encode, chunk, processor, labels)
+                waiting.append(computing.submit(lambda c, e: _computed(c, e.result(), task, run), chunk, encoded))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for unwanted in waiting:
+                unwanted.cancel()
+
+
+def _computed(examples: Sequence[Example], windows: Sequence[Window], task: Task, run: Run) -> list[Inferred]:
+    found = run([window.features for window in windows])
+    grouped: list[list[int]] = [[] for _ in examples]
+    for index, window in enumerate(windows):
+        grouped[window.example].append(index)
+    result = []
+    for example, own in zip(examples, grouped, strict=True):
+        mine = [windows[i] for i in own]
+        result.append(Inferred(example, mine, task.join(mine, [found[i] for i in own])))
+    return result
 
 
 def again(items: Sequence[Inferred], task: Task, run: Run) -> list[Inferred]:

@@ -15,7 +15,7 @@ from tunewright.core.files import read_json
 from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_empty, is_unicode
 from tunewright.models.processor import Processor
-from tunewright.predict.infer import Inferred, decide, infer
+from tunewright.predict.infer import Inferred, decide, infer, infer_chunks
 
 AUTO = "auto"  # the runtime that the bundle was measured with
 EXACT = "torch"  # the runtime whose numbers the others are held against
@@ -56,6 +56,11 @@ class Predictor:
         task, labels, policy = self._task_and_policy()
         for item in self.infer(examples):
             yield item.example, task.decode(item.logits, item.windows, labels, policy)
+
+    def in_chunks(self, chunks: Iterable[Sequence[Example]]) -> Iterator[list[Prediction]]:
+        """Stream: the predictions of every chunk, in order; see `infer_chunks` for what is done at the same time."""
+        for found in infer_chunks(chunks, self.bundle.task, self.processor, self.bundle.labels, self._run):
+            yield decide(found, *self._task_and_policy())
 
     def infer(self, examples: Iterable[Example]) -> Iterator[Inferred]:
         """Stream: every example with its windows and logits."""

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from tunewright.predict.infer import CHUNK
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.source import Source
 
-CHUNK_CHARACTERS = 4_000_000  # of the rows in memory at a time, whatever their number
+CHUNK_CHARACTERS = 1_000_000  # of the rows in memory at a time, whatever their number
 DIGITS = 6  # of a score in a file
 SHOWN_PROBLEMS = 10
 
@@ -87,9 +87,11 @@ class Stream:
     def rows(self, progress: Progress | None = None) -> Iterator[dict[str, Any]]:
         """Every row with its answer, in order. Raises DataError at the end when not a single row could be answered."""
         started = time.monotonic()
+        waiting: deque[list[tuple[Row, str]]] = deque()
         with (progress or Silent()).task("Predicting", self._source.total) as step:
-            for chunk in _chunks(self._source.read()):
-                yield from self._answered(chunk)
+            for predictions in self._predictor.in_chunks(self._examples(waiting)):
+                chunk = waiting.popleft()
+                yield from self._answered(chunk, iter(predictions))
                 self.tally.seconds = time.monotonic() - started
                 step(len(chunk))
         if self.tally.rows and self.tally.problems == self.tally.rows:
@@ -97,13 +99,16 @@ class Stream:
                 f"None of the {plural(self.tally.rows, 'row')} can be answered. The first one, {self.tally.examples[0]}."
             )
 
-    def _answered(self, chunk: Sequence[Row]) -> Iterator[dict[str, Any]]:
-        problems = [self._problem(row) for row in chunk]
-        good = [self._example(row) for row, problem in zip(chunk, problems, strict=True) if not problem]
-        predictions = self._predictor.predictions(good)
-        for row, problem in zip(chunk, problems, strict=True):
+    def _examples(self, waiting: deque[list[tuple[Row, str]]]) -> Iterator[list[Example]]:
+        """What can be answered, chunk by chunk; its rows, each with its problem or "", are put into `waiting`."""
+        for rows in _chunks(self._source.read()):
+            waiting.append([(row, self._problem(row)) for row in rows])
+            yield [self._example(row) for row, problem in waiting[-1] if not problem]
+
+    def _answered(self, chunk: list[tuple[Row, str]], predictions: Iterator[Prediction]) -> Iterator[dict[str, Any]]:
+        for row, problem in chunk:
             self.tally.rows += 1
-            added = self._failed(row, problem) if problem else self._said(next(predictions)[1])
+            added = self._failed(row, problem) if problem else self._said(next(predictions))
             yield {**{self.renamed.get(name, name): value for name, value in row.values.items()}, **added}
 
     def _problem(self, row: Row) -> str:

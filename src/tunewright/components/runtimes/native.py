@@ -12,6 +12,8 @@ import numpy as np
 from tunewright.core.contracts import Runtime
 from tunewright.core.run import cores
 
+BATCH_TOKENS = 1024  # for each core, in one call: enough to keep it busy, and little memory for the hidden states
+
 
 @dataclass(frozen=True)
 class Native(Runtime):
@@ -32,16 +34,15 @@ class Native(Runtime):
         """See Runtime.open."""
         from tunewright.kernels.encoder import Encoder
         from tunewright.models import saved
+        from tunewright.models.batches import stretches
 
         model = saved.read(bundle / "model")
         encoder = Encoder(model.encoder)
         threads = cores()
 
-        def run(windows: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
-            if not windows:
-                return []
+        def answer(windows: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
             kinds = [window["token_type_ids"] for window in windows] if "token_type_ids" in windows[0] else None
             hidden, offsets = encoder([window["input_ids"] for window in windows], kinds, threads=threads)
             return model.head.answer(hidden, offsets, model.weight, model.bias)
 
-        return run
+        return lambda windows: [one for part in stretches(windows, threads * BATCH_TOKENS) for one in answer(part)]

