@@ -273,7 +273,11 @@ def scaling(content: Mapping[str, Any] | None = None) -> str:
         )
         for one in found
     ]
-    return _table(head, rows)
+    waiting = _waiting(
+        {"measurements": {key: e for key, e in content["measurements"].items() if e["settings"]["threads"] == 1}}
+    )
+    told = f"Time on the wall a CPU second, one thread: {waiting:.1f} (1: nothing else was running)."
+    return f"{_table(head, rows)}\n{told}"
 
 
 SCALING_VARIANTS = {"trainer": "Trainer", "ours_from_probe": "Tunewright"}

@@ -59,7 +59,7 @@ def summary(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
                 name: statistics.median(one[name] for one in rounds)
                 for name in ("prepare_cpu_seconds", "peak_memory_mib")
             }
-            found.append({"variant": key.partition("/")[0], **entry["settings"], **rates, **middle})
+            found.append({"variant": key.partition("/")[0], "settings": entry["settings"], **rates, **middle})
     return found
 
 
