@@ -114,6 +114,17 @@ def test_gradients_are_those_of_plain_pytorch_in_float64(backbone, computed, pre
     assert max(found.values()) < most, max(found, key=found.get)
 
 
+def test_many_rows_are_rounded_up_without_a_trace(backbone, computed, monkeypatch):
+    monkeypatch.setattr("tunewright.models.packed.ROUND", 8)  # 97 rows become 104
+    seen = []
+    kept = fused.attention
+    monkeypatch.setattr(fused, "attention", lambda rows, *rest: seen.append(len(rows)) or kept(rows, *rest))
+    exact = gradients(copy.deepcopy(backbone).double())
+    found = errors(gradients(backbone, packed(backbone)), exact)
+    assert 104 in seen
+    assert max(found.values()) < 1e-4, max(found, key=found.get)
+
+
 def test_in_float64_the_packed_form_is_exact(backbone):
     exact = gradients(copy.deepcopy(backbone).double())
     backbone.double()

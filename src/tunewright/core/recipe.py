@@ -148,7 +148,7 @@ class Train:
         default_factory=EarlyStopping
     )  # null trains all epochs; the best checkpoint is kept either way
     evaluate_every: Positive = 1.0  # epochs between evaluations on validation
-    checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: at evaluations and about every minute
+    checkpoint_steps: Count | Auto = "auto"  # steps between checkpoints; auto: about every minute, and at the end
     engine: Literal["auto", "plain", "compiled"] = (
         "auto"  # auto: what is fastest here, with the same results; plain: the network of transformers, torch's optimizer, nothing else; compiled: plain by torch.compile, for a GPU
     )

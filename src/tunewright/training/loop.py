@@ -34,7 +34,7 @@ from tunewright.training.record import Record
 from tunewright.training.update import Update
 
 MICRO_BATCH_TOKENS = {"cpu": 8192, "mps": 16384, "cuda": 65536}  # what `micro_batch_tokens: auto` means
-CHECKPOINT_SECONDS = 60.0  # what `checkpoint_steps: auto` means, beside every evaluation
+CHECKPOINT_SECONDS = 60.0  # what `checkpoint_steps: auto` means; the last step makes one in any case
 LOG_STEPS = 10  # steps whose mean loss makes one line of metrics.jsonl
 
 
@@ -141,7 +141,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 if due:
                     update.settle()
                     _evaluate(job, state, average, epoch=state.step / per_epoch)
-                if due or interrupted() or clock.checkpoint_due(settings.checkpoint_steps):
+                if last or state.stopped_early or interrupted() or clock.checkpoint_due(settings.checkpoint_steps):
                     clock.save(job, update, average)
                 if interrupted() and not last:
                     raise Interrupted(f"Stopped at step {state.step} of {steps}; everything up to here is saved.")
