@@ -738,16 +738,20 @@ def largest_loss(folder: Path, patch: Any) -> None:
 
 @entry
 def half_precision(folder: Path, patch: Any) -> None:
-    """predict.runtime=torch.precision"""
+    """predict.runtime=torch.precision predict.runtime=openvino.precision"""
     from tunewright.models.layout import save_model
     from tunewright.testing import materials
 
     save_model(materials.model("pooled"), folder / "model", multi_label=False)
     materials.processor().save(folder / "model")
-    whole, half = (catalog.create("runtimes", {"name": "torch", "precision": p}) for p in ("fp32", "bf16"))
-    if half.lacks(folder):
-        assert half.lacks(folder) == "this processor has no bf16 instructions"
-        return
-    answers = [runtime.open(folder)(materials.windows())[0].tolist() for runtime in (whole, half)]
-    assert answers[0] != answers[1]
-    assert answers[0] == pytest.approx(answers[1], abs=0.1)
+    for name in ("torch", "openvino"):
+        whole, half = (catalog.create("runtimes", {"name": name, "precision": p}) for p in ("fp32", "bf16"))
+        if whole.lacks(folder):
+            continue  # an extra that is not installed
+        if half.lacks(folder):
+            assert half.lacks(folder) == "this processor has no bf16 instructions"
+            continue
+        whole.prepare(folder)
+        answers = [runtime.open(folder)(materials.windows())[0].tolist() for runtime in (whole, half)]
+        assert answers[0] != answers[1], name
+        assert answers[0] == pytest.approx(answers[1], abs=0.1), name
