@@ -32,8 +32,12 @@ TASKS = {
 PEERS = ("textbook", "trainer", "trainer_bf16_grouped")
 OURS = (
     *("ours", "ours_same_batch", "ours_frozen_words", "ours_no_kernels", "ours_plain"),
-    *("ours_lora", "ours_linear_probe"),
+    *("ours_lora", "ours_linear_probe", "ours_masked"),
 )
+ENVIRONMENTS = {
+    "ours_no_kernels": {"TUNEWRIGHT_KERNELS": "off"},
+    "ours_masked": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
+}
 PARTIAL = ("ours_lora", "ours_linear_probe")  # they need fewer operations a token
 FROZEN = ("waimai_10k",)  # tasks whose large vocabulary is frozen by default: there the other way is the comparison
 WARM_UP = 64  # examples
@@ -49,7 +53,7 @@ def measures(task: str, variants: Sequence[str], examples: int, data: Path) -> l
             variant = "ours_trained_words"
         settings = {"examples": examples, "warm_up": WARM_UP}
         asked = {**settings, "task": task, "variant": variant, "data": str(data)}
-        environment = {"TUNEWRIGHT_KERNELS": "off"} if variant == "ours_no_kernels" else {}
+        environment = ENVIRONMENTS.get(variant, {})
         found.append(harness.Measure(f"{task}/{variant}", (str(ONCE), json.dumps(asked)), settings, environment))
     return found
 
