@@ -167,7 +167,7 @@ def quality(content: Mapping[str, Any] | None = None) -> str:
     if content is None:
         return _NOTHING
     rows = []
-    for task, found in _tasks(content):
+    for task, found in _complete(content):
         for name in QUALITY_VARIANTS:
             if about := found["variants"].get(name):
                 times = [about.get(f"times_{peer}") for peer in QUALITY_VARIANTS[:-1]]
@@ -206,7 +206,7 @@ def quality_tasks() -> str:
     if content is None:
         return _NOTHING
     rows = []
-    for task, found in _tasks(content):
+    for task, found in _complete(content):
         settings, peer = found["settings"], found["variants"]["trainer"]
         tried = ", ".join(f"{rate}: {accuracy:.1%}" for rate, accuracy in peer["search"].items())
         rows.append(
@@ -229,7 +229,7 @@ def quality_reached() -> str:
     content = _content("time_to_quality")
     if content is None:
         return _NOTHING
-    tasks = [(task, found["variants"]) for task, found in _tasks(content) if "ours" in found["variants"]]
+    tasks = [(task, found["variants"]) for task, found in _complete(content)]
     lines = []
     for peer in QUALITY_VARIANTS[:-1]:
         times = {_short(task): variants["ours"].get(f"times_{peer}") for task, variants in tasks if peer in variants}
@@ -290,6 +290,39 @@ def _seconds(value: float | None) -> str:
 
 def _spread(values: Mapping[str, float]) -> str:
     return f"{values['least']:.1%} to {values['most']:.1%}"
+
+
+def goals() -> str:
+    """What is asked of each benchmark, and what it gave, task by task."""
+    speed, quality_, answers = (_content(name) for name in ("train_speed", "time_to_quality", "inference"))
+
+    def of(content: Mapping[str, Any] | None, name: str, show: Callable[[float], str]) -> str:
+        found = [
+            (task, about["variants"].get("ours", {}).get(name)) for task, about in _tasks(content or {"summary": {}})
+        ]
+        values = [(task, value["median"] if isinstance(value, Mapping) else value) for task, value in found]
+        return ", ".join(f"{_short(task)} {show(value)}" for task, value in values if value) or "not measured"
+
+    def share(value: float) -> str:
+        return f"{value:.0%}"
+
+    rows = [
+        ("training, tokens a CPU second: times `Trainer`", "6", of(speed, "times_trainer", _times)),
+        ("the same: times `Trainer` with bf16 and grouping", "2.8", of(speed, "times_trainer_bf16_grouped", _times)),
+        ("training, share of the bf16 peak", "40%", of(speed, "share_of_bf16_peak", share)),
+        ("CPU time to `Trainer`'s quality: times less", "8", of(_only_complete(quality_), "times_trainer", _times)),
+        ("answering in bulk: times the pipeline", "6", of(answers, "times_pipeline", _times)),
+        ("the same: times ONNX Runtime in fp32", "2.8", of(answers, "times_onnx_fp32", _times)),
+        ("one text, median: share of the pipeline's time", "at most 30%", of(answers, "p50_cpu_ms_of_pipeline", share)),
+        ("the same at 99%", "at most 30%", of(answers, "p99_cpu_ms_of_pipeline", share)),
+        ("memory of a MiniLM classifier, MiB", "at most 134", of(answers, "peak_memory_mib", _whole)),
+        ("first answer of a fresh process, CPU seconds", "below 1", of(answers, "cold_cpu_seconds", _times)),
+    ]
+    return _table(("what", "goal", "reached"), rows)
+
+
+def _only_complete(content: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return content and {**content, "summary": dict(_complete(content))}
 
 
 ANSWERING_VARIANTS = {
@@ -391,6 +424,12 @@ def _tasks(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(task, found[task]) for task in TASKS if found.get(task, {}).get("variants")]
 
 
+def _complete(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Tasks where both sides were measured with the same number of seeds; `make bench-quality` goes on with the others."""
+    counts = {task: {len(one["runs"]) for one in found["variants"].values()} for task, found in _tasks(content)}
+    return [(task, found) for task, found in _tasks(content) if "ours" in found["variants"] and len(counts[task]) == 1]
+
+
 def _content(name: str = "train_speed") -> Mapping[str, Any] | None:
     file = RESULTS / f"{name}.json"
     return json.loads(file.read_text("utf-8")) if file.exists() else None
@@ -425,6 +464,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_reached": reached,
     "bench_training": training,
     "bench_floor": floor,
+    "bench_goals": goals,
     "bench_quality_reached": quality_reached,
     "bench_quality_tasks": quality_tasks,
     "bench_quality": quality,
@@ -475,7 +515,7 @@ def draw_quality(target: Path) -> None:
     """Test accuracy over CPU seconds, a panel for each task: the seeds' mean, and from the least to the most of them."""
     pyplot = _pyplot()
     content = _content("time_to_quality")
-    tasks = _tasks(content)
+    tasks = _complete(content)
     figure, axes = pyplot.subplots(len(tasks), 1, figsize=(8, 2.9 * len(tasks)), squeeze=False)
     for axis, (task, found) in zip(axes[:, 0], tasks, strict=True):
         for name in QUALITY_VARIANTS:
