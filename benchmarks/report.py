@@ -480,15 +480,19 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 def draw_training(target: Path) -> None:
-    """Bars of each task's variants, with the least and the most of the rounds."""
+    """Bars of each task's variants that train all layers, with the least and the most of the rounds."""
     pyplot = _pyplot()
     tasks = _tasks(_content())
-    counts = [len(found["variants"]) for _, found in tasks]
+    shown = {
+        task: [name for name in VARIANTS if found["variants"].get(name, {}).get("share_of_bf16_peak")]
+        for task, found in tasks
+    }
+    counts = [len(names) for names in shown.values()]
     figure, axes = pyplot.subplots(
         len(tasks), 1, figsize=(8, 0.32 * sum(counts) + 0.9 * len(tasks)), height_ratios=counts, squeeze=False
     )
     for axis, (task, found) in zip(axes[:, 0], tasks, strict=True):
-        names = [name for name in VARIANTS if name in found["variants"]][::-1]
+        names = shown[task][::-1]
         rates = [found["variants"][name]["tokens_per_cpu_second"] for name in names]
         middle = [rate["median"] for rate in rates]
         spread = [[rate["median"] - rate["least"] for rate in rates], [rate["most"] - rate["median"] for rate in rates]]
