@@ -209,18 +209,40 @@ def _now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
+def whole(text: str) -> int:
+    """A count given on the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def add_options(parser: argparse.ArgumentParser, *, rounds: str = "--rounds") -> None:
     """The options that all benchmarks have; `rounds` is the name of the one for how often each variant is measured."""
     parser.add_argument("--data", type=Path, help="folder of the data sets; one folder with train.csv each")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument(rounds, type=int, default=3, help="measurements of each variant")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each process; one is steadiest")
+    parser.add_argument(rounds, type=whole, default=3, help="measurements of each variant")
+    parser.add_argument("--threads", type=whole, default=1, help="threads of each process; one is steadiest")
     parser.add_argument("--again", action="store_true", help="measure anew what is there")
 
 
 def data_folder(given: Path | None) -> Path:
     """The folder of the data sets: the given one, else the first of SETS that is there."""
     return given or next((folder for folder in SETS if folder.is_dir()), SETS[-1])
+
+
+def present(asked: Sequence[str] | None, sets: Mapping[str, str], data: Path) -> Iterator[str]:
+    """The tasks that were asked for, or all of `sets` (task → data set) whose set is there; the rest is said.
+
+    Exits with a message at one that was asked for and is missing.
+    """
+    for task in asked or sets:
+        why = missing(data, sets[task])
+        if why and asked:
+            raise SystemExit(why)
+        if why:
+            print(f"{task} is left out. {why}", file=sys.stderr)
+        else:
+            yield task
 
 
 def missing(data: Path, name: str) -> str:

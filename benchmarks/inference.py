@@ -175,12 +175,7 @@ def main() -> None:
         options.task = options.task or QUICK_TASKS
         options.results = QUICK_RESULTS if options.results == harness.RESULTS else options.results
     data = harness.data_folder(options.data).absolute()
-    for task in options.task or TASKS:
-        if why := harness.missing(data, task):
-            if options.task:
-                sys.exit(why)
-            print(f"{task} is left out. {why}", file=sys.stderr)
-            continue
+    for task in harness.present(options.task, {task: task for task in TASKS}, data):
         found = harness.take_turns(
             measures(task, options.variant or tuple(VARIANTS), prepared(task, data, texts, rows)),
             options.results / "inference.json",

@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, help="folder of the data sets")
     parser.add_argument("--results", type=Path, default=harness.RESULTS, help="folder of the results")
-    parser.add_argument("--rounds", type=int, default=1, help="measurements of each size")
+    parser.add_argument("--rounds", type=harness.whole, default=1, help="measurements of each size")
     parser.add_argument("--variant", action="append", choices=VARIANTS, help="only this one; may be repeated")
     parser.add_argument("--again", action="store_true", help="measure anew what is there")
     options = parser.parse_args()

@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,17 +153,13 @@ def main() -> None:
     harness.add_options(parser, rounds="--seeds")
     parser.add_argument("--task", action="append", choices=TASKS, help="only this one; may be repeated")
     parser.add_argument("--variant", action="append", choices=(*PEERS, OURS), help="only this one; may be repeated")
-    parser.add_argument("--rows", type=int, help="training rows, in place of each task's own number")
+    parser.add_argument("--rows", type=harness.whole, help="training rows, in place of each task's own number")
     options = parser.parse_args()
     data = harness.data_folder(options.data).absolute()
     file = options.results / "time_to_quality.json"
     taking = {"rounds": 1, "threads": options.threads, "again": options.again, "summarise": summary}
-    for task in options.task or TASKS:
-        if why := harness.missing(data, task):
-            if options.task:
-                sys.exit(why)
-            print(f"{task} is left out. {why}", file=sys.stderr)
-            continue
+    found = None
+    for task in harness.present(options.task, {task: task for task in TASKS}, data):
         rows = options.rows or TASKS[task].rows
         for variant in options.variant or (OURS, *PEERS):
             rate, first = None, 1
@@ -176,7 +171,8 @@ def main() -> None:
             found = harness.take_turns(
                 [measure(task, variant, seed, rows, data, rate) for seed in seeds], file, **taking
             )
-    print(quality(found))
+    if found:
+        print(quality(found))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def main() -> None:
     harness.add_options(parser)
     parser.add_argument("--task", action="append", choices=TASKS, help="only this one; may be repeated")
     parser.add_argument("--variant", action="append", choices=(*PEERS, *OURS), help="only this one; may be repeated")
-    parser.add_argument("--examples", type=int, help="examples measured, a multiple of 32")
+    parser.add_argument("--examples", type=harness.whole, help="examples measured, a multiple of 32")
     parser.add_argument("--quick", action="store_true", help="few tasks, variants and steps, into build/bench-quick")
     options = parser.parse_args()
     if options.quick:
@@ -106,13 +105,8 @@ def main() -> None:
         options.examples = options.examples or QUICK_EXAMPLES
         options.results = QUICK_RESULTS if options.results == harness.RESULTS else options.results
     data = harness.data_folder(options.data).absolute()
-    for task in options.task or TASKS:
-        name, examples = TASKS[task]
-        if why := harness.missing(data, name):
-            if options.task:
-                sys.exit(why)
-            print(f"{task} is left out. {why}", file=sys.stderr)
-            continue
+    for task in harness.present(options.task, {task: name for task, (name, _) in TASKS.items()}, data):
+        examples = TASKS[task][1]
         variants = options.variant or (*PEERS, *OURS)
         found = harness.take_turns(
             measures(task, variants, options.examples or examples, data),

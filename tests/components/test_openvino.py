@@ -9,48 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
+from bundles import furthest, saved
 
 from tunewright.core import catalog
-from tunewright.models.inference import outputs
-from tunewright.models.layout import save_model
-from tunewright.models.model import build_model
-from tunewright.models.processor import Processor
 from tunewright.testing import tiny_backbone
-from tunewright.testing.materials import TEXTS
 
 openvino = pytest.importorskip("openvino")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-LONG = "good " * 400  # several windows, each as long as the model allows
 
 
 def runtime(precision="fp32"):
     return catalog.create("runtimes", {"name": "openvino", "precision": precision})
 
 
-def saved(folder, family="bert", head="pooled"):
-    """A bundle's model, its windows of odd texts, and PyTorch's logits for them."""
-    backbone = tiny_backbone(folder / "backbone", family=family)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(backbone, catalog.create("heads", head), ("bad", "good", "退货"))
-    save_model(model, folder / "model", multi_label=False)
-    processor = Processor.load(backbone)
-    processor.save(folder / "model")
-    windows = [dict(part.features) for parts in processor.encode([*TEXTS, "", LONG]) for part in parts]
-    return windows, outputs(model, windows, pad_id=processor.pad_id)
-
-
-def furthest(found, expected):
-    assert [one.shape for one in found] == [other.shape for other in expected]
-    return max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
-    made = saved(folder)
+    made = saved(folder, tiny_backbone(folder / "backbone"))
     runtime().prepare(folder)
     return folder, *made
 
@@ -58,7 +34,7 @@ def bundle(tmp_path_factory):
 @pytest.mark.parametrize("head", ["pooled", "tokens"])
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 def test_fp32_gives_the_numbers_of_torch(tmp_path, family, head):
-    windows, expected = saved(tmp_path, family, head)
+    windows, expected = saved(tmp_path, tiny_backbone(tmp_path / "backbone", family=family), head)
     runtime().prepare(tmp_path)
     assert furthest(runtime().open(tmp_path)(windows), expected) <= 1e-3
     assert runtime().exact and not runtime("bf16").exact
@@ -114,7 +90,7 @@ def test_a_prepared_bundle_is_served_without_torch(bundle):
     ],
 )
 def test_it_says_which_package_it_lacks(monkeypatch, tmp_path, absent, said):
-    saved(tmp_path)
+    saved(tmp_path, tiny_backbone(tmp_path / "backbone"))
     monkeypatch.setenv("TUNEWRIGHT_CACHE", str(tmp_path / "cache"))
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else find(name))

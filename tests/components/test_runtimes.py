@@ -9,44 +9,22 @@ import sys
 import numpy as np
 import pytest
 import torch
+from bundles import furthest, saved
 from safetensors.torch import save_file
 
 from tunewright.core import catalog
 from tunewright.core.errors import ModelError
 from tunewright.core.files import write_json
 from tunewright.models.heads import PooledHead
-from tunewright.models.inference import outputs
-from tunewright.models.layout import save_model
-from tunewright.models.model import build_model
-from tunewright.models.processor import Processor
 from tunewright.testing import tiny_backbone
-from tunewright.testing.materials import TEXTS
 from tunewright.testing.tiny import vocabulary, write_tokenizer
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-LONG = "good " * 400  # several windows, each as long as the model allows
 
 
 def runtime(precision="int8"):
     return catalog.create("runtimes", {"name": "onnx", "precision": precision})
-
-
-def saved(folder, backbone, head="pooled"):
-    """A bundle's model, its windows of odd texts, and PyTorch's logits for them."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(backbone, catalog.create("heads", head), ("bad", "good", "退货"))
-    save_model(model, folder / "model", multi_label=False)
-    processor = Processor.load(backbone)
-    processor.save(folder / "model")
-    windows = [dict(part.features) for parts in processor.encode([*TEXTS, "", LONG]) for part in parts]
-    return windows, outputs(model, windows, pad_id=processor.pad_id)
-
-
-def furthest(found, expected):
-    assert [one.shape for one in found] == [other.shape for other in expected]
-    return max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tunewright.core import catalog
-from tunewright.core.errors import TrainingError
+from tunewright.core.errors import MachineError, TrainingError
 from tunewright.training import checkpoint, loop
 from tunewright.training.loop import fit
 
@@ -246,3 +246,23 @@ def test_on_one_thread_the_fast_way_repeats_its_bits(make_job, precision):
         ends.append(weights(job))
     torch.set_num_threads(threads)
     assert_same_bits(*ends)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [(True, False, "they are missing .* Go on where"), (False, True, "TUNEWRIGHT_KERNELS=off")],
+)
+def test_a_checkpoint_of_another_way_of_stepping_is_refused_and_changes_nothing(
+    make_job, monkeypatch, first, then, message
+):
+    fits = loop.one_pass.fits
+    monkeypatch.setattr(loop.one_pass, "fits", lambda groups: first and fits(groups))
+    fit(make_job())
+    again = make_job()
+    before = weights(again)
+    monkeypatch.setattr(loop.one_pass, "fits", lambda groups: then and fits(groups))
+    if not fits([]):
+        pytest.skip("this machine has no kernels")
+    with pytest.raises(MachineError, match=message):
+        fit(again, resume=True)
+    assert_same_bits(before, weights(again))

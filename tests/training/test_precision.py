@@ -55,6 +55,14 @@ def test_a_device_that_is_not_there_is_refused_with_what_to_do(monkeypatch):
         precision.choose_device("cuda")
 
 
+def test_compiling_without_a_compiler_is_refused_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(precision, "compiler", lambda: None)
+    for engine, device in (("auto", "cpu"), ("plain", "cpu"), ("compiled", "cuda")):
+        precision.check_engine(engine, device)
+    with pytest.raises(MachineError, match=r"train\.engine is compiled.*Install g\+\+"):
+        precision.check_engine("compiled", "cpu")
+
+
 def test_threads_are_put_back_afterwards():
     before = torch.get_num_threads()
     with precision.threads(1):

@@ -80,9 +80,12 @@ def _library() -> tuple[ctypes.CDLL | None, str]:
 
 
 def _compiler() -> str | None:
-    """The first of the compilers that this machine has; None as well where the kernels are switched off."""
-    if os.environ.get(SWITCH, "").lower() in OFF:
-        return None
+    """The compiler for the kernels; None as well where they are switched off."""
+    return None if os.environ.get(SWITCH, "").lower() in OFF else compiler()
+
+
+def compiler() -> str | None:
+    """The first of the C++ compilers that this machine has, as a path."""
     found = (shutil.which(name) for name in (os.environ.get("CXX"), *COMPILERS) if name)
     return next((path for path in found if path), None)
 

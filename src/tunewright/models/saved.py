@@ -22,12 +22,8 @@ LAYER = "encoder.layer.{}."
 MAPS = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
 MAPS += ("intermediate.dense", "output.dense")
 NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
-COUNT_FROM_PADDING = (
-    "roberta",
-    "xlm-roberta",
-    "camembert",
-    "data2vec-text",
-)  # families whose positions start behind it
+# Families whose positions start behind the padding id.
+COUNT_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text")
 
 
 @dataclass(frozen=True)

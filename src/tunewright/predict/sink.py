@@ -40,10 +40,8 @@ def _json_lines(file: TextIO) -> Write:
 
 def json_text(value: Any) -> str:
     """`value` as JSON on one line; a lone surrogate, which a JSON input may hold, becomes JSON's escape for it."""
-    try:
-        text = json.dumps(
-            value, ensure_ascii=False, allow_nan=False
-        )  # as a rule; converting first takes thrice as long
+    try:  # as a rule there is nothing to convert, and looking for it takes thrice as long
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
         text = json.dumps(jsonable(value), ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

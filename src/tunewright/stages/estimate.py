@@ -75,8 +75,9 @@ def estimate(plan: Plan, dataset: Dataset, folder: Path, *, preparing: float = 0
     parts = {"data": preparing, "starting": trained.starting}
     parts["tokenizing"] = lengths.seconds * sum(map(len, dataset.splits.values())) / lengths.rows
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
-    saves = steps / _steps_an_evaluation(plan, dataset, lengths) + training / CHECKPOINT_SECONDS
-    parts["saving"] = trained.saving * (saves + 1)
+    evaluations = steps / _steps_an_evaluation(plan, dataset, lengths)
+    checkpoints = training / CHECKPOINT_SECONDS + 1
+    parts["saving"] = trained.saving * (checkpoints + evaluations / CHECKPOINT_WEIGHTS)  # these keep the weights alone
     memory = peak_memory_mb() + _growth(plan, dataset, lengths, frozen) / MIB
     disk = trained.disk + sum(file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file())
     return Estimate(

@@ -61,6 +61,7 @@ def train_model(
 ) -> Trained:
     """Train in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is
     called with the plan once nothing in it is open any more, before the first step."""
+    precisions.check_engine(plan.recipe.train.engine, device)
     windows = encode_train(plan, dataset, folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
     if plan.recipe.train.engine == "auto":

@@ -11,11 +11,20 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from tunewright.core.errors import MachineError
 from tunewright.core.files import read_json, sha256, write_json, writing_folder
+from tunewright.kernels.library import about
 from tunewright.models.model import Model
 from tunewright.training.averaging import Average
 from tunewright.training.update import Update
 
+# What to do where a checkpoint's steps were computed in another way than they would be here.
+FORMS = {
+    "one pass": "This run was trained with compiled kernels, and here they are missing ({}). Go on where they are to be had, "
+    "or start a new run without --resume.",
+    "torch": "This run was trained without compiled kernels, and here they are ({}). Set TUNEWRIGHT_KERNELS=off to go on "
+    "in the same way, or start a new run without --resume.",
+}
 KEEP = 2  # a damaged newest one leaves the one before it
 
 
@@ -31,7 +40,7 @@ def save(folder: Path, step: int, model: Model, update: Update, average: Average
         if torch.cuda.is_available():
             tensors["random_cuda"] = torch.cuda.get_rng_state()
         save_file(tensors, temporary / "optimizer.safetensors")
-        write_json(temporary / "state.json", {"optimizer": plain, **state})
+        write_json(temporary / "state.json", {"form": update.form, "optimizer": plain, **state})
         files = sorted(file.name for file in temporary.iterdir())
         write_json(temporary / "manifest.json", {name: sha256(temporary / name) for name in files})
     prune(folder)
@@ -56,12 +65,17 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def load(path: Path, model: Model, update: Update, average: Average) -> dict[str, Any]:
-    """Put a checkpoint back into model, average, update and random generators; returns the state saved with it."""
+    """Put a checkpoint back into model, average, update and random generators; returns the state saved with it.
+
+    Raises MachineError when the steps were computed in a way that is not to be had here, and nothing is changed then.
+    """
+    state = read_json(path / "state.json")
+    if (form := state.pop("form")) != update.form:
+        raise MachineError(FORMS[form].format(about()))
     put_weights(model, load_file(path / "weights.safetensors"))
     if (path / "average.safetensors").exists():
         average.load(load_file(path / "average.safetensors"))
     tensors = load_file(path / "optimizer.safetensors")
-    state = read_json(path / "state.json")
     torch.set_rng_state(tensors.pop("random"))
     if (cuda := tensors.pop("random_cuda", None)) is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,6 +49,8 @@ def fits(groups: Sequence[Mapping[str, Any]]) -> bool:
 
 class OnePass(Update):
     """AdamW with `adam` = (β1, β2, ε) over `groups` that carry "params", "lr" and "weight_decay"; see `fits`."""
+
+    form: ClassVar[str] = "one pass"
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import torch
 
 from tunewright.core.errors import MachineError
 from tunewright.core.types import Note
+from tunewright.kernels.library import compiler
 from tunewright.models.inference import has_bf16
 
 MARGIN = 1.1  # bf16 must be at least this much faster to be worth its rounding
@@ -26,6 +27,15 @@ def choose_device(wanted: str) -> str:
     if not there[wanted]:
         raise MachineError(f"train.device is {wanted}, but this machine has none that torch can use. Try device: auto.")
     return wanted
+
+
+def check_engine(wanted: str, device: str) -> None:
+    """Raise MachineError where `train.engine: compiled` cannot compile."""
+    if wanted == "compiled" and device == "cpu" and compiler() is None:
+        raise MachineError(
+            "train.engine is compiled, and for a CPU torch needs a C++ compiler, which this machine does not have. "
+            "Install g++, or set engine: auto."
+        )
 
 
 def choose_threads(wanted: int | str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from accelerate import Accelerator
 
@@ -17,8 +17,10 @@ class Update:
     """Clipping, a torch optimizer, the running average: one behind the other, for every optimizer and device.
 
     optimizer: as `accelerator` prepared it; its groups' rates are those of factor 1. clip_norm: the longest gradient, 0
-    leaves it as it is.
+    leaves it as it is. form: of its state; only the same form can take it up.
     """
+
+    form: ClassVar[str] = "torch"
 
     def __init__(
         self, model: Model, optimizer: Any, average: Average, *, accelerator: Accelerator, clip_norm: float

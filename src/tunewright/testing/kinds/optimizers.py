@@ -79,15 +79,14 @@ def its_state_comes_back_from_a_checkpoint(subject: Subject) -> None:
     import torch
 
     from tunewright.training import checkpoint
-    from tunewright.training.averaging import Average
 
     whole, optimizer = _started(subject)
     _steps(whole, optimizer, range(6))
     first, optimizer = _started(subject)
     _steps(first, optimizer, range(3))
-    path = checkpoint.save(subject.folder, 3, first, optimizer, Average(first, None), {"note": 1})
+    path = checkpoint.save(subject.folder, 3, first, *_around(first, optimizer), {"note": 1})
     second, optimizer = _started(subject, seed=1)
-    assert checkpoint.load(path, second, optimizer, Average(second, None)) == {"note": 1}
+    assert checkpoint.load(path, second, *_around(second, optimizer)) == {"note": 1}
     _steps(second, optimizer, range(3, 6))
     for (name, expected), value in zip(whole.named_parameters(), second.parameters(), strict=True):
         if expected.requires_grad:
@@ -101,6 +100,17 @@ def _started(subject: Subject, seed: int = 0) -> tuple[Any, Any]:
     model = catalog.create("methods", {"name": "freeze", "layers": 1}).apply(materials.model(seed=seed))
     groups = [{"params": list(model.trained_parameters().values()), "lr": 1e-3, "weight_decay": 0.01}]
     return model, subject.create().build(groups)
+
+
+def _around(model: Any, optimizer: Any) -> tuple[Any, Any]:
+    """What the loop has around an optimizer: the update, and no average."""
+    from accelerate import Accelerator
+
+    from tunewright.training.averaging import Average
+    from tunewright.training.update import Update
+
+    average = Average(model, None)
+    return Update(model, optimizer, average, accelerator=Accelerator(cpu=True), clip_norm=0.0), average
 
 
 def _steps(model: Any, optimizer: Any, numbers: range) -> None:
