@@ -219,14 +219,42 @@ def test_one_thread_or_two_differ_by_rounding_and_each_repeats_its_bits(backbone
     assert max(errors(two, one).values()) < 1e-4
 
 
-def test_inserted_low_rank_updates_get_the_gradients_of_plain_pytorch_in_float64(computed):
+def with_low_rank_updates(**settings):
     pytest.importorskip("peft")
-    model = catalog.create("methods", {"name": "lora", "rank": 4}).apply(model_of(network("bert", SIZES)))
+    method = catalog.create("methods", {"name": "lora", "rank": 4, **settings})
+    model = method.apply(model_of(network("bert", SIZES)))
     with torch.no_grad():
         for parameter in model.trained_parameters().values():  # the second matrix of each starts at zero
             parameter.add_(torch.randn_like(parameter) * 0.05)
+    return model
+
+
+@pytest.mark.parametrize("targets", [["query", "key", "value", "attention_output", "up", "down"], ["value", "up"]])
+def test_inserted_low_rank_updates_get_the_gradients_of_plain_pytorch_in_float64(computed, targets):
+    model = with_low_rank_updates(targets=targets)
     exact = gradients(copy.deepcopy(model.backbone).double())
     found = gradients(model.backbone, packed(model.backbone))
-    assert len(exact) == 6 * 2 * SIZES["num_hidden_layers"]
+    assert len(exact) == len(targets) * 2 * SIZES["num_hidden_layers"]
     wrong = errors(found, exact)
     assert max(wrong.values()) < 1e-4, max(wrong, key=wrong.get)
+
+
+def test_low_rank_updates_keep_no_more_of_the_rows_than_full_training_does(computed):
+    features = batch()
+    rows = int(features["attention_mask"].sum())
+
+    def kept(backbone):
+        """Bytes of what has the rows' number, each memory once; without what is as narrow as a low-rank update."""
+        found = {}
+
+        def keep(value):
+            if value.dim() == 2 and value.shape[0] == rows and value.shape[1] > 4:
+                found[value.data_ptr()] = value
+            return value
+
+        encoder = packed(backbone)
+        with torch.autocast("cpu", torch.bfloat16), torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            encoder(features)
+        return sum(value.nbytes for value in found.values())
+
+    assert 0 < kept(with_low_rank_updates().backbone) <= kept(network("bert", SIZES))

@@ -97,3 +97,40 @@ def test_a_network_that_does_not_say_its_width_is_refused():
     network.config = {}
     with pytest.raises(ModelError, match="Linear states no hidden_size"):
         surgery.hidden_size(network)
+
+
+def low_rank_of(**settings):
+    from peft import LoraConfig, get_peft_model
+
+    plain = nn.Sequential(nn.Linear(6, 4))
+    return get_peft_model(plain, LoraConfig(r=2, lora_alpha=8, target_modules=["0"], **settings))
+
+
+def test_a_low_rank_update_is_what_the_map_adds():
+    pytest.importorskip("peft")
+    inserted = low_rank_of(init_lora_weights=False).base_model.model[0]
+    update = surgery.low_rank_update(inserted)
+    rows = torch.randn(3, 6)
+    expected = update.map(rows) + update.scale * (rows @ update.down.T) @ update.up.T
+    torch.testing.assert_close(inserted(rows), expected)
+    assert update.scale == 4.0
+
+
+def test_what_is_not_one_plain_low_rank_update_is_none():
+    pytest.importorskip("peft")
+    from peft import LoraConfig
+
+    assert surgery.low_rank_update(nn.Linear(6, 4)) is None
+    for settings in ({"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}):
+        assert surgery.low_rank_update(low_rank_of(**settings).base_model.model[0]) is None, settings
+    model = low_rank_of()
+    inserted = model.base_model.model[0]
+    with model.disable_adapter():
+        assert surgery.low_rank_update(inserted) is None
+    assert surgery.low_rank_update(inserted) is not None
+    model.add_adapter("second", LoraConfig(r=2, target_modules=["0"]))
+    model.base_model.set_adapter(["default", "second"])
+    assert surgery.low_rank_update(inserted) is None
+    model.base_model.set_adapter("default")
+    model.merge_adapter()
+    assert surgery.low_rank_update(inserted) is None

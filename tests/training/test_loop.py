@@ -121,6 +121,26 @@ def test_lack_of_memory_halves_the_parts_and_gives_nearly_the_same_weights(make_
         torch.testing.assert_close(value, weights(small)[name], rtol=2e-2, atol=2e-3)
 
 
+def test_the_parts_of_a_step_follow_the_threads_unless_the_recipe_says(make_job, monkeypatch):
+    monkeypatch.setattr(loop, "THREAD_TOKENS", 20)
+    sizes, forward = [], type(make_job().model).forward
+
+    def counting(self, features):
+        if self.training:
+            sizes.append(features["input_ids"].numel())
+        return forward(self, features)
+
+    monkeypatch.setattr(type(make_job().model), "forward", counting)
+    largest, before = [], torch.get_num_threads()
+    for threads, wanted in ((1, "auto"), (2, "auto"), (1, 60)):
+        torch.set_num_threads(threads)
+        sizes.clear()
+        fit(make_job(f"{threads}-{wanted}", settings={"epochs": 1, "micro_batch_tokens": wanted}))
+        largest.append(max(sizes))
+    torch.set_num_threads(before)
+    assert largest[0] <= 20 < largest[1] <= 40 < largest[2] <= 60
+
+
 def test_too_little_memory_for_one_window_is_said_with_what_to_do(make_job, monkeypatch):
     job = make_job()
 

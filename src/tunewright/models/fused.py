@@ -28,6 +28,12 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor, parameters: Sequence[Tens
     return _Linear.apply(rows, weight, bias, *parameters)
 
 
+def low_rank(rows: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
+    """scale · (rows (tokens, inputs) · downᵀ) · upᵀ → (tokens, outputs), in the rows' precision, as is all that is kept."""
+    narrow = functional.linear(rows, down.to(rows.dtype))
+    return functional.linear(narrow * scale, up.to(rows.dtype))
+
+
 def attention(fused: Tensor, offsets: Tensor, heads: int) -> Tensor:
     """Softmax attention of every text to itself (Vaswani et al. 2017, section 3.2): (tokens, 3 · hidden) → (tokens, hidden).
 
@@ -59,7 +65,7 @@ def _call(name: str, like: Tensor, *arguments: Any) -> None:
 class _Linear(Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, weight)
+        ctx.save_for_backward(rows if any(ctx.needs_input_grad[3:]) else None, weight)
         half = len(parameters) // 2
         ctx.sizes = [parameter.shape[0] for parameter in parameters[:half]]
         ctx.dtype = parameters[0].dtype

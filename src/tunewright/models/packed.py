@@ -99,11 +99,7 @@ class PackedEncoder:
 
     def _layer(self, index: int, layer: nn.Module, rows: Tensor, offsets: Tensor) -> Tensor:
         part = {name: find(layer) for name, find in PARTS.items()}
-        maps = [part[name] for name in ("query", "key", "value")]
-        if all(map(_is_plain, maps)):
-            queries_keys_values = self._linear((index, "query"), rows, *maps)
-        else:
-            queries_keys_values = torch.cat([self._linear((index, str(i)), rows, m) for i, m in enumerate(maps)], dim=1)
+        queries_keys_values = self._linear((index, "query"), rows, *(part[name] for name in ("query", "key", "value")))
         mixed = fused.attention(queries_keys_values, offsets, self.heads)
         mixed = self._linear((index, "attention_output"), mixed, part["attention_output"])
         rows = fused.add_norm(mixed, rows, part["attention_norm"])
@@ -111,12 +107,24 @@ class PackedEncoder:
         return fused.add_norm(self._linear((index, "down"), wide, part["down"]), rows, part["norm"])
 
     def _linear(self, key: tuple[int, str], rows: Tensor, *maps: nn.Module) -> Tensor:
-        """Plain maps at once; one that a method has put in a map's place by its own forward pass."""
-        if not all(map(_is_plain, maps)):
-            return maps[0](rows).to(rows.dtype)
-        parameters = [*(m.weight for m in maps), *(m.bias for m in maps)]
+        """The maps' results side by side: of plain ones at once, with the low-rank updates that a method has added.
+
+        A map that a method has replaced in another way is left to its own forward pass.
+        """
+        updates = [surgery.low_rank_update(m) for m in maps]
+        plain = [m if update is None else update.map for m, update in zip(maps, updates, strict=True)]
+        if not all(map(_is_plain, plain)):
+            return torch.cat([m(rows).to(rows.dtype) for m in maps], dim=1)
+        parameters = [*(m.weight for m in plain), *(m.bias for m in plain)]
         weight, bias = self._working(key, parameters, rows.dtype)
-        return fused.linear(rows, weight, bias, parameters)
+        whole = fused.linear(rows, weight, bias, parameters)
+        if not any(updates):
+            return whole
+        added = [
+            rows.new_zeros(len(rows), m.out_features) if update is None else fused.low_rank(rows, *update[1:])
+            for m, update in zip(plain, updates, strict=True)
+        ]
+        return whole + (torch.cat(added, dim=1) if len(added) > 1 else added[0])
 
     def _working(self, key: tuple[int, str], parameters: list[Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Weights one below the other, and biases, in `dtype`; made anew when a parameter may have changed."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from tunewright.core.errors import ModelError
 
@@ -42,6 +42,32 @@ def hidden_size(backbone: nn.Module) -> int:
     if not isinstance(size, int):
         raise ModelError(f"The configuration of {type(backbone).__name__} states no hidden_size.")
     return size
+
+
+class LowRankUpdate(NamedTuple):
+    """A linear map that gives map(x) + scale · (x · downᵀ) · upᵀ."""
+
+    map: nn.Module
+    down: Tensor  # (rank, inputs)
+    up: Tensor  # (outputs, rank)
+    scale: float
+
+
+def low_rank_update(module: nn.Module) -> LowRankUpdate | None:
+    """What a map with LoRA's update in it (Hu et al. 2021), as `peft` inserts it, computes; None where it is anything else.
+
+    Anything else is also more than one update, one that is merged or switched off, of a variant, or with dropout or a bias.
+    """
+    maps = [getattr(module, name, None) for name in ("lora_A", "lora_B")]
+    if None in maps or module.disable_adapters or module.merged or len(module.active_adapters) != 1:
+        return None
+    [name] = module.active_adapters
+    if name not in maps[0] or name in module.lora_variant or not isinstance(module.lora_dropout[name], nn.Identity):
+        return None
+    down, up = (map_[name] for map_ in maps)
+    if not all(type(m) is nn.Linear and m.bias is None for m in (down, up)):
+        return None
+    return LowRankUpdate(module.base_layer, down.weight, up.weight, float(module.scaling[name]))
 
 
 def linear_maps(backbone: nn.Module) -> dict[str, list[str]]:

@@ -34,6 +34,7 @@ from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.record import recording
 
 PROBE_ROWS = 10_000  # a linear probe is fitted on at most: it only starts the head, and their features stay in memory
+TRIAL_TOKENS = 512  # of the step that bf16 and fp32 are tried on; more take time and memory and give the same ratio
 
 
 @dataclass(frozen=True)
@@ -185,11 +186,12 @@ def _check_objective(plan: Plan, model: Model, windows: EncodedSplit, device: st
 
 
 def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> Callable[[], None]:
-    """A forward and backward pass over one typical batch, leaving weights, gradients and random state as they were."""
+    """A forward and backward pass over some typical windows, leaving weights, gradients and random state as they were."""
     import torch
 
     order = np.argsort(windows.lengths, kind="stable")
     middle = order[len(order) // 2 :][: plan.recipe.train.batch_size]
+    middle = middle[: max(1, TRIAL_TOKENS // int(windows.lengths[middle[0]]))]
     batch = {name: torch.from_numpy(value).to(device) for name, value in windows.batch(np.sort(middle)).items()}
 
     def step() -> None:

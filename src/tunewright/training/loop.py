@@ -33,7 +33,8 @@ from tunewright.training.parameters import parameter_groups
 from tunewright.training.record import Record
 from tunewright.training.update import Update
 
-MICRO_BATCH_TOKENS = {"cpu": 8192, "mps": 16384, "cuda": 65536}  # what `micro_batch_tokens: auto` means
+MICRO_BATCH_TOKENS = {"cpu": 8192, "mps": 16384, "cuda": 65536}  # what `micro_batch_tokens: auto` means, at most
+THREAD_TOKENS = 1024  # of a CPU's thread at most: more take memory in step with them and are no faster
 CHECKPOINT_SECONDS = 60.0  # what `checkpoint_steps: auto` means; the last step makes one in any case
 LOG_STEPS = 10  # steps whose mean loss makes one line of metrics.jsonl
 
@@ -189,14 +190,19 @@ def _update(job: Job, accelerator: Accelerator, average: Average) -> Update:
 
 
 def _fresh(job: Job, average: Average) -> State:
-    auto = job.settings.micro_batch_tokens == "auto"
-    tokens = MICRO_BATCH_TOKENS[job.device] if auto else int(job.settings.micro_batch_tokens)
-    state = State(micro_tokens=tokens)
+    state = State(micro_tokens=_micro_batch_tokens(job))
     job.record.rewind(0)
     job.start()
     average.restart()
     _evaluate(job, state, average, epoch=0.0)
     return state
+
+
+def _micro_batch_tokens(job: Job) -> int:
+    if job.settings.micro_batch_tokens != "auto":
+        return int(job.settings.micro_batch_tokens)
+    most = MICRO_BATCH_TOKENS[job.device]
+    return min(most, THREAD_TOKENS * torch.get_num_threads()) if job.device == "cpu" else most
 
 
 def _resumed(job: Job, update: Update, average: Average) -> State | None:
