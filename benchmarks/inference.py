@@ -29,7 +29,6 @@ from tunewright.core.files import read_json, write_json, writing_folder
 ONCE = harness.ROOT / "benchmarks" / "inference_once.py"
 WORK = harness.ROOT / "build" / "benchmarks" / "inference"
 TASKS = {"ag_news": ("title", "text"), "trec6": ("text",)}  # data set → the columns that make its text
-PEERS = ("pipeline", "pipeline_batched", "onnx_fp32", "onnx_int8")
 TEXTS = 1000  # of the test split, answered in one call
 ALONE = 200  # of them, answered one at a time
 WARM_UP = 64

@@ -52,6 +52,23 @@ def pipeline_batched(folder: Path) -> Answer:
     return pipeline(folder, batch_size=BATCH)
 
 
+def sentence_transformers(folder: Path) -> Answer:
+    """`SentenceTransformer.encode` as it comes: batches of 32 texts of like length, fp32; the head is its last module."""
+    import torch
+    from safetensors.torch import load_file
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    encoder = modules.Transformer(str(folder / "plain"), max_seq_length=MAX_TOKENS)
+    wide = encoder.get_embedding_dimension()
+    saved = load_file(folder / "plain/model.safetensors")
+    weight, bias = saved["classifier.weight"], saved["classifier.bias"]
+    head = modules.Dense(wide, len(bias), activation_function=torch.nn.Identity(), init_weight=weight, init_bias=bias)
+    model = SentenceTransformer(modules=[encoder, modules.Pooling(wide), modules.LayerNorm(wide), head], device="cpu")
+    labels = list(json.loads((folder / "plain/config.json").read_text("utf-8"))["id2label"].values())
+    return lambda texts: [labels[i] for i in model.encode(list(texts), show_progress_bar=False).argmax(axis=1)]
+
+
 def onnx_fp32(folder: Path, precision: str = "fp32") -> Answer:
     """ONNX Runtime alone: `tokenizers`, batches of 32 texts of like length, the network with its steps joined."""
     import numpy
@@ -107,7 +124,16 @@ def ours_torch_bf16(folder: Path) -> Answer:
 
 VARIANTS = {
     variant.__name__: variant
-    for variant in (pipeline, pipeline_batched, onnx_fp32, onnx_int8, ours_torch_bf16, ours_native, ours)
+    for variant in (
+        pipeline,
+        pipeline_batched,
+        sentence_transformers,
+        onnx_fp32,
+        onnx_int8,
+        ours_torch_bf16,
+        ours_native,
+        ours,
+    )
 }
 
 
