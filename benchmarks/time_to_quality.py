@@ -3,8 +3,8 @@
     python benchmarks/time_to_quality.py --task trec6               one task; several take several --task; none takes all
     python benchmarks/time_to_quality.py --variant ours --again     ours anew, after a change; the peers' figures stay
 
-A peer is trained at each learning rate of a small search; the one that is best on validation is trained with the other seeds
-too. Writes benchmarks/results/time_to_quality.json after every run, and goes on from there when it is called again. What a
+A peer is trained at each learning rate of a small search, which goes on by factors of 2 while the largest or smallest rate is
+the best; the one that is best on validation is trained with the other seeds too. Writes benchmarks/results/time_to_quality.json after every run, and goes on from there when it is called again. What a
 run is and what is counted of it stands in benchmarks/quality_once.py; benchmarks/report.py makes tables and plots.
 """
 
@@ -34,7 +34,7 @@ class Task:
     """How much is learned from, and how the peers are trained."""
 
     rows: int
-    rates: tuple[float, ...] = (5e-5, 1e-4, 2e-4)
+    rates: tuple[float, ...] = (5e-5, 1e-4, 2e-4)  # where the search begins
     epochs: int = 3
     points: int = 4  # of the curve, in an epoch
 
@@ -59,8 +59,18 @@ def measure(task: str, variant: str, seed: int, rows: int, data: Path, rate: flo
 
 def searched(task: str, variant: str, measured: Mapping[str, Any], rows: int) -> dict[float, Mapping[str, Any]]:
     """Learning rate → the peer's run with the first seed, of those that are done."""
-    keys = {rate: _key(task, variant, 1, rate) for rate in TASKS[task].rates}
-    return {rate: run for rate, key in keys.items() if (run := _run(measured, key, rows))}
+    start, end = f"{task}/{variant}@", "/1"
+    rates = sorted(float(key[len(start) : -len(end)]) for key in measured if key.startswith(start) and key.endswith(end))
+    return {rate: run for rate in rates if (run := _run(measured, _key(task, variant, 1, rate), rows))}
+
+
+def open_rates(task: str, runs: Mapping[float, Mapping[str, Any]]) -> list[float]:
+    """What the search has to try next: its first rates, then the one beyond a largest or smallest rate that is best."""
+    if missing := [rate for rate in TASKS[task].rates if rate not in runs]:
+        return missing
+    best = winner(runs)
+    beyond = {max(runs): 2 * best, min(runs): best / 2}
+    return [float(f"{beyond[best]:.3g}")] if best in beyond else []
 
 
 def winner(runs: Mapping[float, Mapping[str, Any]]) -> float:
@@ -109,7 +119,7 @@ def _variants(task: str, measured: Mapping[str, Any], rows: int) -> dict[str, di
         rate, about = None, {}
         if variant in PEERS:
             tried = searched(task, variant, measured, rows)
-            if len(tried) < len(TASKS[task].rates):
+            if open_rates(task, tried):
                 continue
             rate = winner(tried)
             about = {
@@ -164,9 +174,13 @@ def main() -> None:
         for variant in options.variant or (OURS, *PEERS):
             rate, first = None, 1
             if variant in PEERS:
-                tried = [measure(task, variant, 1, rows, data, rate) for rate in TASKS[task].rates]
-                found = harness.take_turns(tried, file, **taking)
-                rate, first = winner(searched(task, variant, found["measurements"], rows)), 2
+                rates: Sequence[float] = TASKS[task].rates
+                while rates:
+                    tried = [measure(task, variant, 1, rows, data, rate) for rate in rates]
+                    found = harness.take_turns(tried, file, **taking)
+                    runs = searched(task, variant, found["measurements"], rows)
+                    rates = open_rates(task, runs)
+                rate, first = winner(runs), 2
             seeds = range(first, options.seeds + 1)
             found = harness.take_turns(
                 [measure(task, variant, seed, rows, data, rate) for seed in seeds], file, **taking

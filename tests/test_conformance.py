@@ -217,7 +217,7 @@ BROKEN = {
         "@dataclass(frozen=True)\nclass Broken(Task):\n    inputs = ('text',)\n    target = 'label'\n    head = 'pooled'\n"
         "    objective = 'cross_entropy'\n    metric = 'accuracy'\n"
         "    @property\n    def _of(self): return catalog.create('tasks', 'text_classification')\n"
-        "    def parse(self, value): return self._of.parse(value)\n"
+        "    def read(self, cells): return self._of.read(cells)\n"
         "    def encode(self, *given): return self._of.encode(*given)\n"
         "    def join(self, *given): return self._of.join(*given)\n"
         "    def metrics(self, *given): return self._of.metrics(*given)\n"
@@ -289,7 +289,7 @@ def test_a_token_level_task_trains_on_conll_columns_in_english_and_chinese(tmp_p
     assert outcome.metrics["f1"] > 0.9
     predictor = load(outcome.bundle)
     english, chinese, nothing = predictor.predict(
-        [{"tokens": "mary likes the rome hotel"}, {"tokens": list("小明在北京喝水")}, {"tokens": ""}]
+        ["mary likes the rome hotel", {"text": list("小明在北京喝水")}, {"text": ""}]
     )
     assert {(span.start, span.end, span.label) for span in english.value} == {(0, 4, "PER"), (15, 25, "LOC")}
     assert {(span.start, span.end, span.label) for span in chinese.value} == {(0, 2, "PER"), (3, 5, "LOC")}

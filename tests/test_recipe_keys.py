@@ -26,6 +26,7 @@ from tunewright.core import catalog, files
 from tunewright.core.errors import TunewrightError
 from tunewright.core.recipe import FindingKind, Recipe
 from tunewright.core.recipe_file import from_mapping
+from tunewright.core.types import Example
 from tunewright.data import sources
 from tunewright.kernels.library import library
 
@@ -568,6 +569,22 @@ def test_the_same_recipe_shows_the_same_twice(world, tmp_path):
 
 
 # ------------------------------------------------------------------------------- keys of readers and trackers
+
+
+@entry
+def dictionary_entries(folder: Path, patch: Any) -> None:
+    """evaluate.baselines=dictionary.least_share"""
+    task = catalog.create("tasks", "token_classification")
+    cells = [{"text": f"in paris {n}", "spans": [[3, 8, "LOC"]] if n % 2 else []} for n in range(10)]
+    train = [Example(f"rows.jsonl:{n}", *task.read(row)) for n, row in enumerate(cells)]
+
+    def found(**settings):
+        made = catalog.create("baselines", {"name": "dictionary", **settings})
+        [said] = made.predict(task, train, [], [Example("new", {"text": "to paris"})], ("LOC",), None, 0)
+        return [(span.start, span.end, span.label, span.score) for span in said.value]
+
+    assert found(least_share=0.4) == [(3, 8, "LOC", 0.5)]
+    assert found(least_share=0.6) == []
 
 
 @entry

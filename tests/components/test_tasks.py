@@ -4,21 +4,25 @@ import numpy as np
 import pytest
 
 from tunewright.core import catalog
-from tunewright.core.errors import LabelError
-from tunewright.core.types import Example, Policy, Prediction, Window
+from tunewright.core.errors import DataError, LabelError
+from tunewright.core.types import Example, Policy, Prediction, Span, Window
 from tunewright.models.processor import Processor
 from tunewright.testing.tiny import tiny_backbone
 
 LABELS = ("bad", "good", "退货")
 ONE = catalog.create("tasks", "text_classification")
 SEVERAL = catalog.create("tasks", {"name": "text_classification", "multi_label": True})
-TAGS = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
-TOKENS = catalog.create("tasks", "token_classification")
+TYPES = ("LOC", "PER")
+ENTITIES = catalog.create("tasks", "token_classification")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tiny_backbone(tmp_path_factory.mktemp("tiny"))
+
+
+def label_of(task, cell):
+    return task.read({"text": "x", "label": cell})[1]
 
 
 def example(text, label=None, place="train.csv:2"):
@@ -33,13 +37,13 @@ def example(text, label=None, place="train.csv:2"):
     [("good", "good"), ("退货", "退货"), (3, "3"), (3.0, "3"), (np.int64(3), "3"), (["good"], "good")],
 )
 def test_a_cell_with_one_label_is_its_name(cell, label):
-    assert ONE.parse(cell) == label
+    assert label_of(ONE, cell) == label
 
 
 @pytest.mark.parametrize("cell", [None, "", "  ", float("nan")])
 def test_an_empty_cell_is_an_unknown_label(cell):
-    assert ONE.parse(cell) is None
-    assert SEVERAL.parse(cell) is None
+    assert label_of(ONE, cell) is None
+    assert label_of(SEVERAL, cell) is None
 
 
 @pytest.mark.parametrize(
@@ -47,28 +51,28 @@ def test_an_empty_cell_is_an_unknown_label(cell):
     ["good|退货", "退货 | good", "good||退货|good", '["退货", "good"]', ["退货", "good"], np.array(["good", "退货"])],
 )
 def test_a_cell_with_several_labels_is_the_same_however_it_is_written(cell):
-    assert SEVERAL.parse(cell) == ("good", "退货")
+    assert label_of(SEVERAL, cell) == ("good", "退货")
 
 
 def test_an_empty_list_says_that_no_label_applies():
-    assert SEVERAL.parse([]) == SEVERAL.parse("[]") == ()
+    assert label_of(SEVERAL, []) == label_of(SEVERAL, "[]") == ()
 
 
 def test_another_separator_can_be_set():
     task = catalog.create("tasks", {"name": "text_classification", "multi_label": True, "separator": ","})
-    assert task.parse("a|b, c") == ("a|b", "c")
+    assert label_of(task, "a|b, c") == ("a|b", "c")
 
 
 def test_several_labels_where_one_is_expected_are_refused_with_what_to_set():
     with pytest.raises(LabelError, match=r"One label is expected, and the cell holds 2.*multi_label: true"):
-        ONE.parse(["good", "bad"])
+        label_of(ONE, ["good", "bad"])
 
 
 def test_a_nested_label_is_refused():
     with pytest.raises(LabelError, match="a name or a number"):
-        SEVERAL.parse([["good"]])
+        label_of(SEVERAL, [["good"]])
     with pytest.raises(LabelError, match="a name or a number"):
-        ONE.parse({"label": "good"})
+        label_of(ONE, {"label": "good"})
 
 
 def test_objective_and_metric_follow_the_kind_of_label():
@@ -147,81 +151,153 @@ def test_metrics_leave_rows_of_unknown_label_out():
     assert SEVERAL.metrics([], [], LABELS)["n"] == 0
 
 
-# Tags for tokens
+# Spans in a text
 
 
-def tagged(tokens, tags, place="train.conll:1"):
-    return Example(place, {"tokens": tokens}, tags)
+def read(text, spans):
+    return ENTITIES.read({"text": text, "spans": spans})
+
+
+def marked(text, spans, place="train.conll:1"):
+    return Example(place, *read(text, spans))
+
+
+def texts_of(text, spans):
+    return [(text[span.start : span.end], span.label) for span in spans]
 
 
 CASES = [
-    (["the", "movie", "Paris"], ("O", "O", "B-LOC"), "the movie Paris", ["Paris"]),
-    (["王", "明", "在", "北", "京"], ("B-PER", "I-PER", "O", "B-LOC", "I-LOC"), "王明在北京", ["王明", "北京"]),
+    (["the", "movie", "Paris"], ["O", "O", "B-LOC"], "the movie Paris", ["Paris"]),
+    (["王", "明", "在", "北", "京"], ["B-PER", "I-PER", "O", "B-LOC", "E-LOC"], "王明在北京", ["王明", "北京"]),
     (
         [*"我们今天去看电影在", "北", "京", *"很好", "上", "海"],
-        ("O",) * 9 + ("B-LOC", "I-LOC", "O", "O", "B-LOC", "I-LOC"),
+        ["O"] * 9 + ["B-LOC", "I-LOC", "O", "O", "B-LOC", "I-LOC"],
         "我们今天去看电影在北京很好上海",
         ["北京", "上海"],
     ),  # several windows
-    (["in", "北", "京", "now"], ("O", "B-LOC", "I-LOC", "O"), "in 北京 now", ["北京"]),
+    ("in 北京 now 😀", [[3, 5, "LOC"]], "in 北京 now 😀", ["北京"]),
+    ("😀😀 ＡＢＣ公司", [{"start": 3, "end": 8, "label": "LOC"}], "😀😀 ＡＢＣ公司", ["ＡＢＣ公司"]),
 ]
 
 
-@pytest.mark.parametrize(("tokens", "tags", "text", "entities"), CASES)
-def test_tags_go_through_the_model_s_tokens_and_come_back_as_spans_of_the_text(folder, tokens, tags, text, entities):
+@pytest.mark.parametrize(("text", "cell", "joined", "entities"), CASES)
+def test_spans_go_through_the_model_s_tokens_and_come_back_by_character(folder, text, cell, joined, entities):
     processor = Processor.load(folder, max_tokens=8, stride=2)
-    windows = TOKENS.encode([tagged(tokens, tags)], processor, TAGS)
+    row = marked(text, cell)
+    assert row.inputs["text"] == joined
+    windows = ENTITIES.encode([row], processor, TYPES)
     outputs = [_perfect(window) for window in windows]
-    found = TOKENS.decode(TOKENS.join(windows, outputs), windows, TAGS, Policy())
-    assert [text[span.start : span.end] for span in found.value] == entities
-    assert TOKENS.metrics([tags], [found], TAGS)["f1"] == 1.0
+    found = ENTITIES.decode(ENTITIES.join(windows, outputs), windows, TYPES, Policy())
+    assert [joined[span.start : span.end] for span in found.value] == entities
+    assert found.value == row.label
+    assert ENTITIES.metrics([row.label], [found], TYPES)["f1"] == 1.0
 
 
 def _perfect(window):
-    """Logits of a model that knows the tag of each word's first piece, and says O elsewhere."""
-    logits = np.zeros((len(window.features["input_ids"]), len(TAGS)))
-    labels = np.where(window.features["labels"] < 0, TAGS.index("O"), window.features["labels"])
-    logits[np.arange(len(labels)), labels] = 5.0
+    """Logits of a model that knows the tag of each unit's first piece, and says O elsewhere."""
+    logits = np.zeros((len(window.features["input_ids"]), len(ENTITIES.outputs(TYPES))))
+    logits[np.arange(len(logits)), np.maximum(window.features["labels"], 0)] = 5.0
     return logits
 
 
-def test_only_the_first_piece_of_a_word_carries_its_tag(folder):
-    (window,) = TOKENS.encode([tagged(["Zyxwv", "good"], ("B-PER", "O"))], Processor.load(folder), TAGS)
+def test_outputs_are_the_tags_of_the_labels():
+    assert ENTITIES.outputs(TYPES) == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+
+
+def test_only_the_first_piece_of_a_unit_carries_its_tag(folder):
+    (window,) = ENTITIES.encode([marked("Zyxwv good", [[0, 5, "PER"]])], Processor.load(folder), TYPES)
     labels = window.features["labels"]
     assert len(labels) == len(window.features["input_ids"])
-    assert (labels >= 0).sum() == 2
+    assert labels[labels >= 0].tolist() == [3, 0]
     assert labels[0] == labels[-1] == -100
 
 
-def test_entities_count_only_when_words_and_type_are_exact(folder):
-    tags = ("B-PER", "I-PER", "O", "B-LOC", "I-LOC")
-    windows = TOKENS.encode([tagged(["王", "明", "在", "北", "京"], tags)], Processor.load(folder), TAGS)
-    logits = _perfect(windows[0])
-    logits[5] = 10 * (np.array(TAGS) == "O")  # 京
-    found = TOKENS.metrics([tags], [TOKENS.decode(logits, windows, TAGS, Policy())], TAGS)
-    assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
+def test_where_windows_overlap_the_one_that_sees_more_around_decides(folder):
+    text = "一二三四五六七八九十"
+    windows = ENTITIES.encode([Example("row 1", {"text": text})], Processor.load(folder, max_tokens=8, stride=4), TYPES)
+    assert len(windows) > 1
+    logits = []
+    for window in windows:  # every window says PER at its edges, and O elsewhere
+        own = np.zeros((len(window.offsets), 5))
+        own[:, 0] = 5.0
+        own[[1, -2], 3] = 9.0
+        logits.append(own)
+    found = ENTITIES.decode(ENTITIES.join(windows, logits), windows, TYPES, Policy())
+    assert texts_of(text, found.value) == [("一", "PER"), ("十", "PER")]
 
 
-@pytest.mark.parametrize("cell", [["B-PER", "O"], "B-PER O", '["B-PER", "O"]', np.array(["B-PER", "O"])])
-def test_tags_are_the_same_however_they_are_written(cell):
-    assert TOKENS.parse(cell) == ("B-PER", "O")
-    assert TOKENS.parse("") is None
+def test_an_entity_is_never_continued_where_none_began(folder):
+    (window,) = windows = ENTITIES.encode([Example("row 1", {"text": "in Paris"})], Processor.load(folder), TYPES)
+    logits = np.zeros((len(window.offsets), 5))
+    logits[window.units.first[0]] = [3.0, 0, 0, 0, 0]
+    logits[window.units.first[1]] = [1.0, 2.5, 3.0, 0, 0]  # I-LOC is likeliest, and continues nothing
+    found = ENTITIES.decode(logits, windows, TYPES, Policy())
+    assert texts_of("in Paris", found.value) == [("Paris", "LOC")]
+    assert found.value[0].score == pytest.approx(float(np.exp(2.5) / np.exp([1.0, 2.5, 3.0, 0, 0]).sum()))
 
 
-def test_what_is_no_tag_or_has_another_length_than_the_words_is_refused(folder):
-    with pytest.raises(LabelError, match=r"BIO tags is expected \(O, B-PER"):
-        TOKENS.parse(["PERSON"])
-    with pytest.raises(LabelError, match="BIO tags"):
-        TOKENS.parse("[broken")
-    with pytest.raises(LabelError, match=r"dev\.conll:4: 2 words have 1 tags"):
-        TOKENS.encode([tagged(["a", "b"], ("O",), "dev.conll:4")], Processor.load(folder), TAGS)
+def test_measures_are_those_of_whole_entities():
+    gold = [read("王明在北京", [[0, 2, "PER"], [3, 5, "LOC"]])[1]]
+    said = [Prediction(read("王明在北京", [[0, 2, "PER"], [3, 4, "LOC"]])[1], 0.9)]
+    found = ENTITIES.metrics(gold, said, TYPES)
+    assert (found["precision"], found["recall"], found["f1"], found["accuracy"]) == (0.5, 0.5, 0.5, 0.0)
+    assert found["per_class"]["PER"]["f1"] == 1.0 and found["per_class"]["LOC"]["support"] == 1
+    assert found["macro_f1"] == 0.5
 
 
-def test_a_plain_text_is_tagged_as_well(folder):
-    windows = TOKENS.encode([Example("row 1", {"tokens": "good 北京"})], Processor.load(folder), TAGS)
-    assert "labels" not in windows[0].features
-    logits = np.zeros((len(windows[0].words), len(TAGS)))
-    logits[:, TAGS.index("O")] = 1
-    logits[windows[0].words == 1, TAGS.index("B-LOC")] = 2
-    (span,) = TOKENS.decode(logits, windows, TAGS, Policy()).value
-    assert ("good 北京"[span.start : span.end], span.label) == ("北", "LOC")
+@pytest.mark.parametrize(
+    "cell",
+    [
+        [{"start": 0, "end": 4, "label": "PER"}],
+        [{"start": 0, "end": 4, "label": "PER", "text": "Anna"}],
+        '[{"start": 0, "end": 4, "label": "PER"}]',
+        [[0, 4, "PER"]],
+        ["B-PER", "O"],
+        ["S-PER", "O"],
+        "B-PER O",
+        '["B-PER", "O"]',
+        np.array(["B-PER", "O"]),
+    ],
+)
+def test_spans_are_the_same_however_they_are_written(cell):
+    assert read("Anna met", cell)[1] == (Span(0, 4, "PER"),)
+    assert read(["Anna", "met"], cell)[1] == (Span(0, 4, "PER"),)
+
+
+def test_no_spans_are_a_label_and_an_empty_cell_is_none():
+    assert read("Anna met", [])[1] == ()
+    assert read("Anna met", "")[1] is None
+    assert read("我爱北京", ["O", "O", "B-LOC", "I-LOC"])[1] == (Span(2, 4, "LOC"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell", "message"),
+    [
+        ("Anna met", [[0, 40, "PER"]], r"from character 0 to 40, and the text has 8"),
+        ("Anna met", [[-1, 4, "PER"]], r"from character -1"),
+        ("Anna met", [[4, 4, "PER"]], r"from character 4 to 4"),
+        ("Anna met", [[0, 4, "PER"], [2, 8, "LOC"]], r"Two spans overlap: 'Anna' \(0–4, PER\), 'na met' \(2–8, LOC\)"),
+        ("王明 met", [{"start": 0, "end": 6, "label": "PER", "text": "王明"}], r"says that its text is '王明', and .* are '王明 met'"),
+        ("Anna met", [{"start": 0, "end": 4}], r"A span has start, end and label"),
+        ("Anna met", [{"start": "0", "end": 4, "label": "PER"}], r"whole numbers"),
+        ("Anna met", [[0, 4, ""]], r"its label a name"),
+        ("Anna met", ["B-PER"], r"2 words have 1 tags"),
+        (["Anna", "met"], ["B-PER"], r"2 words have 1 tags"),
+        ("Anna met", ["PERSON", "O"], r"'PERSON' is no tag: BIO or BIOES"),
+        ("Anna met", "[broken", r"no JSON"),
+        ("Anna met", 7, r"A list of spans"),
+    ],
+)
+def test_what_is_no_span_of_the_text_is_refused_with_why(text, cell, message):
+    with pytest.raises(LabelError, match=message):
+        read(text, cell)
+
+
+def test_words_that_are_none_are_refused():
+    with pytest.raises(DataError, match="list of words"):
+        read(["Anna", 3], None)
+
+
+def test_an_entity_of_unknown_type_is_named_with_its_row(folder):
+    with pytest.raises(LabelError, match=r"dev\.conll:4: label 'PRE' is not among .*Did you mean 'PER'"):
+        ENTITIES.encode([marked("Anna", [[0, 4, "PRE"]], "dev.conll:4")], Processor.load(folder), TYPES)

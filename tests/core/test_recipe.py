@@ -47,11 +47,7 @@ def test_two_keys_are_a_recipe_and_everything_else_has_a_default(load, tmp_path)
     recipe = load(LEAST)
     assert recipe.data.train == str(tmp_path / "train.csv")
     assert recipe.train.epochs == 5
-    assert [catalog.name_of(baseline) for baseline in recipe.evaluate.baselines] == [
-        "majority",
-        "tfidf",
-        "linear_probe",
-    ]
+    assert recipe.evaluate.baselines == "auto"
 
 
 def test_numbers_are_labels_too(load):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -173,9 +173,10 @@ class Rating(TextClassification):
     target: ClassVar[str] = "score"
     classes: ClassVar[bool] = False
 
-    def parse(self, value: Any) -> float | None:
-        """A number, or unknown."""
-        return float(value) if value not in (None, "") else None
+    def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], float | None]:
+        """Two texts and a number, or unknown."""
+        inputs = {role: cells.get(role) for role in self.inputs}
+        return inputs, float(cells["score"]) if cells.get("score") not in (None, "") else None
 
 
 def test_pairs_and_numbers_need_no_labels(make: Make) -> None:

@@ -177,7 +177,7 @@ def test_a_file_is_whole_or_not_there(predictor, tmp_path, monkeypatch):
     (tmp_path / "out.jsonl").write_text("what stood here\n")
     before = sha256(tmp_path / "out.jsonl")
     made = Stream(predictor, open_file(tmp_path / "rows.txt"), {"text": "text"})
-    monkeypatch.setattr(made, "_problem", lambda row: 1 / 0)
+    monkeypatch.setattr(made, "_taken", lambda row: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write(made, tmp_path / "out.jsonl")
     assert sha256(tmp_path / "out.jsonl") == before

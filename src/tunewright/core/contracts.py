@@ -113,10 +113,19 @@ class Task(Component):
     metric: ClassVar[str]  # the metric that decides unless the recipe names another; larger is better
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
     probe: ClassVar[bool] = False  # whether a linear probe on pooled features can start the head
+    baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
 
     @abstractmethod
-    def parse(self, value: Any) -> Label:
-        """The label in a cell of the label column. Raises LabelError with what is expected. None and "" mean unknown."""
+    def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
+        """An example's inputs and label from a row's cells by role, as a reader gave them; numpy's values among them.
+
+        The target's cell may be missing, None or "": the label is unknown then. Raises LabelError with what is expected
+        for a label that does not fit, DataError for inputs that do not.
+        """
+
+    def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The names of the model's outputs, in order: by default one a label."""
+        return tuple(labels)
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:

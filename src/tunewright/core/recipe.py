@@ -52,8 +52,6 @@ def _component(kind: str, name: str) -> Any:
     return field(default_factory=lambda: catalog.create(kind, name))
 
 
-def _baselines() -> tuple[Baseline, ...]:
-    return tuple(catalog.create("baselines", name) for name in ("majority", "tfidf", "linear_probe"))
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ class Evaluate:
     """How it is judged."""
 
     metric: str = "auto"  # what the verdict compares; auto: the task's own (accuracy; macro_f1 when the largest class is over 20 times the smallest)
-    baselines: tuple[Baseline, ...] = field(default_factory=_baselines)  # what the tuned model has to beat
+    baselines: tuple[Baseline, ...] | Auto = "auto"  # what the tuned model has to beat; auto: the task's own
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95  # of the paired interval
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000  # bootstrap resamples
     slices: tuple[str, ...] = ("length",)  # "length", or any column: measured apart

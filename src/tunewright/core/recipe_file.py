@@ -260,9 +260,9 @@ class _Builder:
         if value is None and type(None) in members:
             return None
         for hint in members:
+            if value == "auto" and len(members) > 1:
+                break
             if kind := catalog.kind_of(hint):
-                if value == "auto" and len(members) > 1:
-                    continue
                 return self.component(kind, value, place, default=setting.default)
             if dataclasses.is_dataclass(hint):
                 return self.section(hint, value, place)

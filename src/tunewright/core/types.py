@@ -11,11 +11,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Span:
-    """A labelled stretch of an example's text: characters `start` up to, not including, `end`."""
+    """A labelled stretch of an example's text: characters `start` up to, not including, `end`.
+
+    score: how sure a model is of it, in [0, 1]; no part of what it is.
+    """
 
     start: int
     end: int
     label: str
+    score: float | None = field(default=None, compare=False)
 
 
 # What a label may be: a name, several names, spans, a number (regression), a text (generation), or unknown.

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tunewright.core.errors import DataError, LabelError, listing, plural
+from tunewright.core.errors import DataError, listing, plural
 from tunewright.core.files import parse_json
 from tunewright.core.recipe import FindingKind
-from tunewright.core.types import Note, label_names
+from tunewright.core.types import Label, Note, label_names
 from tunewright.data.dataset import LEDGER, Dataset, Split
 from tunewright.data.language import NAMES
 from tunewright.data.normalise import normalise, normalise_label
@@ -87,7 +87,7 @@ def findings(
 
 
 class _Rows:
-    """Keys and label codes of all rows of all splits, one after the other, sorted by key."""
+    """Keys of all rows of all splits, one after the other, sorted by key."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.splits = list(dataset.splits.values())
@@ -107,6 +107,17 @@ class _Rows:
             owner = int(np.searchsorted(self.starts, row, side="right") - 1)
             shown.append(excerpt(self.splits[owner], int(row - self.starts[owner])))
         return tuple(shown)
+
+
+    def labels(self, rows: np.ndarray) -> list[Label]:
+        """The labels of rows by their number over all splits."""
+        found: list[Label] = [None] * len(rows)
+        owners = np.searchsorted(self.starts, rows, side="right") - 1
+        for owner, split in enumerate(self.splits):
+            own = np.flatnonzero(owners == owner)
+            for place, example in zip(own, split.take(rows[own] - self.starts[owner]), strict=True):
+                found[place] = example.label
+        return found
 
 
 def excerpt(split: Split, row: int, most: int = 60) -> str:
@@ -204,43 +215,21 @@ def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
     """Rows that have the same text as another one and not the same label."""
     if not dataset.labels or not len(rows.keys):
         return None
-    codes = _label_codes(dataset)[rows.order]
-    groups = int(rows.groups[-1]) + 1
-    low, high = np.full(groups, codes.max() + 1), np.full(groups, -1)
-    np.minimum.at(low, rows.groups, codes)
-    np.maximum.at(high, rows.groups, codes)
-    concerned = np.flatnonzero((low != high)[rows.groups])
-    if not len(concerned):
+    twins = np.flatnonzero((np.bincount(rows.groups) > 1)[rows.groups])
+    labels = dict(zip(twins.tolist(), rows.labels(rows.order[twins]), strict=True))
+    several: dict[int, set[Any]] = {}
+    for at, label in labels.items():
+        several.setdefault(int(rows.groups[at]), set()).add(label)
+    concerned = [at for at in labels if len(several[int(rows.groups[at])]) > 1]
+    if not concerned:
         return None
-    shown = []
-    for at in concerned[:EXAMPLES]:
-        row = int(rows.order[at])
-        split = rows.splits[int(rows.owner[at])]
-        label = split.take([row - int(rows.starts[rows.owner[at]])])[0].label
-        shown.append(f"{rows.excerpts([row])[0]} → {', '.join(label_names(label)) or 'none'}")
+    shown = [
+        f"{rows.excerpts([int(rows.order[at])])[0]} → {', '.join(label_names(labels[at])) or 'none'}"
+        for at in concerned[:EXAMPLES]
+    ]
     told = f"{plural(len(concerned), 'row')} with the same text as another one and not its label. Decide for one, or remove them."
     zh = f"有 {len(concerned)} 条与另一条文本相同而标签不同。请选定一个标签，或去掉这些数据。"
     return Finding("conflicts", "warning", len(concerned), tuple(shown), Note(told, zh))
-
-
-def _label_codes(dataset: Dataset) -> np.ndarray:
-    """(rows,) a number for each row's label, the same for cells that mean the same label."""
-    column = dataset.roles[dataset.task.target]
-    cells = [split.column(column) for split in dataset.splits.values()]
-    whole = pa.chunked_array([chunk for cell in cells for chunk in cell.chunks], type=cells[0].type)
-    encoded = pc.dictionary_encode(pc.cast(whole, pa.string())).combine_chunks()
-    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
-    known: dict[Any, int] = {}
-    codes = [known.setdefault(_parsed(dataset, cell), len(known)) for cell in encoded.dictionary.to_pylist()]
-    indices = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
-    return np.asarray(codes, dtype=np.int64)[indices]
-
-
-def _parsed(dataset: Dataset, cell: Any) -> Any:
-    try:
-        return dataset.task.parse(cell)
-    except LabelError:
-        return cell
 
 
 def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:

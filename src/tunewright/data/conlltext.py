@@ -11,6 +11,11 @@ _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef\U0002
 _MARKS = re.compile(r"^(?:-DOCSTART-|#\s)")
 
 
+def is_tag(text: str) -> bool:
+    """Whether a word is O, or a BIO, BIOES or BILOU tag."""
+    return _TAG.match(text) is not None
+
+
 def looks_tagged(lines: Sequence[str]) -> bool:
     """Whether sample lines are words with a tag in their last column."""
     filled = [line.split() for line in lines if line.strip() and not _MARKS.match(line)]

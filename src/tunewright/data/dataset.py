@@ -15,11 +15,10 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, nearest
 from tunewright.core.files import read_json
-from tunewright.core.types import Example, Label, Note
+from tunewright.core.types import Example, Note
 from tunewright.data.table import FILE, KEY, LINE, OWN, BatchFile
 
 DESCRIPTION, LEDGER = "dataset.json", "ledger.jsonl"
-_REMEMBERED = 10_000  # label cells that are parsed once
 
 
 class Split:
@@ -34,7 +33,6 @@ class Split:
         self._task = task
         self._roles = roles
         self._nested = frozenset(nested)
-        self._parsed: dict[Any, Label] = {}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -83,32 +81,18 @@ class Split:
                 yield " ".join(cell for cell in cells if isinstance(cell, str))
 
     def _examples(self, batch: pa.RecordBatch) -> Iterator[Example]:
-        target = self._roles.get(self._task.target)
-        used = {self._roles[role] for role in self._task.inputs} | {target}
+        roles = {role: self._roles[role] for role in (*self._task.inputs, self._task.target) if role in self._roles}
+        used = set(roles.values())
         cells = {name: self._values(batch, name) for name in batch.schema.names if name not in (FILE, LINE, KEY)}
         others = [name for name in cells if name not in used]
         places = zip(batch.column(FILE).to_pylist(), batch.column(LINE).to_pylist(), strict=True)
         for row, (file, line) in enumerate(places):
-            yield Example(
-                id=f"{file}:{line}",
-                inputs={role: cells[self._roles[role]][row] for role in self._task.inputs},
-                label=self._label(cells[target][row]) if target else None,
-                columns={name: cells[name][row] for name in others},
-            )
+            inputs, label = self._task.read({role: cells[column][row] for role, column in roles.items()})
+            yield Example(f"{file}:{line}", inputs, label, {name: cells[name][row] for name in others})
 
     def _values(self, batch: pa.RecordBatch, name: str) -> list[Any]:
         values = batch.column(name).to_pylist()
         return [unnest(value) for value in values] if name in self._nested else values
-
-    def _label(self, cell: Any) -> Label:
-        if not isinstance(cell, (str, int, bool)):
-            return self._task.parse(cell)
-        marked = (type(cell), cell)
-        if marked not in self._parsed:
-            if len(self._parsed) >= _REMEMBERED:
-                self._parsed.clear()
-            self._parsed[marked] = self._task.parse(cell)
-        return self._parsed[marked]
 
 
 class Dataset:

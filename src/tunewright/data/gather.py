@@ -14,7 +14,7 @@ import numpy as np
 from tunewright.core.contracts import Reader, Row, Task
 from tunewright.core.errors import DataError, LabelError, listing, nearest, plural
 from tunewright.core.progress import Step
-from tunewright.core.types import Label, label_names
+from tunewright.core.types import label_names
 from tunewright.data import normalise, sources
 from tunewright.data.cell import is_empty, is_unicode
 from tunewright.data.ledger import Ledger
@@ -138,13 +138,13 @@ class _Collector:
     def __init__(self, wanted: Wanted, found: Gathered) -> None:
         self._wanted = wanted
         self._found = found
+        self._roles = {role: wanted.roles[role] for role in (*wanted.task.inputs, wanted.task.target)}
         self._inputs = [wanted.roles[role] for role in wanted.task.inputs]
         self._target = wanted.roles[wanted.task.target]
         self._keys, self._codes = array.array("Q"), array.array("i")
         self._times = array.array("d")
         self._groups: list[Any] = []
         self._known: dict[tuple[str, ...], int] = {}
-        self._cells: dict[Any, tuple[int, tuple[str, str] | None]] = {}
         self._code = _NO_CLASS
 
     def problem(self, row: Row, values: Mapping[str, Any], file: str) -> tuple[str, str] | None:
@@ -156,7 +156,7 @@ class _Collector:
         for column in self._inputs:
             if is_empty(values.get(column)):
                 return "empty_text", f"column {column!r} is empty"
-        self._code, problem = self._label(values.get(self._target), file, row.line)
+        self._code, problem = self._label(values, file, row.line)
         if problem:
             return problem
         if self._wanted.by_time and parse_time(values.get(self._wanted.mark)) is None:
@@ -180,22 +180,14 @@ class _Collector:
         self._found.codes = np.frombuffer(self._codes, dtype=np.int32) if self._codes else np.zeros(0, np.int32)
         self._found.marks = np.frombuffer(self._times) if self._times else self._groups
 
-    def _label(self, cell: Any, file: str, line: int) -> tuple[int, tuple[str, str] | None]:
-        """(code, None) of a label cell, or (_, problem). Cells that come back are parsed once."""
-        if not isinstance(cell, (str, int)):
-            return self._parse(cell, file, line)
-        marked = (type(cell), cell)
-        if marked not in self._cells:
-            if len(self._cells) >= 100_000:
-                self._cells.clear()
-            self._cells[marked] = self._parse(cell, file, line)
-        return self._cells[marked]
-
-    def _parse(self, cell: Any, file: str, line: int) -> tuple[int, tuple[str, str] | None]:
+    def _label(self, values: Mapping[str, Any], file: str, line: int) -> tuple[int, tuple[str, str] | None]:
+        """(code, None) of a row's label, or (_, (kind, reason)) where the row cannot be used."""
         try:
-            label: Label = self._wanted.task.parse(cell)
+            _, label = self._wanted.task.read({role: values.get(column) for role, column in self._roles.items()})
         except LabelError as error:
             return _NO_CLASS, ("bad_label", str(error))
+        except DataError as error:
+            return _NO_CLASS, ("bad_input", str(error))
         if label is None:
             return _NO_CLASS, ("empty_label", f"column {self._target!r} is empty")
         if not self._wanted.task.classes:

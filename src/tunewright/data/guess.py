@@ -17,14 +17,14 @@ NAMES: dict[str, tuple[str, ...]] = {
     "text": (
         "text", "content", "sentence", "review", "utterance", "query", "question", "comment", "message", "tweet",
         "document", "body", "input", "abstract", "description", "title", "headline", "文本", "内容", "正文", "句子",
-        "评论", "评价", "问题", "标题", "摘要", "语句",
+        "评论", "评价", "问题", "标题", "摘要", "语句", "tokens", "words",
     ),
     "label": (
         "label", "labels", "category", "class", "intent", "sentiment", "tag", "tags", "topic", "target", "label_name",
         "label_text", "emotion", "categories", "genre", "genres", "y", "output", "标签", "类别", "分类", "类目",
         "情感", "意图", "主题",
     ),
-    "spans": ("spans", "entities", "ner_tags", "tags", "label", "labels", "实体"),
+    "spans": ("spans", "entities", "ner_tags", "tags", "labels", "label", "ner", "实体"),
     "text_a": ("text_a", "sentence1", "sentence_a", "premise", "question1", "text1", "query", "left"),
     "text_b": ("text_b", "sentence2", "sentence_b", "hypothesis", "question2", "text2", "passage", "right"),
 }  # fmt: skip

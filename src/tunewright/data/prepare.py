@@ -284,7 +284,7 @@ class _Work:
             return
         source = self.sources["train"]
         counts = gathered["train"].counts()
-        if len(labels) < 2:
+        if len(self.task.outputs(labels)) < 2:
             only = f" ({labels[0]!r})" if labels else ""
             raise DataError(
                 f"{source} has one label only{only}: there is nothing to tell apart. "

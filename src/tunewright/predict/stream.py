@@ -102,8 +102,9 @@ class Stream:
     def _examples(self, waiting: deque[list[tuple[Row, str]]]) -> Iterator[list[Example]]:
         """What can be answered, chunk by chunk; its rows, each with its problem or "", are put into `waiting`."""
         for rows in _chunks(self._source.read()):
-            waiting.append([(row, self._problem(row)) for row in rows])
-            yield [self._example(row) for row, problem in waiting[-1] if not problem]
+            taken = [self._taken(row) for row in rows]
+            waiting.append([(row, one if isinstance(one, str) else "") for row, one in zip(rows, taken, strict=True)])
+            yield [one for one in taken if not isinstance(one, str)]
 
     def _answered(self, chunk: list[tuple[Row, str]], predictions: Iterator[Prediction]) -> Iterator[dict[str, Any]]:
         for row, problem in chunk:
@@ -111,8 +112,8 @@ class Stream:
             added = self._failed(row, problem) if problem else self._said(next(predictions))
             yield {**{self.renamed.get(name, name): value for name, value in row.values.items()}, **added}
 
-    def _problem(self, row: Row) -> str:
-        """Why a row cannot be answered, or ""."""
+    def _taken(self, row: Row) -> Example | str:
+        """The row as an Example, or why it cannot be answered."""
         if row.problem:
             return row.problem
         for column in self._columns.values():
@@ -122,10 +123,12 @@ class Stream:
                 return f"column {column!r} is empty"
             if not is_unicode(row.values[column]):
                 return f"garbled: column {column!r} holds characters that are no Unicode text"
-        return ""
-
-    def _example(self, row: Row) -> Example:
-        return Example(self._source.place(row), {role: row.values[column] for role, column in self._columns.items()})
+        cells = {role: row.values[column] for role, column in self._columns.items()}
+        try:
+            inputs, _ = self._predictor.bundle.task.read(cells)
+        except DataError as error:
+            return str(error)
+        return Example(self._source.place(row), inputs)
 
     def _failed(self, row: Row, problem: str) -> dict[str, Any]:
         message = f"{self._source.place(row)}: {problem}"

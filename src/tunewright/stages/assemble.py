@@ -65,12 +65,15 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
             )
     weights = recipe.train.class_weights
     if weights == "auto":
-        weights = "balanced" if ratio > IMBALANCE else "none"
+        weights = "balanced" if ratio > IMBALANCE and recipe.task.probe else "none"
     stopping = recipe.train.early_stopping
     if stopping and stopping.metric == "auto":
         stopping = dataclasses.replace(stopping, metric=metric)
-    baselines = tuple(baseline for baseline in recipe.evaluate.baselines if baseline.suits(recipe.task))
-    if left_out := [catalog.name_of(one) for one in recipe.evaluate.baselines if one not in baselines]:
+    wanted = recipe.evaluate.baselines
+    if wanted == "auto":
+        wanted = tuple(catalog.create("baselines", name) for name in recipe.task.baselines)
+    baselines = tuple(baseline for baseline in wanted if baseline.suits(recipe.task))
+    if left_out := [catalog.name_of(one) for one in wanted if one not in baselines]:
         task = catalog.name_of(recipe.task)
         whys["evaluate.baselines"] = Note(
             f"{', '.join(left_out)} cannot do {task}", f"{'、'.join(left_out)} 不能用于 {task}"
@@ -143,7 +146,8 @@ def build(plan: Plan, labels: tuple[str, ...], *, attention: str) -> Model:
 def open_model(plan: Plan, labels: tuple[str, ...], *, dropout: float = 0.0, attention: str = "eager") -> Model:
     """The planned backbone as it was pretrained, with a fresh head."""
     trust = {name: getattr(plan.recipe.model, name) for name in ("pickled_weights", "remote_code")}
-    return build_model(plan.located.folder, plan.head, labels, dropout=dropout, attention=attention, **trust)
+    outputs = plan.recipe.task.outputs(labels)
+    return build_model(plan.located.folder, plan.head, outputs, dropout=dropout, attention=attention, **trust)
 
 
 def class_weights(plan: Plan, dataset: Dataset) -> np.ndarray | None:

@@ -290,7 +290,8 @@ def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:
     task, labels = plan.recipe.task, dataset.labels
     example = dataset.splits["validation"].examples(0, 1)[0]
     windows = task.encode([example], plan.processor, labels)
-    shape = (len(windows[0].features["input_ids"]), len(labels)) if not task.probe else (len(labels),)
+    outputs = len(task.outputs(labels))
+    shape = (len(windows[0].features["input_ids"]), outputs) if not task.probe else (outputs,)
     logits = task.join(windows, [np.zeros(shape, dtype=np.float32) for _ in windows])
     numbers = task.metrics([example.label], [task.decode(logits, windows, labels, Policy())], labels)
     return [name for name, value in numbers.items() if isinstance(value, (int, float)) and name not in NO_QUALITY]

@@ -194,7 +194,8 @@ def _other_labels(rows: Sequence[Mapping[str, Any]], task: Task, chosen: Mapping
         rows = [{name: value for name, value in row.items() if name != column} for row in rows]
         try:
             column = guess_columns(rows, task, inputs).of[task.target]
-            task.parse(next(row[column] for row in rows if row.get(column)))
+            row = next(row for row in rows if row.get(column))
+            task.read({role: row.get(name) for role, name in {**inputs, task.target: column}.items()})
         except (DataError, StopIteration):  # no column is left, or none that holds this task's labels
             return found
         found.append(column)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunewright.core import catalog
+from tunewright.core import catalog, spans
 from tunewright.core.contracts import Task
 from tunewright.core.errors import LabelError
 from tunewright.core.types import Example, label_names
@@ -87,7 +86,7 @@ def rows(subject: Subject, task: Task, texts: Sequence[str] = TEXTS) -> list[dic
         return list(subject.sample(subject.folder))
     for cells in _cells(texts):
         made = [
-            {**{role: _value(role, text) for role in task.inputs}, task.target: cell}
+            {**dict.fromkeys(task.inputs, text), task.target: cell}
             for text, cell in zip(texts, cells, strict=True)
         ]
         try:
@@ -100,17 +99,18 @@ def rows(subject: Subject, task: Task, texts: Sequence[str] = TEXTS) -> list[dic
 
 def examples(task: Task, made: Sequence[dict[str, Any]]) -> list[Example]:
     """Rows as Examples."""
-    return [
-        Example(f"rows.jsonl:{line}", {role: row[role] for role in task.inputs}, task.parse(row[task.target]))
-        for line, row in enumerate(made, 1)
-    ]
+    found = []
+    for line, row in enumerate(made, 1):
+        inputs, label = task.read({role: row[role] for role in (*task.inputs, task.target)})
+        found.append(Example(f"rows.jsonl:{line}", inputs, label))
+    return found
 
 
 def known_labels(task: Task, made: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     """The label names in rows, sorted; none for tasks without a fixed list."""
     if not task.classes:
         return ()
-    return tuple(sorted({name for row in made for name in label_names(task.parse(row[task.target]))}))
+    return tuple(sorted({name for example in examples(task, made) for name in label_names(example.label)}))
 
 
 def write_rows(path: Path, made: Sequence[dict[str, Any]]) -> Path:
@@ -119,17 +119,11 @@ def write_rows(path: Path, made: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def _value(role: str, text: str) -> Any:
-    return words(text) if role == "tokens" else text
-
-
-def words(text: str) -> list[str]:
-    """The words of a text; Chinese characters are words."""
-    return re.findall(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+", text)
-
-
 def _cells(texts: Sequence[str]) -> list[list[Any]]:
-    """What a label column may hold, one list a form: a tag for every word, a name, a number."""
-    tags = [["B-PER", "I-PER", *["O"] * len(words(text))][: len(words(text))] for text in texts]
+    """What a label column may hold, one list a form: a span over the text's first units, a name, a number."""
+    marked = []
+    for index, text in enumerate(texts):
+        units = spans.bounds(text)[:2]
+        marked.append([{"start": int(units[0, 0]), "end": int(units[-1, 1]), "label": LABELS[index % len(LABELS)]}])
     names = [LABELS[index % len(LABELS)] for index in range(len(texts))]
-    return [tags, names, [float(index % 3) for index in range(len(texts))]]
+    return [marked, names, [float(index % 3) for index in range(len(texts))]]

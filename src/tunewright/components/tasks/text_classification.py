@@ -35,6 +35,7 @@ class TextClassification(Task):
     target: ClassVar[str] = "label"
     head: ClassVar[str] = "pooled"
     probe: ClassVar[bool] = True
+    baselines: ClassVar[tuple[str, ...]] = ("majority", "tfidf", "linear_probe")
 
     @property
     def objective(self) -> str:
@@ -46,8 +47,11 @@ class TextClassification(Task):
         """See Task.metric."""
         return "micro_f1" if self.multi_label else "accuracy"
 
-    def parse(self, value: Any) -> Label:
-        """See Task.parse. An empty cell is unknown; an empty list, when multi_label, says that no label applies."""
+    def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
+        """See Task.read. An empty cell is unknown; an empty list, when multi_label, says that no label applies."""
+        return {"text": cells.get("text")}, self._parsed(cells.get("label"))
+
+    def _parsed(self, value: Any) -> Label:
         value = value.tolist() if hasattr(value, "tolist") else value
         if is_empty(value):
             return None

@@ -1,99 +1,106 @@
-"""Mark the entities in a text: a BIO tag for every word."""
+"""Mark the entities in a text: spans of characters, each with a label."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tunewright.core import measures, spans
 from tunewright.core.contracts import Task
-from tunewright.core.errors import LabelError
-from tunewright.core.measures import encode_labels
+from tunewright.core.errors import DataError, LabelError, listing, nearest
 from tunewright.core.numeric import softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Span, Window
 from tunewright.core.windows import window
+from tunewright.data import conlltext
+from tunewright.data.cell import is_empty
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
 
-IGNORED = -100  # the label of special tokens and of a word's further pieces, as losses expect it
-HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-WORDS = re.compile(rf"{HAN.pattern}|[^\s{HAN.pattern[1:-1]}]+")
+IGNORED = -100  # the label of special tokens and of a unit's further pieces, as losses expect it
+SHOWN = 40  # characters of a text in a message
 
 
 @dataclass(frozen=True)
-class WordSpan(Span):
-    """A span that also knows its words, `first` up to, not including, `last`, so that it compares with gold tags."""
+class UnitWindow(Window):
+    """A window that knows which of its tokens begin a unit, and the units' characters (core/spans.py)."""
 
-    first: int = 0
-    last: int = 0
-
-
-@dataclass(frozen=True)
-class WordWindow(Window):
-    """A window that also knows which word each token begins or continues: (tokens,), -1 for special ones."""
-
-    words: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    units: spans.Units = field(default_factory=lambda: spans.units("", np.zeros((0, 2)), np.zeros((0, 2))))
 
 
 @dataclass(frozen=True)
 class TokenClassification(Task):
-    """Words to BIO tags; predictions are spans with their characters in the text (words joined by a space)."""
+    """Texts to spans. Rows hold a text with spans, or words with a BIO or BIOES tag each."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("tokens",)
-    target: ClassVar[str] = "tags"
+    inputs: ClassVar[tuple[str, ...]] = ("text",)
+    target: ClassVar[str] = "spans"
     head: ClassVar[str] = "tokens"
     objective: ClassVar[str] = "cross_entropy"
     metric: ClassVar[str] = "f1"
+    baselines: ClassVar[tuple[str, ...]] = ("dictionary",)
 
-    def parse(self, value: Any) -> Label:
-        """See Task.parse: a list of tags, one a word, or the same as JSON or joined by spaces."""
-        value = value.tolist() if hasattr(value, "tolist") else value
+    def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
+        """See Task.read. The text may be a list of words; spans are mappings of start, end and label, or a tag a word."""
+        words = _plain(cells.get("text"))
+        if isinstance(words, (list, tuple)):
+            if not all(isinstance(word, str) and word.strip() for word in words):
+                raise DataError(f"A text, or a list of words that are not empty, is expected, not {words!r:.80}.")
+            text, places = conlltext.join(words)
+        else:
+            text, places = words, None
+        value = _plain(cells.get("spans"))
         if value is None or (isinstance(value, str) and not value.strip()):
-            return None
+            return {"text": text}, None
         if isinstance(value, str):
             value = _json(value) if value.lstrip().startswith("[") else value.split()
-        if not isinstance(value, (list, tuple)) or not all(re.fullmatch(r"O|[BI]-.+", str(tag)) for tag in value):
-            raise LabelError(f"A list of BIO tags is expected (O, B-PER, I-PER, …), not {value!r:.80}.")
-        return tuple(str(tag) for tag in value)
+        if not isinstance(value, (list, tuple)):
+            raise LabelError(f"A list of spans, or a tag for every word, is expected, not {value!r:.80}.")
+        if value and all(isinstance(part, str) for part in value):
+            return {"text": text}, _from_tags(value, places, str(text))
+        found = [_span(part, str(text)) for part in value]
+        return {"text": text}, _flat(found, str(text))
+
+    def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """See Task.outputs: O, then B- and I- of every label."""
+        return spans.tags(labels)
 
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
-        """See Task.encode. "labels" is (tokens,): a word's tag at its first piece, -100 elsewhere."""
-        joined = [_joined(example.inputs["tokens"]) for example in examples]
-        found = []
-        for index, parts in enumerate(processor.encode([text for text, _ in joined])):
-            bounds = joined[index][1]
-            tags = _indices(examples[index], len(bounds), labels)
+        """See Task.encode. "labels" is (tokens,): a unit's tag at its first piece, -100 elsewhere."""
+        texts = [str(example.inputs["text"]) for example in examples]
+        found: list[Window] = []
+        for index, parts in enumerate(processor.encode(texts)):
+            inside = spans.bounds(texts[index])
+            gold = _known(examples[index], labels)
             for part in parts:
-                words = _words_of(part.offsets, bounds)
-                plain = window(index, part, None if tags is None else _token_labels(words, tags))
-                found.append(WordWindow(**vars(plain), words=words))
+                units = spans.units(texts[index], inside, part.offsets)
+                tags = None
+                if gold is not None:
+                    tags = np.full(len(part.input_ids), IGNORED, dtype=np.int64)
+                    tags[units.first] = spans.tag_indices(gold, units.places, labels)
+                found.append(UnitWindow(**vars(window(index, part, tags)), units=units))
         return found
 
     def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
-        """See Task.join: the windows' logits (tokens, labels) one after the other."""
+        """See Task.join: the windows' logits (tokens, tags) one after the other."""
         return np.concatenate(outputs)
 
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:
-        """See Task.decode. A word takes the tag of its first piece; where windows overlap, the surest one's."""
+        """See Task.decode. The likeliest lawful tags; where windows overlap, those of the one that sees more around."""
         probabilities = softmax(np.asarray(logits, dtype=np.float64))
-        words, offsets = (np.concatenate([getattr(part, name) for part in windows]) for name in ("words", "offsets"))
-        first, last = {}, {}
-        for token in np.flatnonzero(words >= 0):
-            word, start = int(words[token]), int(offsets[token][0])
-            last[word] = max(last.get(word, 0), int(offsets[token][1]))
-            rank = (start, -float(np.max(probabilities[token])))
-            if word not in first or rank < first[word][0]:
-                first[word] = (rank, int(np.argmax(probabilities[token])))
-        tags = [labels[first[word][1]] if word in first else "O" for word in range(max(first, default=-1) + 1)]
-        value = tuple(WordSpan(first[a][0][0], last[b - 1], label, a, b) for a, b, label in _entities(tags))
-        score = min((-rank[1] for rank, _ in first.values()), default=1.0)
+        rows, places = _chosen(windows)
+        value, score = (), 1.0
+        if len(rows):
+            own = probabilities[rows]
+            tags = spans.lawful(np.log(np.maximum(own, 1e-300)))
+            sure = own[np.arange(len(own)), tags]
+            value, score = spans.from_tags(tags, places, sure, labels), float(np.min(sure))
         decision = "abstain" if policy.accept is not None and score < policy.accept else "model"
         truncated = sum(part.truncated for part in windows)
         return Prediction(value, score, decision=decision, truncated_tokens=truncated)
@@ -101,62 +108,102 @@ class TokenClassification(Task):
     def metrics(
         self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
     ) -> dict[str, Any]:
-        """See Task.metrics: precision, recall and F1 of whole entities, which count only when exact."""
-        both = [(tags, said) for tags, said in zip(gold, predictions, strict=True) if tags is not None]
-        rows = [(set(_entities(tags)), said.value) for tags, said in both]
-        true = sum(len(entities) for entities, _ in rows)
-        said = sum(len(spans) for _, spans in rows)
-        hits = sum(len(entities & {(span.first, span.last, span.label) for span in spans}) for entities, spans in rows)
-        precision, recall = hits / max(said, 1), hits / max(true, 1)
-        return {"n": len(rows), "precision": precision, "recall": recall, "f1": 2 * hits / max(true + said, 1)}
+        """See Task.metrics: precision, recall and F1 of whole spans, which count only when exact, as seqeval has them.
+
+        accuracy: rows without a mistake; macro_f1: mean of the labels' F1; per_class: support counts spans.
+        """
+        both = [(true, said) for true, said in zip(gold, predictions, strict=True) if true is not None]
+        counts = spans.count([true for true, _ in both], [said.value for _, said in both], labels)
+        hits, said, true = (int(np.sum(part)) for part in (counts.hits, counts.predicted, counts.gold))
+        return {
+            "n": len(both),
+            "precision": hits / max(said, 1),
+            "recall": hits / max(true, 1),
+            "f1": float(measures.micro_f1(counts)),
+            "macro_f1": float(measures.macro_f1(counts)),
+            "accuracy": float(measures.accuracy(counts)),
+            "per_class": measures.per_class(counts, labels),
+        }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return text  # the caller refuses it, as it refuses any text that is no list of tags
+        raise LabelError(f"The spans are no JSON: {text!r:.80}.") from None
 
 
-def _joined(tokens: Sequence[str] | str) -> tuple[str, list[tuple[int, int]]]:
-    """The text of the words, and the characters of each. Chinese words are joined without a space."""
-    if isinstance(tokens, str):
-        return tokens, [match.span() for match in WORDS.finditer(tokens)]
-    text, bounds = "", []
-    for token in tokens:
-        if text and not (HAN.match(text[-1]) and HAN.match(token)):
-            text += " "
-        bounds.append((len(text), len(text) + len(token)))
-        text += token
-    return text, bounds
+def _from_tags(tags: Sequence[str], places: Sequence[tuple[int, int]] | None, text: str) -> tuple[Span, ...]:
+    """Spans from a tag for every word; of a text that is no list, words are what blanks part, or else characters."""
+    if places is None:
+        words, characters = ([found.span() for found in re.finditer(form, text)] for form in (r"\S+", r"\S"))
+        places = characters if len(tags) == len(characters) else words
+    if len(tags) != len(places):
+        raise LabelError(f"{len(places)} words have {len(tags)} tags. Give each word one tag.")
+    if wrong := next((tag for tag in tags if not conlltext.is_tag(tag)), None):
+        raise LabelError(f"{wrong!r:.40} is no tag: BIO or BIOES tags are expected (O, B-PER, I-PER, …).")
+    return tuple(Span(**found) for found in conlltext.spans(tags, places))
 
 
-def _indices(example: Example, words: int, labels: Sequence[str]) -> np.ndarray | None:
+def _span(part: Any, text: str) -> Span:
+    """A span from a mapping of start, end and label, or these three in a list."""
+    if isinstance(part, (list, tuple)) and len(part) == 3:
+        part = dict(zip(("start", "end", "label"), part, strict=True))
+    if not isinstance(part, Mapping) or not {"start", "end", "label"} <= part.keys():
+        near = nearest("label", list(part)) if isinstance(part, Mapping) else ""
+        raise LabelError(f"A span has start, end and label; this one is {part!r:.80}.{near}")
+    start, end, label = part["start"], part["end"], part["label"]
+    if not all(isinstance(place, int) and not isinstance(place, bool) for place in (start, end)) or is_empty(label):
+        raise LabelError(f"A span's start and end are whole numbers, and its label a name; this one is {part!r:.80}.")
+    if not 0 <= start < end <= len(text):
+        raise LabelError(
+            f"A span goes from character {start} to {end}, and the text has {len(text)}: {part!r:.80}. Offsets count "
+            "characters from 0, and the end is the first character behind the span."
+        )
+    if "text" in part and part["text"] != text[start:end]:
+        raise LabelError(
+            f"A span says that its text is {str(part['text'])!r:.{SHOWN}}, and characters {start} to {end} are "
+            f"{text[start:end]!r:.{SHOWN}}. Offsets count characters from 0 (not bytes), and the end is behind the span."
+        )
+    return Span(start, end, str(label).strip())
+
+
+def _flat(found: Sequence[Span], text: str) -> tuple[Span, ...]:
+    """In order, each once; refuses those that overlap."""
+    ordered = sorted(set(found), key=lambda span: (span.start, span.end, span.label))
+    for first, second in zip(ordered, ordered[1:], strict=False):
+        if second.start < first.end:
+            shown = listing([f"{text[s.start : s.end]!r:.{SHOWN}} ({s.start}–{s.end}, {s.label})" for s in (first, second)])
+            raise LabelError(f"Two spans overlap: {shown}. A character can be in one span only: keep one of them.")
+    return tuple(ordered)
+
+
+def _known(example: Example, labels: Sequence[str]) -> Sequence[Span] | None:
+    """The example's spans, if it has any label; refuses names that are not among the labels."""
     if example.label is None:
         return None
-    if len(example.label) != words:
-        raise LabelError(f"{example.id}: {words} words have {len(example.label)} tags. Give each word one tag.")
-    return encode_labels(example.label, labels, [example.id] * words)
+    measures.encode_labels([span.label for span in example.label], labels, [example.id] * len(example.label))
+    return example.label
 
 
-def _words_of(offsets: np.ndarray, bounds: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(tokens,) the word each token belongs to, by its last character; -1 for special tokens."""
-    starts = np.array([start for start, _ in bounds], dtype=np.int64)
-    inside = np.searchsorted(starts, np.asarray(offsets)[:, 1] - 1, side="right") - 1
-    return np.where(np.asarray(offsets)[:, 1] > np.asarray(offsets)[:, 0], inside, -1)
+def _chosen(windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+    """(units,) the row of each unit of the example among the joined logits, and (units, 2) its characters, in order.
 
-
-def _token_labels(words: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    begins = np.append(True, words[1:] != words[:-1]) & (words >= 0)
-    return np.where(begins, tags[np.maximum(words, 0)] if len(tags) else IGNORED, IGNORED)
-
-
-def _entities(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """(first word, word after the last, type) of every entity; an I that continues nothing begins one."""
-    start, kind = 0, ""
-    for word, tag in enumerate([*tags, "O"]):
-        if kind and tag != f"I-{kind}":
-            yield start, word, kind
-            kind = ""
-        if tag != "O" and not kind:
-            start, kind = word, tag[2:]
+    Of a unit that several windows hold, the row in the window where it is farthest from an edge.
+    """
+    best: dict[int, tuple[int, int, np.ndarray]] = {}
+    start = 0
+    for part in windows:
+        length = len(part.offsets)
+        for token, place, number in zip(part.units.first, part.units.places, part.units.number, strict=True):
+            room = min(int(token), length - 1 - int(token))
+            if int(number) not in best or room > best[int(number)][0]:
+                best[int(number)] = (room, start + int(token), place)
+        start += length
+    chosen = [best[number] for number in sorted(best)]
+    rows = np.array([row for _, row, _ in chosen], dtype=np.int64)
+    return rows, np.array([place for *_, place in chosen], dtype=np.int64).reshape(-1, 2)

@@ -31,10 +31,11 @@ def it_names_what_exists(subject: Subject) -> None:
 def an_empty_label_is_unknown_and_a_senseless_one_refused(subject: Subject) -> None:
     """None and "" mean unknown; what can be no label raises LabelError with what is expected."""
     task = subject.create()
-    assert task.parse(None) is None
-    assert task.parse("") is None
+    inputs = {role: materials.rows(subject, task)[0][role] for role in task.inputs}
+    for cells in (inputs, {**inputs, task.target: None}, {**inputs, task.target: ""}):
+        assert task.read(cells)[1] is None
     try:
-        task.parse({"no": "label"})
+        task.read({**inputs, task.target: {"no": "label"}})
     except LabelError as error:
         assert len(str(error)) > 20, error
     else:
@@ -182,7 +183,7 @@ def _decide(task: Task, windows: Sequence[Window], labels: Sequence[str], policy
     """The prediction from a fresh network's outputs for one example's windows."""
     from tunewright.models.inference import outputs
 
-    network = materials.model(task.head, labels or ("value",)).eval()
+    network = materials.model(task.head, task.outputs(labels) or ("value",)).eval()
     found = outputs(network, [window.features for window in windows], pad_id=materials.processor().pad_id)
     return task.decode(task.join(windows, found), windows, labels, policy or Policy())
 
@@ -194,7 +195,8 @@ def _perfect(subject: Subject) -> tuple[list[Label], list[Prediction], tuple[str
     found = []
     for index in range(len(examples)):
         own = [window for window in windows if window.example == index]
-        logits = task.join(own, [_saying(window.features["labels"], len(labels)) for window in own])
+        outputs = len(task.outputs(labels))
+        logits = task.join(own, [_saying(window.features["labels"], outputs) for window in own])
         found.append(task.decode(logits, own, labels, Policy()))
     return [example.label for example in examples], found, labels
 
@@ -210,5 +212,5 @@ def _saying(target: np.ndarray, labels: int) -> np.ndarray:
 def _strange(label: Label) -> Label:
     """The label with a name in it that no row has."""
     if isinstance(label, tuple):
-        return ("B-NOWHERE", *label[1:])
+        return (dataclasses.replace(label[0], label="nowhere"), *label[1:])
     return "nowhere"
