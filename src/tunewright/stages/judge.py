@@ -15,7 +15,7 @@ from tunewright.core.contracts import Task
 from tunewright.core.policy import fit_accept, fit_thresholds
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
-from tunewright.core.types import Example, Label, Policy, Prediction
+from tunewright.core.types import Example, Label, Policy, Prediction, Span
 from tunewright.data.dataset import Dataset
 from tunewright.predict.infer import Inferred
 from tunewright.stages.embed import Embedder
@@ -241,15 +241,19 @@ def worst_errors(items: Sequence[Inferred], predictions: Sequence[Prediction], m
 
 def _error(example: Example, prediction: Prediction) -> dict[str, Any]:
     top = sorted(prediction.scores.items(), key=lambda pair: -pair[1])[:3]
+    text = " ⏎ ".join(str(value) for value in example.inputs.values())
     return {
         "id": example.id,
-        "text": " ⏎ ".join(str(value) for value in example.inputs.values()),
-        "gold": _shown(example.label),
-        "predicted": _shown(prediction.value),
+        "text": text,
+        "gold": _shown(example.label, text),
+        "predicted": _shown(prediction.value, text),
         "score": prediction.score,
         "scores": dict(top),
     }
 
 
-def _shown(label: Any) -> Any:
-    return list(map(str, label)) if isinstance(label, tuple) else label
+def _shown(label: Any, text: str) -> Any:
+    """A label as JSON: spans with their text, several labels as a list."""
+    if not isinstance(label, tuple):
+        return label
+    return [{**asdict(part), "text": text[part.start : part.end]} if isinstance(part, Span) else part for part in label]

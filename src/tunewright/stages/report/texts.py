@@ -293,6 +293,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "errors.gold": ("true", "真实"),
     "errors.predicted": ("model", "模型"),
     "errors.score": ("confidence", "置信度"),
+    "errors.right": ("found", "找对"),
+    "errors.missed": ("missed", "漏掉"),
+    "errors.extra": ("found where none is", "多找"),
+    "errors.other": ("other edges or label", "边界或类别不同"),
     "errors.shown": ("{n} of {all} shown; errors.csv holds them all.", "列出 {all} 个中的 {n} 个；errors.csv 含全部。"),
     "errors.nothing": ("(none)", "（无）"),
     # ---- cost

@@ -5,10 +5,11 @@ HTML, Markdown and the model card ask the same functions here, so they cannot te
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunewright.core.report import Report
 from tunewright.stages.report.formats import is_share
@@ -305,10 +306,49 @@ def certificate_passed(report: Report) -> bool | None:
 
 
 def names_of(value: Any) -> list[str]:
-    """The label or labels of an answer as a list: [] for none."""
+    """The label or labels of an answer as a list: [] for none; of a span its text and label."""
     if value is None:
         return []
-    return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [f"{item.get('text')} ({item.get('label')})" if isinstance(item, Mapping) else str(item) for item in items]
+
+
+class Piece(NamedTuple):
+    """A piece of a text. kind: "" outside spans, "right", "missed" (true alone), "extra" (the model's alone), "other"
+    (of both, and not the same span); labels: what stands at the piece's end."""
+
+    text: str
+    kind: str
+    gold: str
+    predicted: str
+
+
+def pieces(error: Mapping[str, Any], most: int) -> list[Piece]:
+    """The first `most` characters of an error's text, cut where a span begins or ends; [] where its answers are no spans."""
+    gold, predicted = ([s for s in error.get(key) or () if isinstance(s, Mapping)] for key in ("gold", "predicted"))
+    if not gold and not predicted:
+        return []
+    text = str(error.get("text"))[:most]
+    edges = {place for span in (*gold, *predicted) for place in (span["start"], span["end"])}
+    places = sorted({0, len(text), *(place for place in edges if 0 < place < len(text))})
+    return [_piece(text, *ends, gold, predicted) for ends in itertools.pairwise(places)]
+
+
+def drawn(errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any of these errors is drawn in its text."""
+    return any(pieces(error, 1) for error in errors)
+
+
+def _piece(
+    text: str, start: int, end: int, gold: Sequence[Mapping[str, Any]], predicted: Sequence[Mapping[str, Any]]
+) -> Piece:
+    true, said = (
+        next((span for span in spans if span["start"] <= start < span["end"]), None) for spans in (gold, predicted)
+    )
+    same = true and said and all(true[key] == said[key] for key in ("start", "end", "label"))
+    kind = "right" if same else "other" if true and said else "missed" if true else "extra" if said else ""
+    names = (str(span["label"]) if span and span["end"] == end else "" for span in (true, said))
+    return Piece(text[start:end], kind, *names)
 
 
 def _most_confused(matrix: Sequence[Sequence[int]]) -> list[int]:
