@@ -38,6 +38,7 @@ def keys(cls: type = Recipe, path: str = "") -> Iterator[str]:
     for setting in catalog.settings(cls):
         key = f"{path}{setting.name}"
         hints = [setting.type, *getattr(setting.type, "__args__", ())]
+        hints += [inner for hint in hints[1:] for inner in getattr(hint, "__args__", ())]
         kind = next((catalog.kind_of(hint) for hint in hints if catalog.kind_of(hint)), None)
         section = next((hint for hint in hints if dataclasses.is_dataclass(hint)), None)
         if kind is not None:
@@ -290,6 +291,7 @@ def brings_code(copy: Path, original: Path) -> None:
 
 
 SEVERAL = {"task": {"name": "text_classification", "multi_label": True}, "data.train": path("several")}
+PAIRS = {"task": "sentence_pair", "data.columns": {"text_a": "text", "text_b": "other", "label": "label"}}
 SHORT = {"data.max_tokens": 16}
 FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
 LORA = {"train.method": {"name": "lora"}}
@@ -387,6 +389,10 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     # evaluate
     "evaluate.metric": Change("macro_f1", "metric"),
     "evaluate.baselines": Change(["majority", "linear_probe"], "baselines"),
+    "task=sentence_pair.symmetric": Change({"name": "sentence_pair", "symmetric": True}, "windows", PAIRS),
+    "evaluate.baselines=overlap.characters": Change(
+        [{"name": "overlap", "characters": 1}], "baselines", {**PAIRS, "evaluate.baselines": ["overlap"]}
+    ),
     "evaluate.baselines=tfidf.words": Change([{"name": "tfidf", "words": 1}], "baselines", TFIDF),
     "evaluate.baselines=tfidf.characters": Change([{"name": "tfidf", "characters": 2}], "baselines", TFIDF),
     "evaluate.baselines=tfidf.features": Change([{"name": "tfidf", "features": 10}], "baselines", TFIDF),

@@ -301,3 +301,54 @@ def test_words_that_are_none_are_refused():
 def test_an_entity_of_unknown_type_is_named_with_its_row(folder):
     with pytest.raises(LabelError, match=r"dev\.conll:4: label 'PRE' is not among .*Did you mean 'PER'"):
         ENTITIES.encode([marked("Anna", [[0, 4, "PRE"]], "dev.conll:4")], Processor.load(folder), TYPES)
+
+
+# Pairs of texts
+
+PAIR = catalog.create("tasks", "sentence_pair")
+BOTH = catalog.create("tasks", {"name": "sentence_pair", "symmetric": True})
+
+
+def pair(one, other, label=None, place="pairs.csv:2"):
+    return Example(place, *PAIR.read({"text_a": one, "text_b": other, "label": label}))
+
+
+def test_a_pair_is_read_as_one_window_with_both_texts(folder):
+    processor = Processor.load(folder)
+    (window,) = PAIR.encode([pair("good film", "好看", 1)], processor, ("0", "1"))
+    first, second = (processor.encode([text])[0][0].features["input_ids"].tolist() for text in ("good film", "好看"))
+    assert window.features["input_ids"].tolist() == [*first, *second[1:]]
+    assert int(window.features["labels"]) == 1
+
+
+def test_a_symmetric_pair_has_the_same_answer_in_both_orders(folder):
+    processor = Processor.load(folder, max_tokens=16, stride=2)
+    random = np.random.default_rng(0)
+    table = random.normal(size=(2000, 2))
+
+    def outputs(windows):  # depends on the order of the tokens
+        return [
+            (table[w.features["input_ids"]] * np.arange(len(w.offsets))[:, None]).sum(axis=0) for w in windows
+        ]
+
+    answers = []
+    for one, other in (("good film", "这家店很好" * 5), ("这家店很好" * 5, "good film")):
+        windows = BOTH.encode([pair(one, other)], processor, ("0", "1"))
+        assert len(windows) > 2
+        answers.append(BOTH.join(windows, outputs(windows)))
+    np.testing.assert_allclose(answers[0], answers[1])
+
+
+def test_the_second_order_counts_no_token_twice(folder):
+    texts = [pair("good film " * 10, "好看")]
+    for settings in ({}, {"overflow": "truncate"}):
+        processor = Processor.load(folder, max_tokens=12, stride=2, **settings)
+        once, twice = (task.encode(texts, processor, ("0", "1")) for task in (PAIR, BOTH))
+        fresh = [sum(w.tokens - w.shared for w in windows) for windows in (once, twice)]
+        assert fresh[0] == fresh[1] and len(twice) == 2 * len(once)
+        assert sum(w.truncated for w in once) == sum(w.truncated for w in twice)
+
+
+def test_several_labels_for_a_pair_are_refused():
+    with pytest.raises(LabelError, match="not a list"):
+        pair("a", "b", ["0", "1"])

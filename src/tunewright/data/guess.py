@@ -99,7 +99,8 @@ def require_column(column: str, names: Sequence[str], source: str, key: str) -> 
 
 
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
-    """Return the task that sample rows are for: text_classification (multi_label or not) or token_classification.
+    """Return the task that sample rows are for: text_classification (multi_label or not), sentence_pair, or
+    token_classification.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
     """
@@ -108,6 +109,9 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
         values = [row.get(name) for row in rows if not is_empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
+    if all(_by_name(role, names) for role in ("text_a", "text_b")) and (target or _by_name("label", names)):
+        pair = [_by_name(role, names)[0] for role in ("text_a", "text_b")]
+        return TaskGuess("sentence_pair", {}, f"columns {pair[0]!r} and {pair[1]!r} are a pair of texts")
     found = (target, None) if target else _by_name("label", names) or _label_like(rows, names)
     if found is None:
         raise DataError(_nothing_fits("label", True, source, names, rows))

@@ -84,8 +84,8 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, multi
     probabilities = _probabilities(_outputs(model, rows, processor.pad_id), multi_label)
     expected = _probabilities(np.stack([item.logits for item in rows]), multi_label)
     flips = np.sum(_answers(probabilities, multi_label) != _answers(expected, multi_label))
-    texts = [str(next(iter(item.example.inputs.values()))) for item in rows]
-    ids = tokenizer(texts, truncation=True, max_length=processor.max_tokens)["input_ids"]
+    texts = [list(map(str, column)) for column in zip(*(item.example.inputs.values() for item in rows), strict=True)]
+    ids = tokenizer(*texts, truncation=True, max_length=processor.max_tokens)["input_ids"]
     retokenized = sum(
         list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
     )

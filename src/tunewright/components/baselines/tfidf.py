@@ -83,4 +83,4 @@ def _transform(weigh: Any, examples: Sequence[Example], width: int) -> Any:
 
 
 def _texts(examples: Sequence[Example]) -> list[str]:
-    return [str(example.inputs["text"]) for example in examples]
+    return [" ".join(map(str, example.inputs.values())) for example in examples]

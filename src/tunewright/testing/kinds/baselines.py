@@ -57,8 +57,9 @@ def the_training_labels_matter(subject: Subject) -> None:
 
 
 def _tasks(subject: Subject) -> list[Task]:
-    """One label a row, several, and spans, as far as the baseline says that it can do them."""
-    kinds = ({"name": "text_classification"}, {"name": "text_classification", "multi_label": True}, "token_classification")
+    """One label a row, several, one for a pair, and spans, as far as the baseline says that it can do them."""
+    several = {"name": "text_classification", "multi_label": True}
+    kinds = ("text_classification", several, "sentence_pair", "token_classification")
     made = (catalog.create("tasks", kind) for kind in kinds)
     return [task for task in made if subject.create().suits(task)]
 
@@ -71,7 +72,8 @@ def _examples(task: Task, count: int, first: int = 0) -> list[Example]:
         words = WORDS[label][language]
         word = words.split()[index % 3] if language == 0 else words[index % 3]
         text = f"{word} {MARKS[index % len(MARKS)]} {index}"
-        made.append(Example(f"rows.csv:{index}", *task.read({"text": text, task.target: _cell(task, text, word, label)})))
+        inputs = dict(zip(task.inputs, (text, f"{word} {index}"), strict=False))
+        made.append(Example(f"rows.csv:{index}", *task.read({**inputs, task.target: _cell(task, text, word, label)})))
     return made
 
 
@@ -98,5 +100,6 @@ def _predict(
 def _embed(examples: Sequence[Example]) -> np.ndarray:
     """Features that tell good from bad, beside some noise that depends on the row alone."""
     good = set("".join(WORDS["good"]).replace(" ", ""))
-    rows = [[sum(c in good for c in e.inputs["text"]), len(e.inputs["text"]), len(e.id) % 7] for e in examples]
+    texts = [" ".join(example.inputs.values()) for example in examples]
+    rows = [[sum(c in good for c in t), len(t), len(e.id) % 7] for t, e in zip(texts, examples, strict=True)]
     return np.array(rows, dtype=np.float32).reshape(len(examples), 3)

@@ -1,0 +1,84 @@
+"""Measure what words and characters two texts share, and fit logistic regression on that: no pretrained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from tunewright.core import spans
+from tunewright.core.contracts import Baseline, Task
+from tunewright.core.linear import answer, fit_linear
+from tunewright.core.measures import encode_labels
+from tunewright.core.types import Example, Prediction
+
+
+@dataclass(frozen=True)
+class Overlap(Baseline):
+    """Shared units (words, Chinese characters) and character n-grams, weighed by their rarity or not, and lengths."""
+
+    characters: Annotated[int, Field(ge=1)] = 3  # length of the character n-grams
+
+    def suits(self, task: Task) -> bool:
+        """See Baseline.suits: one label for two texts."""
+        return task.probe and len(task.inputs) == 2
+
+    def predict(
+        self,
+        task: Task,
+        train: Sequence[Example],
+        validation: Sequence[Example],
+        test: Sequence[Example],
+        labels: Sequence[str],
+        embed: Callable[[Sequence[Example]], np.ndarray],
+        seed: int,
+    ) -> list[Prediction]:
+        """See Baseline.predict."""
+        train, validation = ([e for e in part if e.label is not None] for part in (train, validation))
+        rarity = self._rarity(task, train)
+        seen, held_out, unseen = (self._features(task, part, rarity) for part in (train, validation, test))
+        gold, held_out_gold = (encode_labels([e.label for e in part], labels) for part in (train, validation))
+        fit = fit_linear(seen, gold, held_out, held_out_gold, labels=len(labels))
+        return answer(task, fit, unseen, labels, held_out, held_out_gold)
+
+    def _rarity(self, task: Task, examples: Sequence[Example]) -> dict[str, float]:
+        """Unit → the logarithm of how many texts there are for one that has it."""
+        texts = [self._units(example, role) for example in examples for role in task.inputs]
+        counts: dict[str, int] = {}
+        for units in texts:
+            for unit in units:
+                counts[unit] = counts.get(unit, 0) + 1
+        return {unit: float(np.log(1 + len(texts) / count)) for unit, count in counts.items()}
+
+    def _features(self, task: Task, examples: Sequence[Example], rarity: dict[str, float]) -> np.ndarray:
+        """(examples, 9): shared parts in three measures, by units, rare units, and n-grams."""
+        unknown = max(rarity.values(), default=1.0)
+        rows = []
+        for example in examples:
+            units = [self._units(example, role) for role in task.inputs]
+            grams = [self._grams(example, role) for role in task.inputs]
+            weighed = _shares(*units, lambda part: sum(rarity.get(unit, unknown) for unit in part))
+            rows.append([*_shares(*units, len), *weighed, *_shares(*grams, len)])
+        return np.array(rows, dtype=np.float32).reshape(len(examples), 9)
+
+    def _units(self, example: Example, role: str) -> frozenset[str]:
+        text = str(example.inputs[role]).lower()
+        return frozenset(text[start:end] for start, end in spans.bounds(text))
+
+    def _grams(self, example: Example, role: str) -> frozenset[str]:
+        text = "".join(str(example.inputs[role]).lower().split())
+        return frozenset(text[i : i + self.characters] for i in range(max(1, len(text) - self.characters + 1)))
+
+
+def _shares(first: frozenset[str], second: frozenset[str], size: Callable[[frozenset[str]], float]) -> list[float]:
+    """What both share of all, of the smaller, and how alike their sizes are."""
+    sizes = size(first), size(second)
+    both = size(first & second)
+    return [
+        both / max(1e-9, sum(sizes) - both),
+        both / max(1e-9, min(sizes)),
+        min(sizes) / max(1e-9, max(sizes)),
+    ]

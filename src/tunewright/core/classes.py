@@ -1,0 +1,89 @@
+"""What tasks that give an input one of several labels share: labels in cells, targets, predictions, measures. numpy only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tunewright.core import measures
+from tunewright.core.errors import LabelError
+from tunewright.core.numeric import sigmoid, softmax
+from tunewright.core.types import Example, Label, Policy, Prediction, Window
+
+
+def one(value: Any) -> str:
+    """A cell's value as a label name: 3 and 3.0 are "3"; white space around a name is none of it."""
+    if isinstance(value, (list, tuple, Mapping)):
+        raise LabelError(f"A label is a name or a number, not {value!r:.80}.")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def several(value: Any, separator: str) -> Sequence[Any]:
+    """The parts of a cell that holds several labels: a list, JSON, or names between separators."""
+    if isinstance(value, (list, tuple)):
+        return value
+    text = str(value).strip()
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass
+    return [part.strip() for part in one(value).split(separator)]
+
+
+def targets(examples: Sequence[Example], labels: Sequence[str], multi_label: bool = False) -> dict[int, np.ndarray]:
+    """Place of each labelled example → () int64 label index, or (labels,) float32 zeros and ones when multi_label."""
+    known = [index for index, example in enumerate(examples) if example.label is not None]
+    names, where = [examples[index].label for index in known], [examples[index].id for index in known]
+    encoded = encode(names, labels, multi_label, where)
+    return {index: np.asarray(target) for index, target in zip(known, encoded, strict=True)}
+
+
+def encode(
+    values: Sequence[Any], labels: Sequence[str], multi_label: bool, where: Sequence[str] | None = None
+) -> np.ndarray:
+    """`measures.encode_labels`, right for no rows at all too."""
+    if multi_label and not values:
+        return np.zeros((0, len(labels)), dtype=np.float32)
+    return measures.encode_labels(values, labels, where)
+
+
+def decode(
+    logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy, multi_label: bool = False
+) -> Prediction:
+    """The likeliest label, or when multi_label all above their thresholds; the score is then the least certain yes or no's."""
+    logits = np.asarray(logits, dtype=np.float64)
+    value: Label
+    if multi_label:
+        probabilities = sigmoid(logits)
+        yes = probabilities >= np.array([policy.thresholds.get(label, 0.5) for label in labels])
+        value = tuple(sorted(label for label, said in zip(labels, yes, strict=True) if said))
+        score = float(np.min(np.where(yes, probabilities, 1 - probabilities)))
+    else:
+        probabilities = softmax(logits)
+        best = int(np.argmax(probabilities))
+        value, score = labels[best], float(probabilities[best])
+    return Prediction(
+        value=value,
+        score=score,
+        scores=dict(zip(labels, probabilities.tolist(), strict=True)),
+        decision="abstain" if policy.accept is not None and score < policy.accept else "model",
+        truncated_tokens=sum(window.truncated for window in windows),
+    )
+
+
+def metrics(
+    gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str], multi_label: bool = False
+) -> dict[str, Any]:
+    """core.measures of the rows whose label is known; abstentions count as answers."""
+    known = [(true, said) for true, said in zip(gold, predictions, strict=True) if true is not None]
+    true = encode([label for label, _ in known], labels, multi_label)
+    said = encode([prediction.value for _, prediction in known], labels, multi_label)
+    scores = np.array([[prediction.scores.get(label, 0.0) for label in labels] for _, prediction in known])
+    measure = measures.multi_label if multi_label else measures.classification
+    return measure(true, said, labels, scores.reshape(len(known), len(labels)))
