@@ -389,6 +389,7 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     # evaluate
     "evaluate.metric": Change("macro_f1", "metric"),
     "evaluate.baselines": Change(["majority", "linear_probe"], "baselines"),
+    "task=sentence_pair.regression": Change({"name": "sentence_pair", "regression": True}, REFUSED, PAIRS),
     "task=sentence_pair.symmetric": Change({"name": "sentence_pair", "symmetric": True}, "windows", PAIRS),
     "evaluate.baselines=overlap.characters": Change(
         [{"name": "overlap", "characters": 1}], "baselines", {**PAIRS, "evaluate.baselines": ["overlap"]}

@@ -352,3 +352,22 @@ def test_the_second_order_counts_no_token_twice(folder):
 def test_several_labels_for_a_pair_are_refused():
     with pytest.raises(LabelError, match="not a list"):
         pair("a", "b", ["0", "1"])
+
+
+NUMBER = catalog.create("tasks", {"name": "sentence_pair", "regression": True})
+
+
+def test_numbers_for_pairs_are_read_encoded_and_answered(folder):
+    row = Example("pairs.csv:2", *NUMBER.read({"text_a": "a", "text_b": "b", "label": " 3.8 "}))
+    (window,) = NUMBER.encode([row], Processor.load(folder), ())
+    assert (row.label, float(window.features["labels"])) == (3.8, pytest.approx(3.8))
+    assert (NUMBER.outputs(()), NUMBER.classes, NUMBER.metric) == (("value",), False, "spearman")
+    said = NUMBER.decode(np.array([2.5]), [window], (), Policy())
+    assert (said.value, said.score) == (2.5, 1.0)
+    assert NUMBER.quality(3.8, said) == pytest.approx(-1.3)
+
+
+@pytest.mark.parametrize("cell", ["much", "nan", float("inf"), True, {"a": 1}])
+def test_what_is_no_number_is_refused_where_numbers_are_expected(cell):
+    with pytest.raises(LabelError, match="A number is expected|not a list"):
+        NUMBER.read({"text_a": "a", "text_b": "b", "label": cell})

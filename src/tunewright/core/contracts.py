@@ -112,7 +112,7 @@ class Task(Component):
     objective: ClassVar[str]  # name of the objective it trains with unless the recipe names another
     metric: ClassVar[str]  # the metric that decides unless the recipe names another; larger is better
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
-    probe: ClassVar[bool] = False  # whether a linear probe on pooled features can start the head
+    probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
 
     @abstractmethod
@@ -123,9 +123,18 @@ class Task(Component):
         for a label that does not fit, DataError for inputs that do not.
         """
 
+    @property
+    def scored(self) -> bool:
+        """Whether an answer has a probability for every label, so that it can be calibrated and can abstain."""
+        return self.probe and self.classes
+
     def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The names of the model's outputs, in order: by default one a label."""
         return tuple(labels)
+
+    def quality(self, gold: Label, prediction: Prediction) -> float:
+        """How good one answer is by itself; larger is better. By default 1 where it is right, else 0."""
+        return float(prediction.value == gold)
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
@@ -210,7 +219,7 @@ class Baseline(Component):
 
     def suits(self, task: Task) -> bool:
         """Whether it can do this task; as a rule those whose answer comes from one vector of logits an example."""
-        return task.probe
+        return task.scored
 
     @abstractmethod
     def predict(

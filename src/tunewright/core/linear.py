@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.contracts import Task
+from tunewright.core.measures import encode_labels
 from tunewright.core.numeric import log_softmax, negative_log_likelihood, sigmoid
 from tunewright.core.policy import fit_thresholds
-from tunewright.core.types import Policy, Prediction
+from tunewright.core.types import Example, Policy, Prediction
 
 PATH = (0.001, 0.01, 0.1, 1.0, 10.0)  # values of C that are tried on standardised dense features
 NEVER = -20.0  # how far below the others the bias of a label without training rows lies
@@ -81,17 +82,66 @@ def fit_linear(
     return best[1]
 
 
+def fit_ridge(
+    features: Matrix,
+    gold: np.ndarray,
+    validation_features: Matrix,
+    validation_gold: np.ndarray,
+    *,
+    path: Sequence[float] = PATH,
+) -> LinearFit:
+    """Fit numbers by least squares with a penalty on the weights (Hoerl and Kennard 1970), C chosen on validation.
+
+    features: (rows, features) dense; gold: (rows,). One row of weights; C is the inverse penalty as in `fit_linear`, with
+    the score minus the mean squared error.
+    """
+    scaled, mean, scale = _standardised(features)
+    target = np.asarray(gold, dtype=np.float64)
+    middle = float(target.mean())
+    values, axes = np.linalg.eigh(np.asarray(scaled.T @ scaled, dtype=np.float64) / len(scaled))
+    along = axes.T @ (scaled.T @ (target - middle)) / len(scaled)
+    candidates = sorted(path) if len(validation_gold) else [sorted(path)[len(path) // 2]]
+    best: LinearFit | None = None
+    for C in candidates:
+        weight = ((axes @ (along / (values + 1 / (C * len(scaled))))) / scale).astype(np.float32)[None]
+        bias = np.array([middle - float(weight[0] @ mean)], dtype=np.float32)
+        fitted = LinearFit(weight, bias, C, 0.0)
+        off = fitted.logits(validation_features)[:, 0] - validation_gold if len(validation_gold) else np.zeros(1)
+        score = -float(np.mean(np.square(off)))
+        if best is None or score > best.score:
+            best = LinearFit(weight, bias, C, score)
+    return best
+
+
+def fit_for(
+    task: Task,
+    features: Matrix,
+    examples: Sequence[Example],
+    validation_features: Matrix,
+    validation: Sequence[Example],
+    labels: Sequence[str],
+    path: Sequence[float] = PATH,
+) -> LinearFit:
+    """`fit_linear` for a task's labels, or `fit_ridge` for its numbers. All examples are labelled."""
+    if not task.classes:
+        gold = [np.array([example.label for example in part], dtype=np.float64) for part in (examples, validation)]
+        return fit_ridge(features, gold[0], validation_features, gold[1], path=path)
+    gold = [encode_labels([example.label for example in part], labels) for part in (examples, validation)]
+    return fit_linear(features, gold[0], validation_features, gold[1], labels=len(labels), path=path)
+
+
 def answer(
     task: Task,
     fit: LinearFit,
     features: Matrix,
     labels: Sequence[str],
     validation_features: Matrix,
-    validation_gold: np.ndarray,
+    validation: Sequence[Example],
 ) -> list[Prediction]:
     """The task's predictions for rows of `features`; several labels a row get thresholds chosen on validation."""
     policy = Policy()
-    if np.ndim(validation_gold) == 2:
+    if any(isinstance(example.label, tuple) for example in validation):
+        validation_gold = encode_labels([example.label for example in validation], labels)
         policy = Policy(fit_thresholds(sigmoid(fit.logits(validation_features)), validation_gold, labels))
     return [task.decode(row, (), labels, policy) for row in fit.logits(features)]
 

@@ -22,7 +22,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "label": (
         "label", "labels", "category", "class", "intent", "sentiment", "tag", "tags", "topic", "target", "label_name",
         "label_text", "emotion", "categories", "genre", "genres", "y", "output", "标签", "类别", "分类", "类目",
-        "情感", "意图", "主题",
+        "情感", "意图", "主题", "score", "similarity", "rating", "分数", "相似度",
     ),
     "spans": ("spans", "entities", "ner_tags", "tags", "labels", "label", "ner", "实体"),
     "text_a": ("text_a", "sentence1", "sentence_a", "premise", "question1", "text1", "query", "left"),
@@ -111,7 +111,11 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
     if all(_by_name(role, names) for role in ("text_a", "text_b")) and (target or _by_name("label", names)):
         pair = [_by_name(role, names)[0] for role in ("text_a", "text_b")]
-        return TaskGuess("sentence_pair", {}, f"columns {pair[0]!r} and {pair[1]!r} are a pair of texts")
+        why = f"columns {pair[0]!r} and {pair[1]!r} are a pair of texts"
+        column = target or _by_name("label", names)[0]
+        if _are_degrees([row.get(column) for row in rows if not is_empty(row.get(column))]):
+            return TaskGuess("sentence_pair", {"regression": True}, f"{why}, and column {column!r} holds numbers")
+        return TaskGuess("sentence_pair", {}, why)
     found = (target, None) if target else _by_name("label", names) or _label_like(rows, names)
     if found is None:
         raise DataError(_nothing_fits("label", True, source, names, rows))
@@ -127,6 +131,15 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
             "text_classification", settings, f"column {column!r} holds several labels, joined by {separator!r}"
         )
     return TaskGuess("text_classification", {}, f"column {column!r} holds one label a row")
+
+
+def _are_degrees(values: Sequence[Any]) -> bool:
+    """Whether cells hold numbers of a scale: fractions among them, or more than two whole ones that are no classes."""
+    try:
+        numbers = [float(str(value)) for value in values]
+    except ValueError:
+        return False
+    return any(number % 1 for number in numbers) or len(set(numbers)) > 3
 
 
 def guess_separator(cells: Sequence[str]) -> str:

@@ -214,7 +214,7 @@ class _Work:
     def _by(self) -> str:
         """How rows are cut: at random where a row has no one label to keep the share of."""
         by = self.data.split.by
-        return "random" if by == "stratified" and not self.task.probe else by
+        return "random" if by == "stratified" and not self.task.scored else by
 
     def _how(self) -> Note:
         by, column = self._by(), self.data.split.column

@@ -391,8 +391,6 @@ def _certificate(bundle: Path, plan: Plan, items: Sequence[Inferred], progress: 
     if not save.is_transformers(bundle / "model") or not plan.recipe.task.probe:
         return Gate("transformers", ())
     with progress.task("Checking that transformers gives the same answers", total=1) as step:
-        made = save.certify(
-            bundle / "model", items, plan.processor, multi_label=getattr(plan.recipe.task, "multi_label", False)
-        )
+        made = save.certify(bundle / "model", items, plan.processor, plan.recipe.task)
         step(1)
     return made

@@ -61,7 +61,7 @@ def report(facts: Facts) -> Report:
             "training": _training(facts),
             "results": _results(facts),
             "slices": judge.slice_tables(recipe, facts.items, facts.predictions, facts.dataset.labels),
-            "errors": judge.worst_errors(facts.items, facts.predictions, recipe.evaluate.worst),
+            "errors": judge.worst_errors(recipe.task, facts.items, facts.predictions, recipe.evaluate.worst),
             "decision": facts.calibrated.about,
             "certificate": facts.certificate.to_dict(),
             "runtime": facts.runtime,

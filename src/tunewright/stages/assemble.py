@@ -65,7 +65,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
             )
     weights = recipe.train.class_weights
     if weights == "auto":
-        weights = "balanced" if ratio > IMBALANCE and recipe.task.probe else "none"
+        weights = "balanced" if ratio > IMBALANCE and recipe.task.scored else "none"
     stopping = recipe.train.early_stopping
     if stopping and stopping.metric == "auto":
         stopping = dataclasses.replace(stopping, metric=metric)
@@ -105,14 +105,16 @@ def _decision(recipe: Recipe, whys: dict[str, Note]) -> Decision:
             "Leave it at auto, or set task to {name: text_classification, multi_label: true}; "
             "decision.max_error makes a model of single labels abstain."
         )
-    if recipe.task.probe:
+    if recipe.task.scored:
         return decision
     if decision.max_error is not None:
-        raise RecipeError(f"decision.max_error: {task} cannot abstain, it gives several answers a row. Set it to null.")
+        raise RecipeError(
+            f"decision.max_error: {task} cannot abstain here, its answers are no single label. Set it to null."
+        )
     if decision.calibration is not None:
         whys["decision.calibration"] = Note(
-            f"{task} gives several answers a row; their scores are not calibrated",
-            f"{task} 对每条数据给出多个答案，其分数不作校准",
+            f"the answers of {task} are no single label here; their scores are not calibrated",
+            f"这里 {task} 的答案不是单个标签，其分数不作校准",
         )
     return dataclasses.replace(decision, calibration=None)
 

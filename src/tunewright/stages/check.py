@@ -100,7 +100,7 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
 def label_errors(plan: Plan, dataset: Dataset, progress: Progress) -> list[Finding]:
     """Training rows whose label a linear probe on the frozen backbone contradicts, when it learned from other rows."""
     split, task = dataset.splits["train"], plan.recipe.task
-    if not task.probe or len(split) < 2 * FOLDS:
+    if not task.scored or len(split) < 2 * FOLDS:
         return []
     places = spread(len(split), PROBED)
     examples = split.take(places)

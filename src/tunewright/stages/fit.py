@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core import catalog, measures
+from tunewright.core import catalog
 from tunewright.core.errors import DataError, RecipeError, listing, nearest
-from tunewright.core.linear import fit_linear
+from tunewright.core.linear import fit_for
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
 from tunewright.core.types import Example, Note, Window
@@ -210,9 +210,7 @@ def _start_head(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, 
     import torch
 
     train, validation = (_for_probe(dataset.splits[name]) for name in ("train", "validation"))
-    gold = [measures.encode_labels([e.label for e in part], dataset.labels) for part in (train, validation)]
-    features = [embedder(part) for part in (train, validation)]
-    probe = fit_linear(features[0], gold[0], features[1], gold[1], labels=len(dataset.labels))
+    probe = fit_for(plan.recipe.task, embedder(train), train, embedder(validation), validation, dataset.labels)
     embedder.release()
     device = next(model.parameters()).device
     model.start_head(torch.from_numpy(probe.weight).to(device), torch.from_numpy(probe.bias).to(device))

@@ -36,8 +36,8 @@ class Calibrated:
 
 
 def calibrate(recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str]) -> Calibrated:
-    """Fit calibration and policy on validation logits. Tasks without one logit vector an example go uncalibrated."""
-    if not items or np.ndim(items[0].logits) != 1:
+    """Fit calibration and policy on validation logits. Tasks without a probability for every label go uncalibrated."""
+    if not items or not recipe.task.scored:
         return Calibrated(1.0, 0.0, Policy(), {"calibration": None, "accept": None, "coverage": None})
     settings = recipe.decision
     logits = np.stack([item.logits for item in items]).astype(np.float64)
@@ -64,7 +64,7 @@ def refit_policy(
     calibrated: Calibrated, recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str]
 ) -> Calibrated:
     """The policy anew, from validation as the calibrated model answers it through the runtime that ships."""
-    if not items or np.ndim(items[0].logits) != 1:
+    if not items or not recipe.task.scored:
         return calibrated
     return _with_policy(recipe, items, np.stack([item.logits for item in items]), labels, calibrated)
 
@@ -198,7 +198,7 @@ def resampled(
     """The deciding metric on these rows, then on every resample of them: (1 + resamples,)."""
     settings = {"resamples": recipe.evaluate.resamples, "seed": recipe.seed}
     metric = recipe.evaluate.metric
-    if metric in measures.COUNT_METRICS and recipe.task.probe:
+    if metric in measures.COUNT_METRICS and recipe.task.scored:
         true = measures.encode_labels(gold, labels)
         said = measures.encode_labels([prediction.value for prediction in predictions], labels)
         return statistics.resample(true, (said,), metric, labels, **settings)[:, 0]
@@ -232,10 +232,12 @@ def _by_column(items: Sequence[Inferred], column: str) -> dict[str, list[int]]:
     return shown
 
 
-def worst_errors(items: Sequence[Inferred], predictions: Sequence[Prediction], most: int) -> list[dict[str, Any]]:
-    """The wrong answers the model was surest of."""
+def worst_errors(
+    task: Task, items: Sequence[Inferred], predictions: Sequence[Prediction], most: int
+) -> list[dict[str, Any]]:
+    """The worst of the wrong answers; of equally bad ones those the model was surest of first."""
     wrong = [i for i, item in enumerate(items) if item.example.label != predictions[i].value]
-    wrong.sort(key=lambda i: -predictions[i].score)
+    wrong.sort(key=lambda i: (task.quality(items[i].example.label, predictions[i]), -predictions[i].score))
     return [_error(items[i].example, predictions[i]) for i in wrong[:most]]
 
 

@@ -14,6 +14,7 @@ from tunewright.core.errors import plural
 from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.gate import Gate
 from tunewright.core.recipe_file import to_yaml
+from tunewright.core.contracts import Task
 from tunewright.core.types import Note, Policy
 from tunewright.models.backbone import quiet
 from tunewright.models.batches import length_batches, padded
@@ -68,7 +69,7 @@ def fold_calibration(model: Model, calibrated: Calibrated) -> None:
         output.bias.mul_(scale).add_(shift)
 
 
-def certify(folder: Path, items: Iterable[Inferred], processor: Processor, multi_label: bool) -> Gate:
+def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task: Task) -> Gate:
     """Run plain `transformers` on the saved folder, row by row, against the logits that were evaluated.
 
     Checks: rows whose answer flips (0), the largest difference of a probability, and rows whose token ids differ.
@@ -81,15 +82,18 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, multi
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
-    probabilities = _probabilities(_outputs(model, rows, processor.pad_id), multi_label)
-    expected = _probabilities(np.stack([item.logits for item in rows]), multi_label)
-    flips = np.sum(_answers(probabilities, multi_label) != _answers(expected, multi_label))
+    outputs, expected = _outputs(model, rows, processor.pad_id), np.stack([item.logits for item in rows])
+    multi_label = getattr(task, "multi_label", False)
+    flips = 0
+    if task.classes:
+        outputs, expected = (_probabilities(logits, multi_label) for logits in (outputs, expected))
+        flips = np.sum(_answers(outputs, multi_label) != _answers(expected, multi_label))
     texts = [list(map(str, column)) for column in zip(*(item.example.inputs.values() for item in rows), strict=True)]
     ids = tokenizer(*texts, truncation=True, max_length=processor.max_tokens)["input_ids"]
     retokenized = sum(
         list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
     )
-    difference = float(np.abs(probabilities - expected).max())
+    difference = float(np.abs(outputs - expected).max())
     return Gate(
         "transformers",
         (

@@ -21,7 +21,7 @@ from tunewright.core.types import Label, Note, Prediction, Span
 from tunewright.stages.wording import WORDS, sentence
 
 SEALED = "sealed.json"  # beside the runs: how often each test split has been judged on
-NO_QUALITY = ("n", "ece")  # numbers among a task's metrics of which more is not better
+NO_QUALITY = ("n", "ece", "mae", "rmse")  # numbers among a task's metrics of which more is not better
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _measured(
         return float(task.metrics(true, said, labels)[metric])
 
     values = resample(gold, list(models.values()), measure, labels, resamples=resamples, seed=seed)
-    alone = [[measure([true], [one]) for true, one in zip(gold, said, strict=True)] for said in models.values()]
+    alone = [[task.quality(true, one) for true, one in zip(gold, said, strict=True)] for said in models.values()]
     return values, _apart(models, np.array(alone))
 
 

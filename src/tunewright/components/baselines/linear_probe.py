@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunewright.core.contracts import Baseline, Task
-from tunewright.core.linear import answer, fit_linear
-from tunewright.core.measures import encode_labels
+from tunewright.core.linear import answer, fit_for
 from tunewright.core.types import Example, Prediction
 
 
 @dataclass(frozen=True)
 class LinearProbe(Baseline):
     """The strongest of the cheap baselines as a rule. Its penalty is chosen on validation."""
+
+    def suits(self, task: Task) -> bool:
+        """See Baseline.suits: labels or a number, from pooled features."""
+        return task.probe
 
     def predict(
         self,
@@ -30,9 +33,6 @@ class LinearProbe(Baseline):
         """See Baseline.predict."""
         train = [example for example in train if example.label is not None]
         validation = [example for example in validation if example.label is not None]
-        gold, held_out_gold = (
-            encode_labels([example.label for example in part], labels) for part in (train, validation)
-        )
         held_out = embed(validation)
-        fit = fit_linear(embed(train), gold, held_out, held_out_gold, labels=len(labels))
-        return answer(task, fit, embed(test), labels, held_out, held_out_gold)
+        fit = fit_for(task, embed(train), train, held_out, validation, labels)
+        return answer(task, fit, embed(test), labels, held_out, validation)

@@ -1,4 +1,4 @@
-"""Measure what words and characters two texts share, and fit logistic regression on that: no pretrained model."""
+"""Measure what words and characters two texts share, and fit a linear model on that: no pretrained network."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pydantic import Field
 
 from tunewright.core import spans
 from tunewright.core.contracts import Baseline, Task
-from tunewright.core.linear import answer, fit_linear
-from tunewright.core.measures import encode_labels
+from tunewright.core.linear import answer, fit_for
 from tunewright.core.types import Example, Prediction
 
 
@@ -23,7 +22,7 @@ class Overlap(Baseline):
     characters: Annotated[int, Field(ge=1)] = 3  # length of the character n-grams
 
     def suits(self, task: Task) -> bool:
-        """See Baseline.suits: one label for two texts."""
+        """See Baseline.suits: one label, or a number, for two texts."""
         return task.probe and len(task.inputs) == 2
 
     def predict(
@@ -40,9 +39,8 @@ class Overlap(Baseline):
         train, validation = ([e for e in part if e.label is not None] for part in (train, validation))
         rarity = self._rarity(task, train)
         seen, held_out, unseen = (self._features(task, part, rarity) for part in (train, validation, test))
-        gold, held_out_gold = (encode_labels([e.label for e in part], labels) for part in (train, validation))
-        fit = fit_linear(seen, gold, held_out, held_out_gold, labels=len(labels))
-        return answer(task, fit, unseen, labels, held_out, held_out_gold)
+        fit = fit_for(task, seen, train, held_out, validation, labels)
+        return answer(task, fit, unseen, labels, held_out, validation)
 
     def _rarity(self, task: Task, examples: Sequence[Example]) -> dict[str, float]:
         """Unit → the logarithm of how many texts there are for one that has it."""

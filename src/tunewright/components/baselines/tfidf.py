@@ -11,8 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from tunewright.core.contracts import Baseline, Task
-from tunewright.core.linear import answer, fit_linear
-from tunewright.core.measures import encode_labels
+from tunewright.core.linear import answer, fit_for
 from tunewright.core.types import Example, Prediction
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -50,11 +49,8 @@ class TfIdf(Baseline):
         validation = [example for example in validation if example.label is not None]
         weigh, seen = self._fitted(_texts(train), len(labels))
         held_out, unseen = (_transform(weigh, examples, seen.shape[1]) for examples in (validation, test))
-        gold, held_out_gold = (
-            encode_labels([example.label for example in part], labels) for part in (train, validation)
-        )
-        fit = fit_linear(seen, gold, held_out, held_out_gold, labels=len(labels), path=PATH)
-        return answer(task, fit, unseen, labels, held_out, held_out_gold)
+        fit = fit_for(task, seen, train, held_out, validation, labels, PATH)
+        return answer(task, fit, unseen, labels, held_out, validation)
 
     def _fitted(self, texts: list[str], labels: int) -> tuple[Any, Any]:
         """A fitted vectorizer, and the texts' features (CSR)."""

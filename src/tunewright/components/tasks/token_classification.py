@@ -105,6 +105,12 @@ class TokenClassification(Task):
         truncated = sum(part.truncated for part in windows)
         return Prediction(value, score, decision=decision, truncated_tokens=truncated)
 
+    def quality(self, gold: Label, prediction: Prediction) -> float:
+        """See Task.quality: the row's own F1; 1 where there is nothing to find and nothing found."""
+        if not gold and not prediction.value:
+            return 1.0
+        return 2 * len(set(gold) & set(prediction.value)) / (len(gold) + len(prediction.value))
+
     def metrics(
         self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
     ) -> dict[str, Any]:

@@ -13,8 +13,7 @@ def each_example_has_its_own_loss(subject: Subject) -> None:
     """(batch,) losses, each that of its example alone: a step may be cut into parts."""
     import torch
 
-    objective = subject.create()
-    logits, gold = _logits(), _gold(subject)
+    objective, (logits, gold) = subject.create(), _made(subject)
     losses = objective.loss(logits, gold, None)
     assert losses.shape == (ROWS,), f"losses have the shape {tuple(losses.shape)}"
     alone = [objective.loss(logits[i : i + 1], gold[i : i + 1], None)[0] for i in range(ROWS)]
@@ -26,7 +25,7 @@ def losses_and_gradients_are_finite(subject: Subject) -> None:
     import torch
 
     for scale in (1.0, 1e4):
-        logits = (_logits() * scale).requires_grad_(True)
+        logits = (_logits(subject) * scale).requires_grad_(True)
         losses = subject.create().loss(logits, _gold(subject), None)
         losses.sum().backward()
         assert bool(torch.isfinite(losses).all()), f"losses at logits of {scale:g}: {losses}"
@@ -36,7 +35,7 @@ def losses_and_gradients_are_finite(subject: Subject) -> None:
 def a_step_along_the_gradient_makes_it_smaller(subject: Subject) -> None:
     """It is what training makes small."""
     objective, gold = subject.create(), _gold(subject)
-    logits = _logits().requires_grad_(True)
+    logits = _logits(subject).requires_grad_(True)
     before = objective.loss(logits, gold, None).sum()
     before.backward()
     after = objective.loss((logits - 0.1 * logits.grad).detach(), gold, None).sum()
@@ -44,10 +43,17 @@ def a_step_along_the_gradient_makes_it_smaller(subject: Subject) -> None:
 
 
 def class_weights_count(subject: Subject) -> None:
-    """Heavier labels weigh more; weights of one change nothing."""
+    """Heavier labels weigh more; weights of one change nothing. One for numbers refuses them."""
     import torch
 
-    objective, logits, gold = subject.create(), _logits(), _gold(subject)
+    if _logits(subject).shape[1] == 1:
+        try:
+            subject.create().loss(_logits(subject), _gold(subject), torch.ones(1))
+        except ValueError:
+            return
+        raise AssertionError("class weights were taken where there are no classes")
+
+    objective, (logits, gold) = subject.create(), _made(subject)
     plain = objective.loss(logits, gold, None)
     torch.testing.assert_close(objective.loss(logits, gold, torch.ones(LABELS)), plain)
     weighed = objective.loss(logits, gold, torch.tensor([5.0, 1.0, 0.2]))
@@ -55,19 +61,29 @@ def class_weights_count(subject: Subject) -> None:
     assert float(weighed[0]) > float(plain[0]), "the example of the heavy label weighs no more"
 
 
-def _logits() -> Any:
-    import torch
-
-    return torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
+def _logits(subject: Subject) -> Any:
+    return _made(subject)[0]
 
 
 def _gold(subject: Subject) -> Any:
-    """Labels in the form the objective takes: an index an example, or zeros and ones for every label."""
+    return _made(subject)[1]
+
+
+def _made(subject: Subject) -> tuple[Any, Any]:
+    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number."""
     import torch
 
+    outputs = torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
     indices = torch.tensor([0, 1, 2, 0])
-    try:
-        subject.create().loss(_logits(), indices, None)
-    except (ValueError, RuntimeError, IndexError, TypeError):
-        return torch.nn.functional.one_hot(indices, LABELS).float()
-    return indices
+    forms = (
+        (outputs, indices),
+        (outputs, torch.nn.functional.one_hot(indices, LABELS).float()),
+        (outputs[:, :1], indices.float()),
+    )
+    for logits, gold in forms:
+        try:
+            subject.create().loss(logits, gold, None)
+        except (ValueError, RuntimeError, IndexError, TypeError):
+            continue
+        return logits, gold
+    raise AssertionError("The objective takes no labels that the suite knows.")
