@@ -60,7 +60,9 @@ def measure(task: str, variant: str, seed: int, rows: int, data: Path, rate: flo
 def searched(task: str, variant: str, measured: Mapping[str, Any], rows: int) -> dict[float, Mapping[str, Any]]:
     """Learning rate → the peer's run with the first seed, of those that are done."""
     start, end = f"{task}/{variant}@", "/1"
-    rates = sorted(float(key[len(start) : -len(end)]) for key in measured if key.startswith(start) and key.endswith(end))
+    rates = sorted(
+        float(key[len(start) : -len(end)]) for key in measured if key.startswith(start) and key.endswith(end)
+    )
     return {rate: run for rate in rates if (run := _run(measured, _key(task, variant, 1, rate), rows))}
 
 

@@ -277,7 +277,11 @@ def test_no_spans_are_a_label_and_an_empty_cell_is_none():
         ("Anna met", [[-1, 4, "PER"]], r"from character -1"),
         ("Anna met", [[4, 4, "PER"]], r"from character 4 to 4"),
         ("Anna met", [[0, 4, "PER"], [2, 8, "LOC"]], r"Two spans overlap: 'Anna' \(0–4, PER\), 'na met' \(2–8, LOC\)"),
-        ("王明 met", [{"start": 0, "end": 6, "label": "PER", "text": "王明"}], r"says that its text is '王明', and .* are '王明 met'"),
+        (
+            "王明 met",
+            [{"start": 0, "end": 6, "label": "PER", "text": "王明"}],
+            r"says that its text is '王明', and .* are '王明 met'",
+        ),
         ("Anna met", [{"start": 0, "end": 4}], r"A span has start, end and label"),
         ("Anna met", [{"start": "0", "end": 4, "label": "PER"}], r"whole numbers"),
         ("Anna met", [[0, 4, ""]], r"its label a name"),
@@ -327,9 +331,7 @@ def test_a_symmetric_pair_has_the_same_answer_in_both_orders(folder):
     table = random.normal(size=(2000, 2))
 
     def outputs(windows):  # depends on the order of the tokens
-        return [
-            (table[w.features["input_ids"]] * np.arange(len(w.offsets))[:, None]).sum(axis=0) for w in windows
-        ]
+        return [(table[w.features["input_ids"]] * np.arange(len(w.offsets))[:, None]).sum(axis=0) for w in windows]
 
     answers = []
     for one, other in (("good film", "这家店很好" * 5), ("这家店很好" * 5, "good film")):
@@ -369,5 +371,5 @@ def test_numbers_for_pairs_are_read_encoded_and_answered(folder):
 
 @pytest.mark.parametrize("cell", ["much", "nan", float("inf"), True, {"a": 1}])
 def test_what_is_no_number_is_refused_where_numbers_are_expected(cell):
-    with pytest.raises(LabelError, match="A number is expected|not a list"):
+    with pytest.raises(LabelError, match=r"A number is expected|not a list"):
         NUMBER.read({"text_a": "a", "text_b": "b", "label": cell})

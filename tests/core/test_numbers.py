@@ -28,3 +28,14 @@ def test_what_does_not_vary_correlates_with_nothing():
 
 def test_perfect_answers_measure_exactly_one():
     assert numbers.measures([1, 5, 3, 3], [1, 5, 3, 3])["spearman"] == 1.0
+
+
+@pytest.mark.parametrize("metric", ["spearman", "pearson"])
+def test_weighed_rows_measure_as_repeated_ones(metric):
+    random = np.random.default_rng(1)
+    gold, said = random.integers(0, 5, 40).astype(float), random.normal(size=40).round(1)
+    weights = random.integers(0, 4, size=(20, 40))
+    found = numbers.weighed(metric, gold, said)(weights.astype(float))
+    for counts, value in zip(weights, found, strict=True):
+        rows = np.repeat(np.arange(40), counts)
+        assert value == pytest.approx(numbers.measures(gold[rows], said[rows])[metric])

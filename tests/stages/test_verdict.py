@@ -6,6 +6,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
+from tunewright.components.tasks.text_classification import TextClassification
 from tunewright.core import catalog
 from tunewright.core.errors import DataError, RecipeError
 from tunewright.core.gate import Gate
@@ -152,7 +153,7 @@ def verdict_of_partly_labelled():
     return judge([None, *GOLD[1:]], answers([]), {"tfidf": answers(range(90))}, "accuracy", LABELS, TASK)
 
 
-class Odd:
+class Odd(TextClassification):
     """A task whose accuracy is not the usual one: the share of wrong answers."""
 
     def metrics(self, gold, predictions, labels):

@@ -156,6 +156,16 @@ class Task(Component):
     ) -> dict[str, Any]:
         """Measurements of predictions against gold labels: name → number, and nested tables ("per_class", "confusion")."""
 
+    def weighed(
+        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """How `metric` follows from how often each row counts: from weights (resamples, rows) to values (resamples,).
+
+        None: it is measured anew for every resample by `metrics`, which is right for any task, and slow. All rows are
+        labelled.
+        """
+        return None
+
 
 class Method(Component):
     """Which parameters train, and what is inserted for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,38 @@ def measures(gold: Sequence[float], said: Sequence[float]) -> dict[str, float]:
         "mae": float(np.mean(np.abs(off))) if len(off) else 0.0,
         "rmse": float(np.sqrt(np.mean(off**2))) if len(off) else 0.0,
     }
+
+
+def weighed(metric: str, gold: Sequence[float], said: Sequence[float]) -> Callable[[np.ndarray], np.ndarray] | None:
+    """ "spearman" or "pearson" as a function of how often each row counts: (resamples, rows) → (resamples,)."""
+    if metric not in ("spearman", "pearson"):
+        return None
+    sides = [np.asarray(side, dtype=np.float64) for side in (gold, said)]
+    order = [np.unique(side, return_inverse=True)[1] for side in sides]
+
+    def measure(weights: np.ndarray) -> np.ndarray:
+        if metric == "spearman":
+            return _weighed_correlation(*(_ranks(places, weights) for places in order), weights)
+        return _weighed_correlation(*sides, weights)
+
+    return measure
+
+
+def _ranks(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(resamples, rows) mean ranks, given each row's place (rows,) among the different values."""
+    by_value = np.argsort(places, kind="stable")
+    starts = np.searchsorted(places[by_value], np.arange(int(places.max()) + 1))
+    inside = np.add.reduceat(weights[:, by_value], starts, axis=1)
+    return (np.cumsum(inside, axis=1) - inside + (inside + 1) / 2)[:, places]
+
+
+def _weighed_correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(resamples,) Pearson's correlation; one, other: (rows,) or (resamples, rows)."""
+    total = np.sum(weights, axis=1, keepdims=True)
+    one, other = (side - np.sum(weights * side, axis=1, keepdims=True) / total for side in (one, other))
+    size = np.sqrt(np.sum(weights * one**2, axis=1) * np.sum(weights * other**2, axis=1))
+    product = np.sum(weights * one * other, axis=1)
+    return np.clip(np.divide(product, size, out=np.zeros_like(product), where=size > 1e-12), -1, 1)
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:

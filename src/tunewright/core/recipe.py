@@ -52,8 +52,6 @@ def _component(kind: str, name: str) -> Any:
     return field(default_factory=lambda: catalog.create(kind, name))
 
 
-
-
 @dataclass(frozen=True)
 class Split:
     """How splits that are not given as files are cut from the training file."""

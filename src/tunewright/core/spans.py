@@ -7,11 +7,12 @@ other sign. Tags are BIO (Ramshaw and Marcus 1995): B- begins a span, I- continu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from tunewright.core import measures
 from tunewright.core.measures import Counts
 from tunewright.core.types import Span
 
@@ -129,21 +130,55 @@ def from_tags(indices: np.ndarray, places: np.ndarray, sure: np.ndarray, labels:
         while stop < len(indices) and indices[stop] == indices[start] + 1:
             stop += 1
         label = labels[(int(indices[start]) - 1) // 2]
-        found.append(
-            Span(int(places[start, 0]), int(places[stop - 1, 1]), label, float(np.min(sure[start:stop])))
-        )
+        found.append(Span(int(places[start, 0]), int(places[stop - 1, 1]), label, float(np.min(sure[start:stop]))))
     return tuple(found)
 
 
 def count(gold: Sequence[Sequence[Span]], said: Sequence[Sequence[Span]], labels: Sequence[str]) -> Counts:
     """Spans by label: a hit has the same characters and label (the CoNLL-2003 measure); exact: rows without a mistake."""
+    rows = count_rows(gold, said, labels)
+    return Counts(*(np.sum(part, axis=0) for part in rows[:3]), exact=np.sum(rows[3]), rows=np.asarray(len(gold)))
+
+
+def count_rows(
+    gold: Sequence[Sequence[Span]], said: Sequence[Sequence[Span]], labels: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The same row by row: hits, true and said spans (rows, labels), and whether a row is without a mistake (rows,)."""
     index = {label: place for place, label in enumerate(labels)}
-    hits, true, found = (np.zeros(len(labels), dtype=np.int64) for _ in range(3))
-    exact = 0
-    for wanted, given in zip(gold, said, strict=True):
-        wanted, given = set(wanted), set(given)
-        exact += wanted == given
+    hits, true, found = (np.zeros((len(gold), len(labels)), dtype=np.int64) for _ in range(3))
+    exact = np.zeros(len(gold), dtype=bool)
+    for row, (wanted, given) in enumerate(zip(map(set, gold), map(set, said), strict=True)):
+        exact[row] = wanted == given
         for numbers, spans in ((true, wanted), (found, given), (hits, wanted & given)):
             for span in spans:
-                numbers[index[span.label]] += 1
-    return Counts(hits, true, found, exact=np.asarray(exact), rows=np.asarray(len(gold)))
+                numbers[row, index[span.label]] += 1
+    return hits, true, found, exact
+
+
+METRICS: dict[str, Callable[[Counts], np.ndarray]] = {
+    "f1": measures.micro_f1,
+    "macro_f1": measures.macro_f1,
+    "accuracy": measures.accuracy,
+    "precision": lambda counts: _share(counts.hits, counts.predicted),
+    "recall": lambda counts: _share(counts.hits, counts.gold),
+}
+
+
+def weighed(
+    metric: str, gold: Sequence[Sequence[Span]], said: Sequence[Sequence[Span]], labels: Sequence[str]
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """One of METRICS as a function of how often each row counts: (resamples, rows) → (resamples,)."""
+    if metric not in METRICS:
+        return None
+    hits, true, found, exact = count_rows(gold, said, labels)
+
+    def measure(weights: np.ndarray) -> np.ndarray:
+        sums = (weights @ part for part in (hits, true, found))
+        return METRICS[metric](Counts(*sums, exact=weights @ exact, rows=np.sum(weights, axis=1)))
+
+    return measure
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    part, whole = np.sum(part, axis=-1), np.sum(whole, axis=-1)
+    return part / np.maximum(whole, 1)

@@ -97,6 +97,14 @@ def resample(
     )
 
 
+def resample_weighed(
+    measures: Sequence[Callable[[np.ndarray], np.ndarray]], rows: int, *, resamples: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """As `resample`, for measures that are functions of how often each row counts (see Task.weighed)."""
+    weights = _weights(np.ones(rows, dtype=np.int64), resamples, rows, np.random.default_rng(seed))
+    return np.concatenate([np.stack([measure(part) for measure in measures], axis=1) for part in weights])
+
+
 def summarise(values: np.ndarray, metric: Metric = "", confidence: float = 0.95) -> Interval:
     """The percentile interval of values (1 + resamples,) whose first entry is measured on the rows as they are."""
     tail = (1 - confidence) / 2

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tunewright.core.errors import DataError, listing, plural
 from tunewright.core.files import parse_json
@@ -107,7 +105,6 @@ class _Rows:
             owner = int(np.searchsorted(self.starts, row, side="right") - 1)
             shown.append(excerpt(self.splits[owner], int(row - self.starts[owner])))
         return tuple(shown)
-
 
     def labels(self, rows: np.ndarray) -> list[Label]:
         """The labels of rows by their number over all splits."""

@@ -21,8 +21,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "label": (
         "label", "labels", "category", "class", "intent", "sentiment", "tag", "tags", "topic", "target", "label_name",
-        "label_text", "emotion", "categories", "genre", "genres", "y", "output", "标签", "类别", "分类", "类目",
-        "情感", "意图", "主题", "score", "similarity", "rating", "分数", "相似度",
+        "label_text", "emotion", "categories", "score", "similarity", "genre", "genres", "y", "output", "标签", "类别", "分类", "类目",
+        "情感", "意图", "主题", "rating", "分数", "相似度",
     ),
     "spans": ("spans", "entities", "ner_tags", "tags", "labels", "label", "ner", "实体"),
     "text_a": ("text_a", "sentence1", "sentence_a", "premise", "question1", "text1", "query", "left"),

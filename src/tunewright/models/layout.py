@@ -143,7 +143,8 @@ def _to_transformers(model: Model, multi_label: bool) -> nn.Module:
     config.label2id = {label: index for index, label in enumerate(model.labels)}
     config.dtype = torch.float32
     if _pooling(model.head_kind):
-        config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
+        one = "regression" if len(model.labels) == 1 else "single_label_classification"
+        config.problem_type = "multi_label_classification" if multi_label else one
         config.num_hidden_layers += 1
     whole = getattr(transformers, model.head_kind.transformers_class).from_config(config)
     _copy_backbone(model.backbone, whole.base_model)

@@ -203,6 +203,9 @@ def resampled(
         said = measures.encode_labels([prediction.value for prediction in predictions], labels)
         return statistics.resample(true, (said,), metric, labels, **settings)[:, 0]
 
+    if weighed := recipe.task.weighed(metric, gold, predictions, labels):
+        return statistics.resample_weighed([weighed], len(gold), **settings)[:, 0]
+
     def measure(true: Sequence[Label], said: Sequence[Prediction]) -> float:
         return float(recipe.task.metrics(true, said, labels)[metric])
 

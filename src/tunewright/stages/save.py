@@ -10,11 +10,11 @@ import numpy as np
 
 from tunewright.core import gate
 from tunewright.core.bundle import seal
+from tunewright.core.contracts import Task
 from tunewright.core.errors import plural
 from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.gate import Gate
 from tunewright.core.recipe_file import to_yaml
-from tunewright.core.contracts import Task
 from tunewright.core.types import Note, Policy
 from tunewright.models.backbone import quiet
 from tunewright.models.batches import length_batches, padded

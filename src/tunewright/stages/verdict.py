@@ -16,7 +16,7 @@ from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.files import machine_errors, read_json, write_json
 from tunewright.core.gate import Gate, check
 from tunewright.core.measures import COUNT_METRICS, count, encode_labels
-from tunewright.core.statistics import Interval, least_disagreements, resample, summarise
+from tunewright.core.statistics import Interval, least_disagreements, resample, resample_weighed, summarise
 from tunewright.core.types import Label, Note, Prediction, Span
 from tunewright.stages.wording import WORDS, sentence
 
@@ -150,13 +150,17 @@ def _measured(
         wrong = [np.sum((said != rows[0]).reshape(len(gold), -1), axis=1) for said in rows[1:]]
         return values, _apart(models, wrong)
 
+    alone = np.array([[task.quality(*pair) for pair in zip(gold, said, strict=True)] for said in models.values()])
+    weighed = [task.weighed(metric, gold, said, labels) for said in models.values()]
+    if all(weighed):
+        return resample_weighed(weighed, len(gold), resamples=resamples, seed=seed), _apart(models, alone)
+
     # The task's own measure, once for every resample: slower, and right for any task.
     def measure(true: list[Label], said: list[Prediction]) -> float:
         return float(task.metrics(true, said, labels)[metric])
 
     values = resample(gold, list(models.values()), measure, labels, resamples=resamples, seed=seed)
-    alone = [[task.quality(true, one) for true, one in zip(gold, said, strict=True)] for said in models.values()]
-    return values, _apart(models, np.array(alone))
+    return values, _apart(models, alone)
 
 
 def _as_arrays(

@@ -11,9 +11,23 @@ if TYPE_CHECKING:
     from tunewright.stages.verdict import Verdict
 
 METRICS = {  # how a sentence names a metric; by its own name where absent
-    "en": {"macro_f1": "macro F1", "micro_f1": "micro F1", "mcc": "MCC", "f1": "F1"},
-    "zh": {"accuracy": "准确率", "macro_f1": "宏平均 F1 ", "micro_f1": "微平均 F1 ", "mcc": "MCC ", "f1": "F1 "},
+    "en": {
+        "macro_f1": "macro F1",
+        "micro_f1": "micro F1",
+        "mcc": "MCC",
+        "f1": "F1",
+        "spearman": "Spearman correlation",
+    },
+    "zh": {
+        "accuracy": "准确率",
+        "macro_f1": "宏平均 F1 ",
+        "micro_f1": "微平均 F1 ",
+        "mcc": "MCC ",
+        "f1": "F1 ",
+        "spearman": "斯皮尔曼相关系数",
+    },
 }
+CORRELATIONS = ("mcc", "spearman", "pearson")  # shown as they are; all other metrics are shares
 WORDS: dict[str, Mapping[str, str]] = {
     "en": {
         "better": "Better: {metric} {value} on {rows}, {distance} {baseline} ({interval}).",
@@ -91,7 +105,7 @@ def _comparison(verdict: Verdict, words: Mapping[str, str]) -> dict[str, str]:
 
 def _measure(value: float, metric: str) -> str:
     """A share in per cent; a correlation, which is none, as a number."""
-    return f"{value:.3f}" if metric == "mcc" else f"{value:.1%}"
+    return f"{value:.3f}" if metric in CORRELATIONS else f"{value:.1%}"
 
 
 def _points(share: float) -> str:

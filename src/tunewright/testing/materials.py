@@ -86,8 +86,7 @@ def rows(subject: Subject, task: Task, texts: Sequence[str] = TEXTS) -> list[dic
         return list(subject.sample(subject.folder))
     for cells in _cells(texts):
         made = [
-            {**dict.fromkeys(task.inputs, text), task.target: cell}
-            for text, cell in zip(texts, cells, strict=True)
+            {**dict.fromkeys(task.inputs, text), task.target: cell} for text, cell in zip(texts, cells, strict=True)
         ]
         try:
             task.encode(examples(task, made), processor(), known_labels(task, made))

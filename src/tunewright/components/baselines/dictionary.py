@@ -44,7 +44,9 @@ class Dictionary(Baseline):
         share = self.least_share
         if share is None:
             share = max((0.0, 0.25, 0.5, 0.75), key=lambda least: _f1(validation, entries, least, labels))
-        return [Prediction(found, min((s.score for s in found), default=1.0)) for found in _marked(test, entries, share)]
+        return [
+            Prediction(found, min((s.score for s in found), default=1.0)) for found in _marked(test, entries, share)
+        ]
 
 
 def _entries(train: Sequence[Example]) -> dict[tuple[str, ...], Entry]:
@@ -87,7 +89,9 @@ def _marked(examples: Sequence[Example], entries: dict[tuple[str, ...], Entry], 
     return found
 
 
-def _f1(examples: Sequence[Example], entries: dict[tuple[str, ...], Entry], least: float, labels: Sequence[str]) -> float:
+def _f1(
+    examples: Sequence[Example], entries: dict[tuple[str, ...], Entry], least: float, labels: Sequence[str]
+) -> float:
     known = [example for example in examples if example.label is not None]
     counts = spans.count([example.label for example in known], _marked(known, entries, least), labels)
     return float(2 * counts.hits.sum() / max(1, counts.gold.sum() + counts.predicted.sum()))

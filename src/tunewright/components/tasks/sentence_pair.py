@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,13 +25,19 @@ class SentencePair(Task):
     """Pairs of texts to label names, or to numbers under `regression`; the model reads both at once."""
 
     regression: bool = False  # the label column holds numbers, as of likeness, that are to be predicted
-    symmetric: bool = False  # read every pair in both orders: the answer no longer depends on the order, at twice the cost
+    symmetric: bool = (
+        False  # read every pair in both orders: the answer no longer depends on the order, at twice the cost
+    )
 
     inputs: ClassVar[tuple[str, ...]] = ("text_a", "text_b")
     target: ClassVar[str] = "label"
     head: ClassVar[str] = "pooled"
     probe: ClassVar[bool] = True
-    baselines: ClassVar[tuple[str, ...]] = ("majority", "overlap", "linear_probe")
+
+    @property
+    def baselines(self) -> tuple[str, ...]:  # type: ignore[override]
+        """See Task.baselines."""
+        return ("overlap", "linear_probe") if self.regression else ("majority", "overlap", "linear_probe")
 
     @property
     def classes(self) -> bool:  # type: ignore[override]
@@ -105,6 +111,12 @@ class SentencePair(Task):
             return classes.metrics(gold, predictions, labels)
         both = [(true, said.value) for true, said in zip(gold, predictions, strict=True) if true is not None]
         return numbers.measures([true for true, _ in both], [said for _, said in both])
+
+    def weighed(
+        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """See Task.weighed."""
+        return numbers.weighed(metric, gold, [said.value for said in predictions]) if self.regression else None
 
 
 def _number(value: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -120,16 +120,14 @@ class TokenClassification(Task):
         """
         both = [(true, said) for true, said in zip(gold, predictions, strict=True) if true is not None]
         counts = spans.count([true for true, _ in both], [said.value for _, said in both], labels)
-        hits, said, true = (int(np.sum(part)) for part in (counts.hits, counts.predicted, counts.gold))
-        return {
-            "n": len(both),
-            "precision": hits / max(said, 1),
-            "recall": hits / max(true, 1),
-            "f1": float(measures.micro_f1(counts)),
-            "macro_f1": float(measures.macro_f1(counts)),
-            "accuracy": float(measures.accuracy(counts)),
-            "per_class": measures.per_class(counts, labels),
-        }
+        found = {name: float(measure(counts)) for name, measure in spans.METRICS.items()}
+        return {"n": len(both), **found, "per_class": measures.per_class(counts, labels)}
+
+    def weighed(
+        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """See Task.weighed."""
+        return spans.weighed(metric, gold, [said.value for said in predictions], labels)
 
 
 def _plain(value: Any) -> Any:
@@ -183,7 +181,9 @@ def _flat(found: Sequence[Span], text: str) -> tuple[Span, ...]:
     ordered = sorted(set(found), key=lambda span: (span.start, span.end, span.label))
     for first, second in zip(ordered, ordered[1:], strict=False):
         if second.start < first.end:
-            shown = listing([f"{text[s.start : s.end]!r:.{SHOWN}} ({s.start}–{s.end}, {s.label})" for s in (first, second)])
+            shown = listing(
+                [f"{text[s.start : s.end]!r:.{SHOWN}} ({s.start}–{s.end}, {s.label})" for s in (first, second)]
+            )
             raise LabelError(f"Two spans overlap: {shown}. A character can be in one span only: keep one of them.")
     return tuple(ordered)
 

@@ -449,6 +449,10 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "macro_f1": ("macro F1", "宏平均 F1"),
         "micro_f1": ("micro F1", "微平均 F1"),
         "mcc": ("MCC", "MCC"),
+        "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
+        "pearson": ("Pearson correlation", "皮尔逊相关系数"),
+        "mae": ("mean absolute error", "平均绝对误差"),
+        "rmse": ("root mean squared error", "均方根误差"),
         "ece": ("ECE", "ECE"),
         "loss": ("loss", "损失"),
         "precision": ("precision", "精确率"),
@@ -469,6 +473,16 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
             "correlation of answer and truth: 1 is perfect, 0 is guessing",
             "回答与真实标签的相关系数：1 为完美，0 等于瞎猜",
         ),
+        "spearman": (
+            "correlation of the two orders: 1 is the same order, 0 none in common",
+            "两种排序的相关系数：1 为顺序完全一致，0 为毫无关系",
+        ),
+        "pearson": ("linear correlation of answer and truth", "回答与真实值的线性相关系数"),
+        "mae": ("average distance from the true number; smaller is better", "与真实值的平均差距，越小越好"),
+        "rmse": ("the same, with large errors counting more; smaller is better", "同上，大误差影响更大，越小越好"),
+        "precision": ("share of what it says that is right", "所给答案中正确的比例"),
+        "recall": ("share of what is true that it finds", "真实答案中被找到的比例"),
+        "f1": ("precision and recall in one number", "精确率与召回率的综合"),
         "ece": (
             "average gap between confidence and correctness; smaller is better",
             "置信度与正确率的平均差距，越小越好",
@@ -477,7 +491,9 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "baseline": {
         "majority": ("guessing the most frequent label", "一律猜最常见的标签"),
         "tfidf": ("word counts (TF-IDF) + logistic regression", "词频（TF-IDF）+ 逻辑回归"),
-        "linear_probe": ("untuned model + logistic regression", "未微调的模型 + 逻辑回归"),
+        "linear_probe": ("untuned model + linear map", "未微调的模型 + 线性映射"),
+        "dictionary": ("entities of the training rows, looked up", "查训练数据中的实体词典"),
+        "overlap": ("shared words and characters + linear map", "共有词与字符 + 线性映射"),
     },
     "split": {
         "train": ("train", "训练集"),
@@ -491,7 +507,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "task": {
         "text_classification": ("text classification", "文本分类"),
-        "token_classification": ("token classification", "实体标注"),
+        "token_classification": ("entity recognition", "实体识别"),
+        "sentence_pair": ("pairs of texts", "句对任务"),
     },
     "slice": {
         "length": ("length of the text (tokens)", "文本长度（词元数）"),

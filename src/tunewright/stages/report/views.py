@@ -325,7 +325,10 @@ class Piece(NamedTuple):
 
 def pieces(error: Mapping[str, Any], most: int) -> list[Piece]:
     """The first `most` characters of an error's text, cut where a span begins or ends; [] where its answers are no spans."""
-    gold, predicted = ([s for s in error.get(key) or () if isinstance(s, Mapping)] for key in ("gold", "predicted"))
+    gold, predicted = (
+        [span for span in answer if isinstance(span, Mapping)] if isinstance(answer := error.get(key), list) else []
+        for key in ("gold", "predicted")
+    )
     if not gold and not predicted:
         return []
     text = str(error.get("text"))[:most]

@@ -125,6 +125,24 @@ def rows_of_unknown_label_are_left_out_of_measures(subject: Subject) -> None:
     assert task.metrics([*gold, None], [*predictions, predictions[0]], labels) == measured
 
 
+def weighed_rows_measure_as_repeated_ones(subject: Subject) -> None:
+    """Where a metric is a function of how often each row counts, it is that of `metrics` on rows taken so often."""
+    task = subject.create()
+    gold, predictions, labels = _perfect(subject)
+    said = [predictions[(index + index % 2) % len(predictions)] for index in range(len(predictions))]
+    measure = task.weighed(task.metric, gold, said, labels)
+    if measure is None:
+        return
+    weights = np.random.default_rng(0).integers(0, 4, size=(5, len(gold)))
+    weights[:, 0] = 1
+    expected = []
+    for counts in weights:
+        rows = np.repeat(np.arange(len(gold)), counts)
+        measured = task.metrics([gold[row] for row in rows], [said[row] for row in rows], labels)
+        expected.append(measured[task.metric])
+    np.testing.assert_allclose(measure(weights.astype(float)), expected)
+
+
 def a_whole_run_trains_it(subject: Subject) -> None:
     """`train` brings it from a file to a bundle: the loss falls, and the bundle answers in both languages."""
     from tunewright.core.recipe_file import from_mapping
