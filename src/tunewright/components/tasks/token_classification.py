@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -179,7 +180,7 @@ def _span(part: Any, text: str) -> Span:
 def _flat(found: Sequence[Span], text: str) -> tuple[Span, ...]:
     """In order, each once; refuses those that overlap."""
     ordered = sorted(set(found), key=lambda span: (span.start, span.end, span.label))
-    for first, second in zip(ordered, ordered[1:], strict=False):
+    for first, second in itertools.pairwise(ordered):
         if second.start < first.end:
             shown = listing(
                 [f"{text[s.start : s.end]!r:.{SHOWN}} ({s.start}–{s.end}, {s.label})" for s in (first, second)]
