@@ -7,6 +7,7 @@ docs/make_reference.py takes the tables from PARTS, so tests/test_docs.py notice
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import statistics
@@ -294,7 +295,20 @@ def _spread(values: Mapping[str, float]) -> str:
 
 def goals() -> str:
     """What is asked of each benchmark, and what it gave, task by task."""
-    speed, quality_, answers = (_content(name) for name in ("train_speed", "time_to_quality", "inference"))
+    speed, quality_, answers, growth = (
+        _content(name) for name in ("train_speed", "time_to_quality", "inference", "scaling")
+    )
+
+    def memory(variant: str, name: str, against: str) -> str:
+        found = [(task, about["variants"]) for task, about in _tasks(speed or {"summary": {}})]
+        return (
+            ", ".join(
+                f"{_short(task)} {own[variant][name]['median'] / own[against][name]['median']:.0%}"
+                for task, own in found
+                if variant in own and against in own
+            )
+            or "not measured"
+        )
 
     def of(content: Mapping[str, Any] | None, name: str, show: Callable[[float], str]) -> str:
         found = [
@@ -310,7 +324,15 @@ def goals() -> str:
         ("training, tokens a CPU second: times `Trainer`", "6", of(speed, "times_trainer", _times)),
         ("the same: times `Trainer` with bf16 and grouping", "2.8", of(speed, "times_trainer_bf16_grouped", _times)),
         ("training, share of the bf16 peak", "40%", of(speed, "share_of_bf16_peak", share)),
-        ("CPU time to `Trainer`'s quality: times less", "8", of(_only_complete(quality_), "times_trainer", _times)),
+        ("CPU time to `Trainer`'s quality: times less", "8, on average", _times_to_quality(quality_)),
+        ("memory of training: share of `Trainer`'s", "below 100%", memory("ours", "peak_memory_mib", "trainer")),
+        ("LoRA: share of full training's own memory", "below 50%", memory("ours_lora", "own_memory_mib", "ours")),
+        (
+            "linear probe: share of full training's own memory",
+            "below 50%",
+            memory("ours_linear_probe", "own_memory_mib", "ours"),
+        ),
+        ("ten times the rows: more memory", "at most 5%", _growth(growth)),
         ("answering in bulk: times the pipeline", "6", of(answers, "times_pipeline", _times)),
         ("the same: times ONNX Runtime in fp32", "2.8", of(answers, "times_onnx_fp32", _times)),
         ("one text, median: share of the pipeline's time", "at most 30%", of(answers, "p50_cpu_ms_of_pipeline", share)),
@@ -321,13 +343,33 @@ def goals() -> str:
     return _table(("what", "goal", "reached"), rows)
 
 
-def _only_complete(content: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return content and {**content, "summary": dict(_complete(content))}
+def _times_to_quality(content: Mapping[str, Any] | None) -> str:
+    """The geometric mean, and each task's own; a goal that is never reached stands in no mean, and is said."""
+    found = [(task, about["variants"]["ours"]["times_trainer"]) for task, about in _complete(content or {"summary": {}})]
+    if not found:
+        return "not measured"
+    reached = [value for _, value in found if value]
+    mean = f"{_times(statistics.geometric_mean(reached))}: " if len(reached) > 1 else ""
+    return mean + ", ".join(f"{_short(task)} {_times(value) if value else 'never'}" for task, value in found)
+
+
+def _growth(content: Mapping[str, Any] | None) -> str:
+    """Peak memory at each number of rows against the one before, one thread."""
+    if content is None:
+        return "not measured"
+    sizes = {
+        one["settings"]["rows"]: one["peak_memory_mib"]
+        for one in content["summary"]
+        if one["variant"] == "ours_from_probe" and one["settings"]["length"] == one["settings"]["threads"] == 1
+    }
+    steps = list(itertools.pairwise(sorted(sizes)))
+    return ", ".join(f"{_whole(few)} → {_whole(many)} {sizes[many] / sizes[few] - 1:+.0%}" for few, many in steps)
 
 
 ANSWERING_VARIANTS = {
     "pipeline": "pipeline",
     "pipeline_batched": "pipeline, batches of 32",
+    "sentence_transformers": "sentence-transformers",
     "onnx_fp32": "ONNX Runtime, fp32",
     "onnx_int8": "ONNX Runtime, int8",
     "ours_torch_bf16": "Tunewright, PyTorch in bf16",
