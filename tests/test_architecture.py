@@ -51,7 +51,7 @@ HOMES = {
     "sklearn": {"components.baselines", "apps"},  # TF-IDF, and the estimator
     "typer": {"cli"},
     "accelerate": {"training"},
-    "peft": {"components.methods"},
+    "peft": {"components.methods", "models"},  # what each method inserts, and how it is inserted and taken out
 }
 # Libraries that a declared dependency brings along, as every version of it needs them.
 BROUGHT = {
@@ -65,7 +65,7 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "mlflow": "mlflow-
 OTHER_WORDS = {
     ("stages/assemble.py", "freeze"): "a value of model.word_embeddings",
     ("stages/account.py", "hub"): "where a backbone was found",
-    ("testing/materials.py", "tokens"): "the role of an input",
+    ("components/tasks/token_classification.py", "text"): "a key of a span",
 }
 LONGEST = 80  # lines of a function
 HEAVY = ("torch", "transformers", "sklearn", "pyarrow", "pandas", "matplotlib", "scipy", "numpy")

@@ -220,7 +220,7 @@ BROKEN = {
         "    def read(self, cells): return self._of.read(cells)\n"
         "    def encode(self, *given): return self._of.encode(*given)\n"
         "    def join(self, *given): return self._of.join(*given)\n"
-        "    def metrics(self, *given): return self._of.metrics(*given)\n"
+        "    measures = property(lambda self: self._of.measures)\n"
         "    def decode(self, *given): return dataclasses.replace(self._of.decode(*given), truncated_tokens=0)",
         "cut_tokens_are_counted",
     ),

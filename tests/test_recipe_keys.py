@@ -295,6 +295,7 @@ PAIRS = {"task": "sentence_pair", "data.columns": {"text_a": "text", "text_b": "
 SHORT = {"data.max_tokens": 16}
 FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
 LORA = {"train.method": {"name": "lora"}}
+DORA = {"train.method": {"name": "dora"}}
 STOPPING = {
     "train.start": "random", "train.epochs": 8, "train.batch_size": 8, "train.evaluate_every": 0.5,
     "train.learning_rate": 2e-3, "train.weight_average": None, "train.schedule": {"name": "linear"},
@@ -346,6 +347,9 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.method": Change("linear_probe", "trained"),
     "train.method=freeze.layers": Change({"name": "freeze", "layers": 1}, "trained", FREEZE),
     "train.method=freeze.embeddings": Change({"name": "freeze", "layers": 2, "embeddings": True}, "trained", FREEZE),
+    "train.method=dora.rank": Change({"name": "dora", "rank": 2}, "trained", DORA),
+    "train.method=dora.alpha": Change({"name": "dora", "alpha": 64}, "losses", DORA),
+    "train.method=dora.targets": Change({"name": "dora", "targets": ["query"]}, "trained", DORA),
     "train.method=lora.rank": Change({"name": "lora", "rank": 2}, "trained", LORA),
     "train.method=lora.alpha": Change({"name": "lora", "alpha": 64}, "losses", LORA),
     "train.method=lora.dropout": Change({"name": "lora", "dropout": 0.5}, "losses", LORA),

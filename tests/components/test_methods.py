@@ -110,3 +110,27 @@ def test_a_saved_adapter_opens_with_plain_peft_on_the_plain_backbone(tmp_path):
 def test_lora_needs_linear_maps(tmp_path):
     with pytest.raises(RecipeError, match="The backbone has no linear map of the roles query, key"):
         catalog.create("methods", "lora").apply(static_model(tmp_path))
+
+
+def test_bitfit_trains_the_backbone_s_biases_and_the_head():
+    names = trained(applied("bitfit"))
+    biases = {name for name, _ in materials.model().backbone.named_parameters() if name.endswith("bias")}
+    assert names == {f"backbone.{name}" for name in biases} | {"head.output.weight", "head.output.bias"}
+
+
+def test_bitfit_needs_biases(tmp_path):
+    with pytest.raises(RecipeError, match="bitfit trains biases, and this backbone has none"):
+        catalog.create("methods", "bitfit").apply(static_model(tmp_path))
+
+
+def test_dora_trains_the_sizes_beside_what_lora_trains():
+    low_rank, both = (trained(applied(name, rank=2)) for name in ("lora", "dora"))
+    sizes = both - low_rank
+    assert low_rank < both and len(sizes) == 6 * 2 and all("lora_magnitude_vector" in name for name in sizes)
+
+
+def test_ia3_trains_a_factor_for_each_key_and_value_and_for_each_inner_output():
+    model = applied("ia3")
+    widths = [v.numel() for name, v in model.trained_parameters().items() if not name.startswith("head.")]
+    inner = model.backbone.config.intermediate_size
+    assert sorted(widths) == sorted(2 * [32, 32, inner])

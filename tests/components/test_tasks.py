@@ -142,13 +142,13 @@ def test_several_labels_follow_their_thresholds_and_may_be_none():
 
 def test_metrics_leave_rows_of_unknown_label_out():
     said = [Prediction("good", 0.9, {"good": 0.9}), Prediction("bad", 0.6, {"bad": 0.6}), Prediction("bad", 0.7)]
-    found = ONE.metrics(["good", "good", None], said, LABELS)
+    found = ONE.measures.metrics(["good", "good", None], said, LABELS)
     assert (found["n"], found["accuracy"]) == (2, 0.5)
     assert found["ece"] == pytest.approx((0.1 + 0.6) / 2)
-    several = SEVERAL.metrics([("good",), ()], [Prediction(("good", "bad"), 0.5), Prediction((), 0.9)], LABELS)
+    several = SEVERAL.measures.metrics([("good",), ()], [Prediction(("good", "bad"), 0.5), Prediction((), 0.9)], LABELS)
     assert (several["n"], several["accuracy"]) == (2, 0.5)
     assert several["micro_f1"] == pytest.approx(2 / 3)
-    assert SEVERAL.metrics([], [], LABELS)["n"] == 0
+    assert SEVERAL.measures.metrics([], [], LABELS)["n"] == 0
 
 
 # Spans in a text
@@ -190,7 +190,7 @@ def test_spans_go_through_the_model_s_tokens_and_come_back_by_character(folder, 
     found = ENTITIES.decode(ENTITIES.join(windows, outputs), windows, TYPES, Policy())
     assert [joined[span.start : span.end] for span in found.value] == entities
     assert found.value == row.label
-    assert ENTITIES.metrics([row.label], [found], TYPES)["f1"] == 1.0
+    assert ENTITIES.measures.metrics([row.label], [found], TYPES)["f1"] == 1.0
 
 
 def _perfect(window):
@@ -239,7 +239,7 @@ def test_an_entity_is_never_continued_where_none_began(folder):
 def test_measures_are_those_of_whole_entities():
     gold = [read("王明在北京", [[0, 2, "PER"], [3, 5, "LOC"]])[1]]
     said = [Prediction(read("王明在北京", [[0, 2, "PER"], [3, 4, "LOC"]])[1], 0.9)]
-    found = ENTITIES.metrics(gold, said, TYPES)
+    found = ENTITIES.measures.metrics(gold, said, TYPES)
     assert (found["precision"], found["recall"], found["f1"], found["accuracy"]) == (0.5, 0.5, 0.5, 0.0)
     assert found["per_class"]["PER"]["f1"] == 1.0 and found["per_class"]["LOC"]["support"] == 1
     assert found["macro_f1"] == 0.5
@@ -366,7 +366,7 @@ def test_numbers_for_pairs_are_read_encoded_and_answered(folder):
     assert (NUMBER.outputs(()), NUMBER.classes, NUMBER.metric) == (("value",), False, "spearman")
     said = NUMBER.decode(np.array([2.5]), [window], (), Policy())
     assert (said.value, said.score) == (2.5, 1.0)
-    assert NUMBER.quality(3.8, said) == pytest.approx(-1.3)
+    assert NUMBER.measures.quality(3.8, said) == pytest.approx(-1.3)
 
 
 @pytest.mark.parametrize("cell", ["much", "nan", float("inf"), True, {"a": 1}])

@@ -2,12 +2,13 @@
 
 import json
 import multiprocessing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tunewright.components.tasks.text_classification import TextClassification
 from tunewright.core import catalog
+from tunewright.core.classes import ClassMeasures
 from tunewright.core.errors import DataError, RecipeError
 from tunewright.core.gate import Gate
 from tunewright.core.types import Prediction
@@ -153,8 +154,8 @@ def verdict_of_partly_labelled():
     return judge([None, *GOLD[1:]], answers([]), {"tfidf": answers(range(90))}, "accuracy", LABELS, TASK)
 
 
-class Odd(TextClassification):
-    """A task whose accuracy is not the usual one: the share of wrong answers."""
+class Odd(ClassMeasures):
+    """Measures whose accuracy is not the usual one: the share of wrong answers."""
 
     def metrics(self, gold, predictions, labels):
         wrong = [said.value != true for true, said in zip(gold, predictions, strict=True)]
@@ -162,7 +163,7 @@ class Odd(TextClassification):
 
 
 def test_a_task_s_own_measure_is_used_where_it_differs_from_the_usual_one():
-    found = verdict(range(20), {"tfidf": range(120)}, task=Odd(), resamples=200)
+    found = verdict(range(20), {"tfidf": range(120)}, task=SimpleNamespace(measures=Odd()), resamples=200)
     assert found.verdict == "worse"
     assert found.difference.value == pytest.approx(-0.2)
 

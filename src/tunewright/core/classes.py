@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tunewright.core import measures
+from tunewright.core.contracts import Measures
 from tunewright.core.errors import LabelError
 from tunewright.core.numeric import sigmoid, softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
@@ -77,13 +79,19 @@ def decode(
     )
 
 
-def metrics(
-    gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str], multi_label: bool = False
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ClassMeasures(Measures):
     """core.measures of the rows whose label is known; abstentions count as answers."""
-    known = [(true, said) for true, said in zip(gold, predictions, strict=True) if true is not None]
-    true = encode([label for label, _ in known], labels, multi_label)
-    said = encode([prediction.value for _, prediction in known], labels, multi_label)
-    scores = np.array([[prediction.scores.get(label, 0.0) for label in labels] for _, prediction in known])
-    measure = measures.multi_label if multi_label else measures.classification
-    return measure(true, said, labels, scores.reshape(len(known), len(labels)))
+
+    multi_label: bool = False
+
+    def metrics(
+        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """See Measures.metrics."""
+        known = [(true, said) for true, said in zip(gold, predictions, strict=True) if true is not None]
+        true = encode([label for label, _ in known], labels, self.multi_label)
+        said = encode([prediction.value for _, prediction in known], labels, self.multi_label)
+        scores = np.array([[prediction.scores.get(label, 0.0) for label in labels] for _, prediction in known])
+        measure = measures.multi_label if self.multi_label else measures.classification
+        return measure(true, said, labels, scores.reshape(len(known), len(labels)))

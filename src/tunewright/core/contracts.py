@@ -103,6 +103,33 @@ class Head(Component):
         """
 
 
+class Measures(ABC):
+    """How answers of one kind are held against gold labels."""
+
+    @abstractmethod
+    def metrics(
+        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """Measurements of predictions against gold labels: name → number, and nested tables ("per_class", "confusion").
+
+        Rows of unknown label are left out.
+        """
+
+    def quality(self, gold: Label, prediction: Prediction) -> float:
+        """How good one answer is by itself; larger is better. By default 1 where it is right, else 0."""
+        return float(prediction.value == gold)
+
+    def weighed(
+        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """How `metric` follows from how often each row counts: from weights (resamples, rows) to values (resamples,).
+
+        None: it is measured anew for every resample by `metrics`, which is right for any kind, and slow. All rows are
+        labelled.
+        """
+        return None
+
+
 class Task(Component):
     """What is predicted: turns examples into arrays for the model and its outputs back into answers. numpy only."""
 
@@ -110,7 +137,8 @@ class Task(Component):
     target: ClassVar[str]  # role of the label column, and the answer's key in a prediction
     head: ClassVar[str]  # name of the head it needs
     objective: ClassVar[str]  # name of the objective it trains with unless the recipe names another
-    metric: ClassVar[str]  # the metric that decides unless the recipe names another; larger is better
+    measures: ClassVar[Measures]  # what its answers are measured by
+    metric: ClassVar[str]  # of its measures, the one that decides unless the recipe names another; larger is better
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
     probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
@@ -132,10 +160,6 @@ class Task(Component):
         """The names of the model's outputs, in order: by default one a label."""
         return tuple(labels)
 
-    def quality(self, gold: Label, prediction: Prediction) -> float:
-        """How good one answer is by itself; larger is better. By default 1 where it is right, else 0."""
-        return float(prediction.value == gold)
-
     @abstractmethod
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
         """Windows of every example in order; features hold "labels" when the examples have them."""
@@ -149,22 +173,6 @@ class Task(Component):
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:
         """One example's prediction from its joined (and calibrated) logits."""
-
-    @abstractmethod
-    def metrics(
-        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> dict[str, Any]:
-        """Measurements of predictions against gold labels: name → number, and nested tables ("per_class", "confusion")."""
-
-    def weighed(
-        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """How `metric` follows from how often each row counts: from weights (resamples, rows) to values (resamples,).
-
-        None: it is measured anew for every resample by `metrics`, which is right for any task, and slow. All rows are
-        labelled.
-        """
-        return None
 
 
 class Method(Component):

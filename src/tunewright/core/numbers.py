@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+
+from tunewright.core.contracts import Measures
+from tunewright.core.types import Label, Prediction
 
 
 def measures(gold: Sequence[float], said: Sequence[float]) -> dict[str, float]:
@@ -23,6 +27,27 @@ def measures(gold: Sequence[float], said: Sequence[float]) -> dict[str, float]:
         "mae": float(np.mean(np.abs(off))) if len(off) else 0.0,
         "rmse": float(np.sqrt(np.mean(off**2))) if len(off) else 0.0,
     }
+
+
+class NumberMeasures(Measures):
+    """Of answers that are numbers."""
+
+    def metrics(
+        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """See Measures.metrics and `measures`."""
+        both = [(true, said.value) for true, said in zip(gold, predictions, strict=True) if true is not None]
+        return measures([true for true, _ in both], [said for _, said in both])
+
+    def quality(self, gold: Label, prediction: Prediction) -> float:
+        """See Measures.quality: minus the distance."""
+        return -abs(prediction.value - gold)
+
+    def weighed(
+        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """See Measures.weighed."""
+        return weighed(metric, gold, [said.value for said in predictions])
 
 
 def weighed(metric: str, gold: Sequence[float], said: Sequence[float]) -> Callable[[np.ndarray], np.ndarray] | None:

@@ -116,7 +116,9 @@ class EarlyStopping:
 class Train:
     """How it is adapted."""
 
-    method: Method = _component("methods", "full")  # which parameters train: full, freeze, linear_probe, lora
+    method: Method = _component(
+        "methods", "full"
+    )  # which parameters train, and what is inserted: `tunewright list methods`
     objective: Objective | Auto = "auto"  # auto: the task's own
     start: Literal["probe", "random"] = (
         "probe"  # start the head from a linear probe where the task allows, or at random

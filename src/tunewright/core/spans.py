@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tunewright.core import measures
+from tunewright.core.contracts import Measures
 from tunewright.core.measures import Counts
-from tunewright.core.types import Span
+from tunewright.core.types import Label, Prediction, Span
 
 OUTSIDE = "O"
 _WIDE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -162,6 +163,34 @@ METRICS: dict[str, Callable[[Counts], np.ndarray]] = {
     "precision": lambda counts: _share(counts.hits, counts.predicted),
     "recall": lambda counts: _share(counts.hits, counts.gold),
 }
+
+
+class SpanMeasures(Measures):
+    """Of answers that are spans, which count only when exact, as seqeval counts them."""
+
+    def metrics(
+        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """See Measures.metrics: METRICS over whole spans, and "per_class", whose support counts spans.
+
+        accuracy: rows without a mistake; macro_f1: mean of the labels' F1.
+        """
+        both = [(true, said.value) for true, said in zip(gold, predictions, strict=True) if true is not None]
+        counts = count([true for true, _ in both], [said for _, said in both], labels)
+        found = {name: float(measure(counts)) for name, measure in METRICS.items()}
+        return {"n": len(both), **found, "per_class": measures.per_class(counts, labels)}
+
+    def quality(self, gold: Label, prediction: Prediction) -> float:
+        """See Measures.quality: the row's own F1; 1 where there is nothing to find and nothing found."""
+        if not gold and not prediction.value:
+            return 1.0
+        return 2 * len(set(gold) & set(prediction.value)) / (len(gold) + len(prediction.value))
+
+    def weighed(
+        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """See Measures.weighed."""
+        return weighed(metric, gold, [said.value for said in predictions], labels)
 
 
 def weighed(

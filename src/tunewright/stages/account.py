@@ -134,10 +134,10 @@ def _training(facts: Facts) -> dict[str, Any]:
 def _results(facts: Facts) -> dict[str, Any]:
     recipe, labels = facts.trained.plan.recipe, facts.dataset.labels
     gold = [item.example.label for item in facts.items]
-    tuned = recipe.task.metrics(gold, facts.predictions, labels)
+    tuned = recipe.task.measures.metrics(gold, facts.predictions, labels)
     return {
         "tuned": tuned,
-        "baselines": {name: recipe.task.metrics(gold, said, labels) for name, said in facts.baselines.items()},
+        "baselines": {name: recipe.task.measures.metrics(gold, said, labels) for name, said in facts.baselines.items()},
         "differences": {name: value.to_dict() for name, value in facts.verdict.differences.items()},
         "intervals": {name: value.to_dict() for name, value in facts.verdict.intervals.items()},
     }

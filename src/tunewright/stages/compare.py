@@ -85,7 +85,7 @@ def compare(
             confidence=found.confidence,
             apart=found.apart["a"],
             metrics={
-                name: b.task.metrics(judged.gold, judged.predictions, labels)
+                name: b.task.measures.metrics(judged.gold, judged.predictions, labels)
                 for name, judged in (("a", first), ("b", second))
             },
             flips=_flips(first, second.predictions),

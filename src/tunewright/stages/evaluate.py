@@ -86,7 +86,7 @@ def evaluate(
     chosen = _slices(split, dataset.roles, slices, recipe.evaluate.slices)
     recipe = recipes.replace(recipe, **{"evaluate.slices": chosen})
     judged = answer(predictor, split, progress)
-    metrics = bundle.task.metrics(judged.gold, judged.predictions, bundle.labels)
+    metrics = bundle.task.measures.metrics(judged.gold, judged.predictions, bundle.labels)
     evaluation = Evaluation(
         n=len(judged.items),
         metric=recipe.evaluate.metric,

@@ -238,7 +238,7 @@ class _Validation:
         from tunewright.core.types import Policy
 
         predictions = [task.decode(item.logits, item.windows, labels, Policy()) for item in items]
-        numbers = task.metrics([item.example.label for item in items], predictions, labels)
+        numbers = task.measures.metrics([item.example.label for item in items], predictions, labels)
         values = {k: float(v) for k, v in numbers.items() if isinstance(v, (int, float)) and k != "n"}
         return {**values, "loss": self._loss(items)}
 
@@ -291,5 +291,5 @@ def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:
     outputs = len(task.outputs(labels))
     shape = (len(windows[0].features["input_ids"]), outputs) if not task.probe else (outputs,)
     logits = task.join(windows, [np.zeros(shape, dtype=np.float32) for _ in windows])
-    numbers = task.metrics([example.label], [task.decode(logits, windows, labels, Policy())], labels)
+    numbers = task.measures.metrics([example.label], [task.decode(logits, windows, labels, Policy())], labels)
     return [name for name, value in numbers.items() if isinstance(value, (int, float)) and name not in NO_QUALITY]

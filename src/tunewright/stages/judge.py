@@ -53,8 +53,8 @@ def calibrate(recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str]) 
         calibration = {
             **catalog.describe(settings.calibration),
             "scale": scale,
-            "ece_before": recipe.task.metrics(golds, before, labels)["ece"],
-            "ece_after": recipe.task.metrics(golds, after, labels)["ece"],
+            "ece_before": recipe.task.measures.metrics(golds, before, labels)["ece"],
+            "ece_after": recipe.task.measures.metrics(golds, after, labels)["ece"],
         }
     about = {"calibration": calibration}
     return _with_policy(recipe, items, logits * scale + shift, labels, Calibrated(scale, shift, Policy(), about))
@@ -203,11 +203,11 @@ def resampled(
         said = measures.encode_labels([prediction.value for prediction in predictions], labels)
         return statistics.resample(true, (said,), metric, labels, **settings)[:, 0]
 
-    if weighed := recipe.task.weighed(metric, gold, predictions, labels):
+    if weighed := recipe.task.measures.weighed(metric, gold, predictions, labels):
         return statistics.resample_weighed([weighed], len(gold), **settings)[:, 0]
 
     def measure(true: Sequence[Label], said: Sequence[Prediction]) -> float:
-        return float(recipe.task.metrics(true, said, labels)[metric])
+        return float(recipe.task.measures.metrics(true, said, labels)[metric])
 
     return statistics.resample(gold, (predictions,), measure, labels, **settings)[:, 0]
 
@@ -240,7 +240,7 @@ def worst_errors(
 ) -> list[dict[str, Any]]:
     """The worst of the wrong answers; of equally bad ones those the model was surest of first."""
     wrong = [i for i, item in enumerate(items) if item.example.label != predictions[i].value]
-    wrong.sort(key=lambda i: (task.quality(items[i].example.label, predictions[i]), -predictions[i].score))
+    wrong.sort(key=lambda i: (task.measures.quality(items[i].example.label, predictions[i]), -predictions[i].score))
     return [_error(items[i].example, predictions[i]) for i in wrong[:most]]
 
 

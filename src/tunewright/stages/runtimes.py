@@ -157,7 +157,7 @@ def _compared(
 ) -> Trial:
     task, gold = recipe.task, [item.example.label for item in exact]
     before, after = (decide(items, task, labels, policy) for items in (exact, again(exact, task, run)))
-    values = [float(task.metrics(gold, said, labels)[recipe.evaluate.metric]) for said in (before, after)]
+    values = [float(task.measures.metrics(gold, said, labels)[recipe.evaluate.metric]) for said in (before, after)]
     pairs = list(zip(before, after, strict=True))
     return Trial(
         runtime,

@@ -137,7 +137,7 @@ def _measured(
     seed: int,
 ) -> tuple[np.ndarray, dict[str, int]]:
     """(1 + resamples, models) values, and baseline → rows that tell it and the tuned model apart."""
-    stated = task.metrics(gold, models["tuned"], labels)
+    stated = task.measures.metrics(gold, models["tuned"], labels)
     numbers = [name for name, value in stated.items() if isinstance(value, (int, float)) and name not in NO_QUALITY]
     if metric not in numbers:
         raise RecipeError(
@@ -150,14 +150,16 @@ def _measured(
         wrong = [np.sum((said != rows[0]).reshape(len(gold), -1), axis=1) for said in rows[1:]]
         return values, _apart(models, wrong)
 
-    alone = np.array([[task.quality(*pair) for pair in zip(gold, said, strict=True)] for said in models.values()])
-    weighed = [task.weighed(metric, gold, said, labels) for said in models.values()]
+    alone = np.array(
+        [[task.measures.quality(*pair) for pair in zip(gold, said, strict=True)] for said in models.values()]
+    )
+    weighed = [task.measures.weighed(metric, gold, said, labels) for said in models.values()]
     if all(weighed):
         return resample_weighed(weighed, len(gold), resamples=resamples, seed=seed), _apart(models, alone)
 
     # The task's own measure, once for every resample: slower, and right for any task.
     def measure(true: list[Label], said: list[Prediction]) -> float:
-        return float(task.metrics(true, said, labels)[metric])
+        return float(task.measures.metrics(true, said, labels)[metric])
 
     values = resample(gold, list(models.values()), measure, labels, resamples=resamples, seed=seed)
     return values, _apart(models, alone)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core import classes, numbers
-from tunewright.core.contracts import Task
+from tunewright.core.contracts import Measures, Task
 from tunewright.core.errors import LabelError
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 from tunewright.core.windows import weighted_mean, window
@@ -48,6 +48,11 @@ class SentencePair(Task):
     def objective(self) -> str:  # type: ignore[override]
         """See Task.objective."""
         return "squared_error" if self.regression else "cross_entropy"
+
+    @property
+    def measures(self) -> Measures:  # type: ignore[override]
+        """See Task.measures, core.measures and, for numbers, core.numbers."""
+        return numbers.NumberMeasures() if self.regression else classes.ClassMeasures()
 
     @property
     def metric(self) -> str:  # type: ignore[override]
@@ -98,25 +103,6 @@ class SentencePair(Task):
             return classes.decode(logits, windows, labels, policy)
         truncated = sum(window.truncated for window in windows)
         return Prediction(float(np.asarray(logits).reshape(-1)[0]), 1.0, truncated_tokens=truncated)
-
-    def quality(self, gold: Label, prediction: Prediction) -> float:
-        """See Task.quality; of a number minus its distance."""
-        return -abs(prediction.value - gold) if self.regression else super().quality(gold, prediction)
-
-    def metrics(
-        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> dict[str, Any]:
-        """See Task.metrics, core.measures and, for numbers, core.numbers."""
-        if not self.regression:
-            return classes.metrics(gold, predictions, labels)
-        both = [(true, said.value) for true, said in zip(gold, predictions, strict=True) if true is not None]
-        return numbers.measures([true for true, _ in both], [said for _, said in both])
-
-    def weighed(
-        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """See Task.weighed."""
-        return numbers.weighed(metric, gold, [said.value for said in predictions]) if self.regression else None
 
 
 def _number(value: Any) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from tunewright.core import classes
-from tunewright.core.contracts import Task
+from tunewright.core.contracts import Measures, Task
 from tunewright.core.errors import LabelError
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 from tunewright.core.windows import weighted_mean, window
@@ -39,6 +39,11 @@ class TextClassification(Task):
     def objective(self) -> str:
         """See Task.objective."""
         return "binary_cross_entropy" if self.multi_label else "cross_entropy"
+
+    @property
+    def measures(self) -> Measures:  # type: ignore[override]
+        """See Task.measures and core.measures."""
+        return classes.ClassMeasures(self.multi_label)
 
     @property
     def metric(self) -> str:
@@ -80,9 +85,3 @@ class TextClassification(Task):
     ) -> Prediction:
         """See Task.decode and core.classes."""
         return classes.decode(logits, windows, labels, policy, self.multi_label)
-
-    def metrics(
-        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> dict[str, Any]:
-        """See Task.metrics and core.measures. Rows of unknown label are left out; abstentions count as answers."""
-        return classes.metrics(gold, predictions, labels, self.multi_label)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core import measures, spans
-from tunewright.core.contracts import Task
+from tunewright.core.contracts import Measures, Task
 from tunewright.core.errors import DataError, LabelError, listing, nearest
 from tunewright.core.numeric import softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Span, Window
@@ -42,6 +42,7 @@ class TokenClassification(Task):
     target: ClassVar[str] = "spans"
     head: ClassVar[str] = "tokens"
     objective: ClassVar[str] = "cross_entropy"
+    measures: ClassVar[Measures] = spans.SpanMeasures()
     metric: ClassVar[str] = "f1"
     baselines: ClassVar[tuple[str, ...]] = ("dictionary",)
 
@@ -105,30 +106,6 @@ class TokenClassification(Task):
         decision = "abstain" if policy.accept is not None and score < policy.accept else "model"
         truncated = sum(part.truncated for part in windows)
         return Prediction(value, score, decision=decision, truncated_tokens=truncated)
-
-    def quality(self, gold: Label, prediction: Prediction) -> float:
-        """See Task.quality: the row's own F1; 1 where there is nothing to find and nothing found."""
-        if not gold and not prediction.value:
-            return 1.0
-        return 2 * len(set(gold) & set(prediction.value)) / (len(gold) + len(prediction.value))
-
-    def metrics(
-        self, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> dict[str, Any]:
-        """See Task.metrics: precision, recall and F1 of whole spans, which count only when exact, as seqeval has them.
-
-        accuracy: rows without a mistake; macro_f1: mean of the labels' F1; per_class: support counts spans.
-        """
-        both = [(true, said) for true, said in zip(gold, predictions, strict=True) if true is not None]
-        counts = spans.count([true for true, _ in both], [said.value for _, said in both], labels)
-        found = {name: float(measure(counts)) for name, measure in spans.METRICS.items()}
-        return {"n": len(both), **found, "per_class": measures.per_class(counts, labels)}
-
-    def weighed(
-        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """See Task.weighed."""
-        return spans.weighed(metric, gold, [said.value for said in predictions], labels)
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,7 @@ def it_names_what_exists(subject: Subject) -> None:
     assert task.head in catalog.names("heads")
     assert task.objective in catalog.names("objectives")
     gold, predictions, labels = _perfect(subject)
-    assert task.metric in task.metrics(gold, predictions, labels)
+    assert task.metric in task.measures.metrics(gold, predictions, labels)
 
 
 def an_empty_label_is_unknown_and_a_senseless_one_refused(subject: Subject) -> None:
@@ -111,18 +111,18 @@ def right_answers_measure_best(subject: Subject) -> None:
     """Outputs that say the gold labels reach the best value of the deciding metric; wrong ones measure worse."""
     task = subject.create()
     gold, predictions, labels = _perfect(subject)
-    best = task.metrics(gold, predictions, labels)[task.metric]
+    best = task.measures.metrics(gold, predictions, labels)[task.metric]
     assert best == 1.0, f"{task.metric} of perfect answers is {best}"
     wrong = [predictions[(index + 1) % len(predictions)] for index in range(len(predictions))]
-    assert task.metrics(gold, wrong, labels)[task.metric] < best
+    assert task.measures.metrics(gold, wrong, labels)[task.metric] < best
 
 
 def rows_of_unknown_label_are_left_out_of_measures(subject: Subject) -> None:
     """Predicting for unlabelled rows beside labelled ones changes no number."""
     task = subject.create()
     gold, predictions, labels = _perfect(subject)
-    measured = task.metrics(gold, predictions, labels)
-    assert task.metrics([*gold, None], [*predictions, predictions[0]], labels) == measured
+    measured = task.measures.metrics(gold, predictions, labels)
+    assert task.measures.metrics([*gold, None], [*predictions, predictions[0]], labels) == measured
 
 
 def weighed_rows_measure_as_repeated_ones(subject: Subject) -> None:
@@ -130,7 +130,7 @@ def weighed_rows_measure_as_repeated_ones(subject: Subject) -> None:
     task = subject.create()
     gold, predictions, labels = _perfect(subject)
     said = [predictions[(index + index % 2) % len(predictions)] for index in range(len(predictions))]
-    measure = task.weighed(task.metric, gold, said, labels)
+    measure = task.measures.weighed(task.metric, gold, said, labels)
     if measure is None:
         return
     weights = np.random.default_rng(0).integers(0, 4, size=(5, len(gold)))
@@ -138,7 +138,7 @@ def weighed_rows_measure_as_repeated_ones(subject: Subject) -> None:
     expected = []
     for counts in weights:
         rows = np.repeat(np.arange(len(gold)), counts)
-        measured = task.metrics([gold[row] for row in rows], [said[row] for row in rows], labels)
+        measured = task.measures.metrics([gold[row] for row in rows], [said[row] for row in rows], labels)
         expected.append(measured[task.metric])
     np.testing.assert_allclose(measure(weights.astype(float)), expected)
 
