@@ -26,7 +26,7 @@ from tunewright.core import catalog, files
 from tunewright.core.errors import TunewrightError
 from tunewright.core.recipe import FindingKind, Recipe
 from tunewright.core.recipe_file import from_mapping
-from tunewright.core.types import Example
+from tunewright.core.types import Example, Prediction
 from tunewright.data import sources
 from tunewright.kernels.library import library
 
@@ -580,6 +580,17 @@ def test_the_same_recipe_shows_the_same_twice(world, tmp_path):
 
 
 # ------------------------------------------------------------------------------- keys of readers and trackers
+
+
+@entry
+def pairs_without_a_relation(folder: Path, patch: Any) -> None:
+    """task=relation_extraction.negative"""
+    found = []
+    for negative in ("Other", "none"):
+        task = catalog.create("tasks", {"name": "relation_extraction", "negative": negative})
+        said = [Prediction(name, 1.0, {name: 1.0}) for name in ("cause", "cause", "cause")]
+        found.append(task.measures.metrics(["Other", "cause", "cause"], said, ("Other", "cause"))["relation_f1"])
+    assert found[0] != found[1]
 
 
 @entry

@@ -261,7 +261,13 @@ def test_measures_are_those_of_whole_entities():
 )
 def test_spans_are_the_same_however_they_are_written(cell):
     assert read("Anna met", cell)[1] == (Span(0, 4, "PER"),)
-    assert read(["Anna", "met"], cell)[1] == (Span(0, 4, "PER"),)
+
+
+@pytest.mark.parametrize(
+    "cell", [["B-PER", "I-PER", "O"], [[0, 2, "PER"]], [{"start": 0, "end": 2, "label": "PER", "text": "Anna Lee"}]]
+)
+def test_spans_of_words_count_words(cell):
+    assert read(["Anna", "Lee", "met"], cell) == ({"text": "Anna Lee met"}, (Span(0, 8, "PER"),))
 
 
 def test_no_spans_are_a_label_and_an_empty_cell_is_none():
@@ -282,6 +288,7 @@ def test_no_spans_are_a_label_and_an_empty_cell_is_none():
             [{"start": 0, "end": 6, "label": "PER", "text": "王明"}],
             r"says that its text is '王明', and .* are '王明 met'",
         ),
+        (["Anna", "met"], [[0, 4, "PER"]], r"from word 0 to 4, and the text has 2"),
         ("Anna met", [{"start": 0, "end": 4}], r"A span has start, end and label"),
         ("Anna met", [{"start": "0", "end": 4, "label": "PER"}], r"whole numbers"),
         ("Anna met", [[0, 4, ""]], r"its label a name"),
@@ -373,3 +380,41 @@ def test_numbers_for_pairs_are_read_encoded_and_answered(folder):
 def test_what_is_no_number_is_refused_where_numbers_are_expected(cell):
     with pytest.raises(LabelError, match=r"A number is expected|not a list"):
         NUMBER.read({"text_a": "a", "text_b": "b", "label": cell})
+
+
+# Relations
+
+RELATION = catalog.create("tasks", "relation_extraction")
+
+
+def related(text, head, tail, relation=None):
+    return RELATION.read({"text": text, "head": head, "tail": tail, "relation": relation})
+
+
+@pytest.mark.parametrize(
+    ("text", "head", "tail", "marked"),
+    [
+        ("Anna works for Acme.", {"start": 0, "end": 4, "text": "Anna"}, [15, 19], "@ Anna @ works for # Acme #."),
+        ("Anna works for Acme.", [15, 19], [0, 4], "# Anna # works for @ Acme @."),
+        ("王明在北京", [0, 2], [3, 5], "@ 王明 @在# 北京 #"),
+        (["Anna", "Lee", "met", "Bob"], [0, 2], [3, 4], "@ Anna Lee @ met # Bob #"),
+        ("the New York Times", [4, 18], [4, 12], "the @ # New York # Times @"),
+        ("ab", [0, 1], [1, 2], "@ a @# b #"),
+    ],
+)
+def test_head_and_tail_are_marked_in_the_text(text, head, tail, marked):
+    assert related(text, head, tail, "Other") == ({"text": marked}, "Other")
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ([0, 40], r"The head goes from 0 to 40, and the text has 8 characters"),
+        ({"start": 0, "end": 4, "text": "Bob"}, r"The head says that its text is 'Bob', and 'Anna' stands there"),
+        ("Anna", r"The head has a start and an end"),
+        ({"begin": 0}, r"The head has a start and an end"),
+    ],
+)
+def test_a_head_that_is_not_in_the_text_is_refused(head, message):
+    with pytest.raises(DataError, match=message):
+        related("Anna met", head, [5, 8])

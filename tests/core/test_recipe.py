@@ -150,7 +150,10 @@ def test_a_byte_order_mark_at_the_start_is_no_part_of_the_first_key(load):
             "task: text_clasification\ndata: {train: a}",
             "recipe.yaml:1: task: There is no task named 'text_clasification'.",
         ),
-        ("task: [a]\ndata: {train: a}", "recipe.yaml:1: task takes a name or {name: …}. Known: sentence_pair, text_classification,"),
+        (
+            "task: [a]\ndata: {train: a}",
+            "recipe.yaml:1: task takes a name or {name: …}. Known: sentence_pair, text_classification,",
+        ),
         (
             "task: {multi_label: true}\ndata: {train: a}",
             "recipe.yaml:1: task needs a name. Known: sentence_pair, text_classification,",

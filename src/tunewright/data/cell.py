@@ -11,6 +11,11 @@ def is_empty(value: Any) -> bool:
     return value is None or value != value or not str(value).strip()
 
 
+def plain(value: Any) -> Any:
+    """A cell as plain Python: numpy's numbers and arrays become numbers and lists."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def is_unicode(value: Any) -> bool:
     """Whether a value can be written as UTF-8: a lone surrogate, which JSON may hold, cannot, wherever it stands."""
     if isinstance(value, str):

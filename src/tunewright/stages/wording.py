@@ -16,6 +16,7 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "micro_f1": "micro F1",
         "mcc": "MCC",
         "f1": "F1",
+        "relation_f1": "F1 of relations",
         "spearman": "Spearman correlation",
     },
     "zh": {
@@ -24,6 +25,7 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "micro_f1": "微平均 F1 ",
         "mcc": "MCC ",
         "f1": "F1 ",
+        "relation_f1": "关系 F1 ",
         "spearman": "斯皮尔曼相关系数",
     },
 }

@@ -18,7 +18,7 @@ from tunewright.core.numeric import softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Span, Window
 from tunewright.core.windows import window
 from tunewright.data import conlltext
-from tunewright.data.cell import is_empty
+from tunewright.data.cell import is_empty, plain
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
@@ -47,15 +47,18 @@ class TokenClassification(Task):
     baselines: ClassVar[tuple[str, ...]] = ("dictionary",)
 
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
-        """See Task.read. The text may be a list of words; spans are mappings of start, end and label, or a tag a word."""
-        words = _plain(cells.get("text"))
+        """See Task.read. Spans are mappings of start, end and label in characters, or a tag a word.
+
+        The text may be a list of words; start and end count words then.
+        """
+        words = plain(cells.get("text"))
         if isinstance(words, (list, tuple)):
             if not all(isinstance(word, str) and word.strip() for word in words):
                 raise DataError(f"A text, or a list of words that are not empty, is expected, not {words!r:.80}.")
             text, places = conlltext.join(words)
         else:
             text, places = words, None
-        value = _plain(cells.get("spans"))
+        value = plain(cells.get("spans"))
         if value is None or (isinstance(value, str) and not value.strip()):
             return {"text": text}, None
         if isinstance(value, str):
@@ -64,7 +67,7 @@ class TokenClassification(Task):
             raise LabelError(f"A list of spans, or a tag for every word, is expected, not {value!r:.80}.")
         if value and all(isinstance(part, str) for part in value):
             return {"text": text}, _from_tags(value, places, str(text))
-        found = [_span(part, str(text)) for part in value]
+        found = [_span(part, str(text), places) for part in value]
         return {"text": text}, _flat(found, str(text))
 
     def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
@@ -108,10 +111,6 @@ class TokenClassification(Task):
         return Prediction(value, score, decision=decision, truncated_tokens=truncated)
 
 
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -131,8 +130,8 @@ def _from_tags(tags: Sequence[str], places: Sequence[tuple[int, int]] | None, te
     return tuple(Span(**found) for found in conlltext.spans(tags, places))
 
 
-def _span(part: Any, text: str) -> Span:
-    """A span from a mapping of start, end and label, or these three in a list."""
+def _span(part: Any, text: str, places: Sequence[tuple[int, int]] | None) -> Span:
+    """A span from a mapping of start, end and label, or these three in a list; in words where there are places of words."""
     if isinstance(part, (list, tuple)) and len(part) == 3:
         part = dict(zip(("start", "end", "label"), part, strict=True))
     if not isinstance(part, Mapping) or not {"start", "end", "label"} <= part.keys():
@@ -141,11 +140,14 @@ def _span(part: Any, text: str) -> Span:
     start, end, label = part["start"], part["end"], part["label"]
     if not all(isinstance(place, int) and not isinstance(place, bool) for place in (start, end)) or is_empty(label):
         raise LabelError(f"A span's start and end are whole numbers, and its label a name; this one is {part!r:.80}.")
-    if not 0 <= start < end <= len(text):
+    count, what = (len(text), "character") if places is None else (len(places), "word")
+    if not 0 <= start < end <= count:
         raise LabelError(
-            f"A span goes from character {start} to {end}, and the text has {len(text)}: {part!r:.80}. Offsets count "
-            "characters from 0, and the end is the first character behind the span."
+            f"A span goes from {what} {start} to {end}, and the text has {count}: {part!r:.80}. Offsets count {what}s "
+            f"from 0, and the end is the first {what} behind the span."
         )
+    if places is not None:
+        start, end = places[start][0], places[end - 1][1]
     if "text" in part and part["text"] != text[start:end]:
         raise LabelError(
             f"A span says that its text is {str(part['text'])!r:.{SHOWN}}, and characters {start} to {end} are "

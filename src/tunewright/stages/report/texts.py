@@ -449,6 +449,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "macro_f1": ("macro F1", "宏平均 F1"),
         "micro_f1": ("micro F1", "微平均 F1"),
         "mcc": ("MCC", "MCC"),
+        "relation_f1": ("F1 of relations", "关系 F1"),
         "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
         "pearson": ("Pearson correlation", "皮尔逊相关系数"),
         "mae": ("mean absolute error", "平均绝对误差"),
@@ -472,6 +473,10 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "mcc": (
             "correlation of answer and truth: 1 is perfect, 0 is guessing",
             "回答与真实标签的相关系数：1 为完美，0 等于瞎猜",
+        ),
+        "relation_f1": (
+            "F1 averaged over types of relation; the wrong direction is wrong, and no relation is no type",
+            "各类关系 F1 的平均；方向答错算错，“无关系”不算一类",
         ),
         "spearman": (
             "correlation of the two orders: 1 is the same order, 0 none in common",
@@ -509,6 +514,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "text_classification": ("text classification", "文本分类"),
         "token_classification": ("entity recognition", "实体识别"),
         "sentence_pair": ("pairs of texts", "句对任务"),
+        "relation_extraction": ("relations of entities", "关系抽取"),
     },
     "slice": {
         "length": ("length of the text (tokens)", "文本长度（词元数）"),

@@ -167,6 +167,7 @@ def a_whole_run_trains_it(subject: Subject) -> None:
                 "epochs": 3,
                 "batch_size": 8,
                 "learning_rate": 2e-3,
+                "start": "random",
                 "precision": "fp32",
                 "threads": 1,
                 "device": "cpu",
