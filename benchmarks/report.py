@@ -345,7 +345,9 @@ def goals() -> str:
 
 def _times_to_quality(content: Mapping[str, Any] | None) -> str:
     """The geometric mean, and each task's own; a goal that is never reached stands in no mean, and is said."""
-    found = [(task, about["variants"]["ours"]["times_trainer"]) for task, about in _complete(content or {"summary": {}})]
+    found = [
+        (task, about["variants"]["ours"]["times_trainer"]) for task, about in _complete(content or {"summary": {}})
+    ]
     if not found:
         return "not measured"
     reached = [value for _, value in found if value]
