@@ -503,7 +503,28 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+PROFILE = {
+    "products": "matrix products",
+    "attention": "attention",
+    "normalisation": "normalisation",
+    "activation": "activation",
+    "update": "clipping, optimizer, average",
+    "copies": "copies, casts, sums",
+    "rest": "the rest: Python, autograd",
+}
+
+
+def profile() -> str:
+    """Where the CPU time of a training step goes, task by task."""
+    tasks = [(task, found["profile"]) for task, found in _tasks(_content() or {"summary": {}}) if found.get("profile")]
+    if not tasks:
+        return _NOTHING
+    rows = [(_short(task), *(f"{parts[name]:.0%}" for name in PROFILE)) for task, parts in tasks]
+    return _table(("task", *PROFILE.values()), rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    "bench_profile": profile,
     "bench_machine": machine,
     "bench_reached": reached,
     "bench_training": training,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import transformers.models.bert.modeling_bert  # noqa: F401 - a library's memory, not that of the network
@@ -265,7 +266,64 @@ class _Steps:
             raise _Enough
 
 
-def ours(job: Job, changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
+class _Profiled(_Steps):
+    """Adds up where the time goes while the clock runs."""
+
+    shares: ClassVar[dict[str, float]] = {}
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+
+    def _step(self, count: int) -> None:
+        try:
+            super()._step(count)
+        finally:
+            if count and self.clock.steps == self.clock.first:
+                self._profiler.start()
+            if self.clock.stopped:
+                self._profiler.stop()
+                self.shares.update(_shares(self._profiler.key_averages(), self.clock.values["wall_seconds"]))
+
+
+PARTS = {  # part of a step → how the profiler names what belongs to it
+    "products": r"aten::(add)?mm|aten::b?mm|aten::linear|mkldnn|aten::matmul",
+    "attention": r"_Attention",
+    "normalisation": r"_AddNorm|layer_norm",
+    "activation": r"gelu",
+    "update": r"^update$",
+    "copies": r"copy|aten::cat|contiguous|index|embedding|zero|fill|empty|aten::to|pad|split|add|sum|sparse|unique|coalesce",
+}
+
+
+def _shares(events: Any, seconds: float) -> dict[str, float]:
+    """Part of a step → share of its time by the clock; "rest" is Python, autograd's own work, and what no part claims."""
+    shares = dict.fromkeys(PARTS, 0.0)
+    for event in events:
+        part = next((name for name, form in PARTS.items() if re.search(form, event.key)), None)
+        if part:
+            shares[part] += event.self_cpu_time_total / 1e6 / seconds
+    return {**shares, "rest": 1 - sum(shares.values())}
+
+
+def profile(job: Job) -> dict[str, Any]:
+    """Where the CPU time of `ours` goes in a step."""
+    from tunewright.training.one_pass import OnePass
+
+    def recorded(function: Callable) -> Callable:
+        def call(*arguments: Any) -> Any:
+            with torch.profiler.record_function("update"):
+                return function(*arguments)
+
+        return call
+
+    for name in ("gradient_norm", "apply", "_catch_up"):
+        setattr(OnePass, name, recorded(getattr(OnePass, name)))
+    ours(job, steps=_Profiled)
+    return _Profiled.shares
+
+
+def ours(job: Job, changes: dict[str, dict[str, Any]] | None = None, steps: type[_Steps] = _Steps) -> dict[str, Any]:
     """Tunewright with the settings of its recipe, and `changes` to them. No linear probe, no evaluation on the way."""
     from tunewright.core.recipe_file import from_mapping
     from tunewright.engine import local
@@ -281,7 +339,7 @@ def ours(job: Job, changes: dict[str, dict[str, Any]] | None = None) -> dict[str
         recipe = from_mapping(_recipe(job, folder, changes or {}))
         clock = job.clock(recipe.train.batch_size)
         try:
-            local.fit(recipe, folder / "run", _Steps(clock))
+            local.fit(recipe, folder / "run", steps(clock))
         except _Enough:
             pass
         else:
@@ -290,8 +348,8 @@ def ours(job: Job, changes: dict[str, dict[str, Any]] | None = None) -> dict[str
         lengths = open_encoded(folder / "run/encoded").lengths
     if len(lengths) != len(job.rows):
         raise RuntimeError(f"{len(job.rows)} rows became {len(lengths)} windows: the variants would differ.")
-    steps = [step for epoch in (0, 1) for step in steps_of_epoch(lengths, recipe.train.batch_size, recipe.seed, epoch)]
-    tokens = sum(int(lengths[step].sum()) for step in steps[clock.first : clock.last])
+    plan = [step for epoch in (0, 1) for step in steps_of_epoch(lengths, recipe.train.batch_size, recipe.seed, epoch)]
+    tokens = sum(int(lengths[step].sum()) for step in plan[clock.first : clock.last])
     precision = about["decided"]["train.precision"][0]
     return {**clock.values, "tokens": tokens, "precision": precision, "kernels": about["kernels"]}
 
@@ -416,6 +474,7 @@ VARIANTS: dict[str, Callable[[Job], dict[str, Any]]] = {
     variant.__name__: variant
     for variant in (
         floor,
+        profile,
         textbook,
         trainer,
         trainer_bf16_grouped,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from report import training
+from report import PROFILE, training
 
 ONCE = harness.ROOT / "benchmarks" / "train_once.py"
 # Task → its data set, and how many examples are measured: enough that a step more or less does not matter.
@@ -45,9 +45,9 @@ QUICK_RESULTS = harness.ROOT / "build" / "bench-quick"
 
 
 def measures(task: str, variants: Sequence[str], examples: int, data: Path) -> list[harness.Measure]:
-    """What is measured for a task: the floor, and each variant that differs from the others there."""
+    """What is measured for a task: the floor, where the time of a step goes, and each variant that differs there."""
     found = []
-    for variant in ("floor", *variants):
+    for variant in ("floor", "profile", *variants):
         if variant == "ours_frozen_words" and task in FROZEN:
             variant = "ours_trained_words"
         settings = {"examples": examples, "warm_up": WARM_UP}
@@ -58,7 +58,7 @@ def measures(task: str, variants: Sequence[str], examples: int, data: Path) -> l
 
 
 def summary(measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Task → {"floor", "variants": {variant: …}}. Ratios are of the same round; every figure with its range."""
+    """Task → {"floor", "profile", "variants": {variant: …}}. Ratios are of the same round; every figure with its range."""
     return {task: _of_task(task, measured) for task in TASKS if measured.get(f"{task}/floor", {}).get("rounds")}
 
 
@@ -66,7 +66,7 @@ def _of_task(task: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     settings = measured[f"{task}/floor"]["settings"]
     own = {key.partition("/")[2]: entry for key, entry in measured.items() if key.startswith(f"{task}/")}
     rounds = {variant: entry["rounds"] for variant, entry in own.items() if entry["settings"] == settings}
-    floor = rounds.pop("floor")
+    floor, profile = rounds.pop("floor"), rounds.pop("profile", [])
     values = {name: statistics.median(one[name] for one in floor) for name in floor[0] if name not in ("at", "commit")}
     rates = {name: [one["tokens"] / one["cpu_seconds"] for one in found] for name, found in rounds.items() if found}
     variants = {}
@@ -88,7 +88,12 @@ def _of_task(task: str, measured: Mapping[str, Any]) -> dict[str, Any]:
             if pairs := list(zip(rate, rates.get(peer, ()), strict=False)):
                 variants[name][f"times_{peer}"] = harness.median([own / its for own, its in pairs])
     commits = sorted({one["commit"] for found in rounds.values() for one in found})
-    return {"floor": values, "commits": commits, "settings": settings, "variants": variants}
+    parts = (
+        {name: statistics.median(one[name] for one in profile) for name in profile[0] if name in PROFILE}
+        if profile
+        else {}
+    )
+    return {"floor": values, "profile": parts, "commits": commits, "settings": settings, "variants": variants}
 
 
 def main() -> None:
