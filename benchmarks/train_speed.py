@@ -66,7 +66,8 @@ def _of_task(task: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     settings = measured[f"{task}/floor"]["settings"]
     own = {key.partition("/")[2]: entry for key, entry in measured.items() if key.startswith(f"{task}/")}
     rounds = {variant: entry["rounds"] for variant, entry in own.items() if entry["settings"] == settings}
-    floor, profile = rounds.pop("floor"), rounds.pop("profile", [])
+    floor, _ = rounds.pop("floor"), rounds.pop("profile", None)
+    profile = own.get("profile", {}).get("rounds", [])  # shares, which hardly depend on how many examples there are
     values = {name: statistics.median(one[name] for one in floor) for name in floor[0] if name not in ("at", "commit")}
     rates = {name: [one["tokens"] / one["cpu_seconds"] for one in found] for name, found in rounds.items() if found}
     variants = {}
