@@ -515,7 +515,7 @@ PROFILE = {
 
 
 def profile() -> str:
-    """Where the CPU time of a training step goes, task by task."""
+    """Where the time of a training step goes, task by task."""
     tasks = [(task, found["profile"]) for task, found in _tasks(_content() or {"summary": {}}) if found.get("profile")]
     if not tasks:
         return _NOTHING

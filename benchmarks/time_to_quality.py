@@ -4,8 +4,9 @@
     python benchmarks/time_to_quality.py --variant ours --again     ours anew, after a change; the peers' figures stay
 
 A peer is trained at each learning rate of a small search, which goes on by factors of 2 while the largest or smallest rate is
-the best; the one that is best on validation is trained with the other seeds too. Writes benchmarks/results/time_to_quality.json after every run, and goes on from there when it is called again. What a
-run is and what is counted of it stands in benchmarks/quality_once.py; benchmarks/report.py makes tables and plots.
+the best; the one that is best on validation is trained with the other seeds too. Writes benchmarks/results/time_to_quality.json
+after every run, and goes on from there when it is called again. What a run is and what is counted of it stands in
+benchmarks/quality_once.py; benchmarks/report.py makes tables and plots.
 """
 
 from __future__ import annotations

@@ -307,7 +307,7 @@ def _shares(events: Any, seconds: float) -> dict[str, float]:
 
 
 def profile(job: Job) -> dict[str, Any]:
-    """Where the CPU time of `ours` goes in a step."""
+    """Where the time of `ours` goes in a step, part by part of PARTS."""
     from tunewright.training.one_pass import OnePass
 
     def recorded(function: Callable) -> Callable:

@@ -66,8 +66,8 @@ def _of_task(task: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     settings = measured[f"{task}/floor"]["settings"]
     own = {key.partition("/")[2]: entry for key, entry in measured.items() if key.startswith(f"{task}/")}
     rounds = {variant: entry["rounds"] for variant, entry in own.items() if entry["settings"] == settings}
-    floor, _ = rounds.pop("floor"), rounds.pop("profile", None)
-    profile = own.get("profile", {}).get("rounds", [])  # shares, which hardly depend on how many examples there are
+    floor = rounds.pop("floor")
+    rounds.pop("profile", None)
     values = {name: statistics.median(one[name] for one in floor) for name in floor[0] if name not in ("at", "commit")}
     rates = {name: [one["tokens"] / one["cpu_seconds"] for one in found] for name, found in rounds.items() if found}
     variants = {}
@@ -89,12 +89,19 @@ def _of_task(task: str, measured: Mapping[str, Any]) -> dict[str, Any]:
             if pairs := list(zip(rate, rates.get(peer, ()), strict=False)):
                 variants[name][f"times_{peer}"] = harness.median([own / its for own, its in pairs])
     commits = sorted({one["commit"] for found in rounds.values() for one in found})
-    parts = (
-        {name: statistics.median(one[name] for one in profile) for name in profile[0] if name in PROFILE}
-        if profile
-        else {}
-    )
-    return {"floor": values, "profile": parts, "commits": commits, "settings": settings, "variants": variants}
+    return {
+        "floor": values,
+        "profile": _profile(own.get("profile")),
+        "commits": commits,
+        "settings": settings,
+        "variants": variants,
+    }
+
+
+def _profile(entry: Mapping[str, Any] | None) -> dict[str, float]:
+    """Part of a step → its share, which hardly depends on how many examples were measured; {} before it is measured."""
+    rounds = entry["rounds"] if entry else []
+    return {name: statistics.median(one[name] for one in rounds) for name in PROFILE} if rounds else {}
 
 
 def main() -> None:

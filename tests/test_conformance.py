@@ -176,7 +176,7 @@ BROKEN = {
     "a baseline that looks at test": (
         "baselines",
         "@dataclass(frozen=True)\nclass Broken(Baseline):\n"
-        "    def predict(self, task, train, validation, test, labels, embed, seed):\n"
+        "    def predict(self, given):\n        labels, test = given.labels, given.test\n"
         "        return [Prediction(labels[len(test) % 2], 0.5, dict.fromkeys(labels, 0.5)) for _ in test]",
         "the_same_rows_give_the_same_answers",
     ),
@@ -295,3 +295,62 @@ def test_a_token_level_task_trains_on_conll_columns_in_english_and_chinese(tmp_p
     assert {(span.start, span.end, span.label) for span in chinese.value} == {(0, 2, "PER"), (3, 5, "LOC")}
     assert all(isinstance(span, Span) for span in english.value)
     assert (nothing.value, nothing.decision) == (None, "error")
+
+
+@pytest.mark.slow
+def test_numbers_for_pairs_train_from_a_table_to_a_bundle(tmp_path):
+    import csv
+    import json
+    import random
+
+    from transformers import AutoModelForSequenceClassification
+
+    from tunewright.core.recipe_file import from_mapping
+    from tunewright.engine.local import train
+    from tunewright.predict.predictor import load
+    from tunewright.testing.materials import backbone
+
+    draw, words = random.Random(0), ["good", "bad", "film", "店", "书", "music"]
+    with open(tmp_path / "pairs.csv", "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["text_a", "text_b", "score"])
+        for _ in range(90):
+            one, other = draw.choices(words, k=3), draw.choices(words, k=3)
+            table.writerow([" ".join(one), " ".join(other), 10 + 2.5 * (one[0] == "good") + other.count("bad")])
+    recipe = from_mapping(
+        {
+            "task": {"name": "sentence_pair", "regression": True},
+            "data": {"train": str(tmp_path / "pairs.csv"), "columns": {"label": "score"}, "leakage": "keep"},
+            "model": {"backbone": str(backbone())},
+            "train": {"epochs": 4, "batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "threads": 1},
+            "evaluate": {"resamples": 200, "slices": ["length"]},
+            "predict": {"runtime": "torch"},
+        }
+    )
+    outcome = train(recipe, out=tmp_path / "run")
+    assert outcome.metrics["spearman"] > 0.5 and set(outcome.baselines) == {"overlap", "linear_probe"}
+    report = json.loads((tmp_path / "run/report.json").read_text("utf-8"))
+    off = [abs(error["gold"] - error["predicted"]) for error in report["errors"]]
+    assert off == sorted(off, reverse=True) and len(off) > 5  # the worst come first
+    assert all(check["passed"] for check in report["certificate"]["checks"]) and report["certificate"]["checks"]
+    high, low = load(outcome.bundle).predict(
+        [{"text_a": "good good film", "text_b": "bad bad bad"}, {"text_a": "book", "text_b": "book"}]
+    )
+    assert high.value > low.value > 5
+    plain = AutoModelForSequenceClassification.from_pretrained(outcome.bundle / "model")
+    assert (plain.config.problem_type, plain.config.num_labels) == ("regression", 1)
+
+
+def test_without_a_word_in_the_recipe_a_task_has_its_own_baselines(tmp_path):
+    from tunewright.core.recipe_file import from_mapping
+    from tunewright.data.prepare import prepare
+    from tunewright.stages import assemble
+    from tunewright.testing.materials import backbone
+
+    told = ["\n".join(f"{word}\t{tag}" for word, tag in zip(*both, strict=True)) for both in _sentences()]
+    (tmp_path / "tagged.conll").write_text("\n\n".join(told) + "\n", encoding="utf-8")
+    given = {"task": "token_classification", "data": {"train": str(tmp_path / "tagged.conll"), "leakage": "keep"}}
+    recipe = from_mapping({**given, "model": {"backbone": str(backbone())}})
+    decided = assemble.plan(recipe, prepare(recipe, tmp_path / "data"))
+    assert [catalog.name_of(baseline) for baseline in decided.recipe.evaluate.baselines] == ["dictionary"]
+    assert "evaluate.baselines" not in decided.whys

@@ -23,6 +23,7 @@ from typing import Any, get_args
 import pytest
 
 from tunewright.core import catalog, files
+from tunewright.core.contracts import Given
 from tunewright.core.errors import TunewrightError
 from tunewright.core.recipe import FindingKind, Recipe
 from tunewright.core.recipe_file import from_mapping
@@ -602,7 +603,7 @@ def dictionary_entries(folder: Path, patch: Any) -> None:
 
     def found(**settings):
         made = catalog.create("baselines", {"name": "dictionary", **settings})
-        [said] = made.predict(task, train, [], [Example("new", {"text": "to paris"})], ("LOC",), None, 0)
+        [said] = made.predict(Given(task, train, [], [Example("new", {"text": "to paris"})], ("LOC",), None, 0))
         return [(span.start, span.end, span.label, span.score) for span in said.value]
 
     assert found(least_share=0.4) == [(3, 8, "LOC", 0.5)]

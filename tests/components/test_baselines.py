@@ -1,12 +1,15 @@
 """Baselines learn what can be learned without tuning, and never see the test labels."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from tunewright.core import catalog
-from tunewright.core.linear import fit_linear
+from tunewright.core.contracts import Given
+from tunewright.core.linear import PATH, fit_linear, fit_ridge
 from tunewright.core.types import Example
 
 TASK = catalog.create("tasks", "text_classification")
@@ -33,7 +36,7 @@ def embed(rows):
 
 def predict(name, train, validation, test, labels, task=TASK):
     baseline = catalog.create("baselines", name)
-    return baseline.predict(task, train, validation, unlabelled(test), labels, embed, seed=13)
+    return baseline.predict(Given(task, train, validation, unlabelled(test), labels, embed, seed=13))
 
 
 ENGLISH = (
@@ -174,3 +177,101 @@ def test_a_feature_that_never_changes_gets_no_weight():
     fit = fit_linear(features, gold, features, gold, labels=2)
     assert np.abs(fit.weight[:, 3]).max() < 1e-6
     assert np.isfinite(fit.logits(features)).all()
+
+
+# Numbers
+
+
+def test_ridge_is_that_of_scikit_learn_and_its_penalty_is_chosen_on_validation():
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(80, 30)) * rng.uniform(0.1, 50, size=30) + 3
+    gold = features @ rng.normal(size=30) / 20 + rng.normal(size=80)
+    fit = fit_ridge(features, gold, features[:0], gold[:0], path=(0.5,))
+    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
+    expected = Ridge(alpha=2.0).fit(scaled, gold).predict(scaled)
+    np.testing.assert_allclose(fit.logits(features)[:, 0], expected, rtol=1e-3, atol=1e-3)
+    unseen = rng.normal(size=(300, 30)) * 10 + 3
+    truth = unseen @ np.ones(30)
+    chosen = fit_ridge(features, gold, unseen, truth)
+    assert chosen.score == max(fit_ridge(features, gold, unseen, truth, path=(C,)).score for C in PATH)
+
+
+# Entities and pairs
+
+ENTITIES = catalog.create("tasks", "token_classification")
+PAIRS = catalog.create("tasks", "sentence_pair")
+SCORES = catalog.create("tasks", {"name": "sentence_pair", "regression": True})
+
+
+def marked(*rows):
+    """Examples from texts in which [entity|LABEL] stands for an entity."""
+    made = []
+    for number, row in enumerate(rows):
+        text, spans = "", []
+        for part in re.split(r"(\[[^\]]+\])", row):
+            word, _, label = part.strip("[]").partition("|") if part.startswith("[") else (part, "", "")
+            if label:
+                spans.append([len(text), len(text) + len(word), label])
+            text += word
+        made.append(Example(f"row {number}", *ENTITIES.read({"text": text, "spans": spans})))
+    return made
+
+
+def entities(train, test, **settings):
+    baseline = catalog.create("baselines", {"name": "dictionary", **settings})
+    found = baseline.predict(Given(ENTITIES, train, train, unlabelled(test), ("LOC", "PER"), embed, seed=13))
+    return [[(e.inputs["text"][s.start : s.end], s.label) for s in p.value] for e, p in zip(test, found, strict=True)]
+
+
+def test_the_dictionary_marks_the_longest_entity_it_knows_in_both_languages():
+    train = marked("[New York|LOC] is not [York|LOC]", "[王明|PER]在[北京|LOC]", "[Anna|PER] left")
+    test = marked("anna and Anna saw New York, then York", "王明不在北京")
+    assert entities(train, test) == [
+        [("Anna", "PER"), ("New York", "LOC"), ("York", "LOC")],
+        [("王明", "PER"), ("北京", "LOC")],
+    ]
+
+
+def test_what_is_seldom_an_entity_where_it_occurs_is_left_out_where_validation_says_so():
+    train = marked("[May|PER] left", *["it rained in May"] * 5, *["[Anna|PER] left"] * 3)
+    assert entities(train, marked("May saw Anna")) == [[("Anna", "PER")]]
+    assert entities(train, marked("May saw Anna"), least_share=0.0) == [[("May", "PER"), ("Anna", "PER")]]
+
+
+@pytest.mark.parametrize(
+    ("alike", "other"),
+    [
+        ("the film was good | the good film", "the film was good | a red car"),
+        ("这家店很好 | 这店好", "这家店很好 | 去北京"),
+    ],
+)
+def test_overlap_tells_texts_that_share_words_from_those_that_do_not(alike, other):
+    cells = [(number % 2, (other, alike)[number % 2].split(" | ")) for number in range(20)]
+    rows = [
+        Example(f"row {n}", *PAIRS.read({"text_a": one, "text_b": two, "label": label}))
+        for n, (label, (one, two)) in enumerate(cells)
+    ]
+    found = catalog.create("baselines", "overlap").predict(
+        Given(PAIRS, rows, rows, unlabelled(rows), ("0", "1"), embed, seed=13)
+    )
+    assert [prediction.value for prediction in found] == [row.label for row in rows]
+
+
+def test_overlap_and_probe_give_numbers_where_numbers_are_asked_for():
+    words = ["a", "good", "film", "with", "music", "and", "food", "for", "all"]
+    rows = [
+        Example(
+            f"row {n}",
+            *SCORES.read({"text_a": " ".join(words), "text_b": " ".join(words[: 1 + n % 9]), "label": n % 9}),
+        )
+        for n in range(36)
+    ]
+    for name, features in (
+        ("overlap", None),
+        ("linear_probe", lambda part: np.array([[e.inputs["text_b"].count(" ")] for e in part])),
+    ):
+        given = Given(SCORES, rows, rows, unlabelled(rows), (), features, seed=13)
+        assert catalog.create("baselines", name).suits(SCORES)
+        found = catalog.create("baselines", name).predict(given)
+        assert SCORES.measures.metrics([row.label for row in rows], found, ())["spearman"] > 0.9
+    assert not catalog.create("baselines", "majority").suits(SCORES)

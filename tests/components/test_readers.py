@@ -163,6 +163,14 @@ def test_conll_sentences_become_rows_with_text_and_spans(tmp_path: Path) -> None
     assert "line 12 has another number of columns" in rows[2].problem
 
 
+def test_a_tag_that_is_none_costs_its_sentence_and_is_told_with_its_line(tmp_path: Path) -> None:
+    source = tmp_path / "a.conll"
+    source.write_text("Anna B-PER\nmet PERSON\n\nBob S-PER\n", encoding="utf-8")
+    first, second = conll.Conll().read(str(source))
+    assert first.problem == "line 2: 'PERSON' is no tag; BIO or BIOES tags are expected"
+    assert second.values["spans"] == [{"start": 0, "end": 3, "label": "PER"}]
+
+
 def test_text_gives_a_row_a_line(tmp_path: Path) -> None:
     source = tmp_path / "a.txt"
     source.write_bytes("first\n\n第二行\n".encode() + b"bad \xff\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tunewright.components.tasks.text_classification import TextClassification
+from tunewright.core import catalog
 from tunewright.core.errors import DataError
 from tunewright.data.guess import guess_columns, guess_separator, guess_task
 
@@ -62,3 +63,35 @@ def test_the_task_follows_from_what_the_label_column_holds() -> None:
 def test_text_and_label_need_columns_of_their_own() -> None:
     with pytest.raises(DataError, match=r"data\.columns names 'a' for text and for label: each needs a column of its"):
         guess_columns([{"a": "x", "b": "y"}], TextClassification(), {"text": "a", "label": "a"})
+
+
+PAIR = {"sentence1": "a text", "sentence2": "another"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "name", "settings"),
+    [
+        ({**PAIR, "label": ["0", "1"]}, "sentence_pair", {}),
+        ({**PAIR, "label": ["0", "1", "2", "3"]}, "sentence_pair", {}),
+        ({**PAIR, "label": ["entails", "neutral"]}, "sentence_pair", {}),
+        ({**PAIR, "score": ["3.8", "4"]}, "sentence_pair", {"regression": True}),
+        ({**PAIR, "score": [0, 1, 2, 3, 4, 5], "genre": ["news", "forum"]}, "sentence_pair", {"regression": True}),
+        ({"text": "Anna met Bob", "head": {"start": 0, "end": 4}, "tail": {"start": 9, "end": 12},
+          "relation": ["met", "Other"]}, "relation_extraction", {}),
+        ({"text": "Anna", "entities": [[{"start_offset": 0, "end_offset": 4, "label": "PER"}]]}, "token_classification", {}),
+        ({"text": "Anna", "label": [[[0, 4, "PER"]]]}, "token_classification", {}),
+        ({"tokens": [["Anna"]], "ner_tags": [["B-PER"]]}, "token_classification", {}),
+    ],
+)  # fmt: skip
+def test_spans_pairs_numbers_and_relations_are_told_by_their_columns(cells, name, settings) -> None:
+    rows = [
+        {column: cell[number % len(cell)] if isinstance(cell, list) else cell for column, cell in cells.items()}
+        for number in range(20)
+    ]
+    found = guess_task(rows)
+    assert (found.name, found.settings) == (name, settings)
+    task = catalog.create("tasks", {"name": found.name, **found.settings})
+    columns = guess_columns(rows, task).of
+    assert columns.keys() == {*task.inputs, task.target}
+    inputs, label = task.read({role: rows[0][column] for role, column in columns.items()})
+    assert label is not None and all(isinstance(text, str) for text in inputs.values())

@@ -277,3 +277,19 @@ def test_no_bytes_whatever_give_a_traceback(tmp_path: Path, lines: list[bytes], 
     else:
         read, accounted = totals(dataset)
         assert read == accounted
+
+
+def test_words_in_a_list_are_the_same_text_as_in_one_piece(tmp_path: Path) -> None:
+    rows = [{"text": ["Anna", f"met{n}", "北", "京"], "spans": [[0, 1, "PER"]]} for n in range(30)]
+    rows.append({"text": "Anna met3 北京", "spans": [[0, 4, "PER"]]})
+    rows.append({"text": ["Bob", 7], "spans": []})
+    rows.append({"text": "Bob met", "spans": [[0, 70, "PER"]]})
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    task = catalog.create("tasks", "token_classification")
+    whole = prepare_source(source, task, tmp_path / "out", labels=("PER",)).splits["test"]
+    keys = whole.column("_key").to_pylist()
+    assert keys[3] == keys[30] and len(set(keys)) == 30
+    assert list(whole.texts(0, 1)) == ["Anna met0 北京"]
+    ledger = (tmp_path / "out" / "ledger.jsonl").read_text("utf-8")
+    assert "rows.jsonl" in ledger and "list of words" in ledger and "from character 0 to 70" in ledger

@@ -607,3 +607,42 @@ def test_no_cell_of_the_errors_begins_a_formula():
 )
 def test_formulas_are_disarmed_and_other_cells_left_alone(cell, expected):
     assert untrusted.spreadsheet_cell(cell) == expected
+
+
+SPANS = {
+    "id": "test.conll:3", "text": "Anna <q> saw New York and Bob", "score": 0.9,
+    "gold": [
+        {"start": 0, "end": 4, "label": "PER", "text": "Anna"},
+        {"start": 13, "end": 21, "label": "LOC", "text": "New York"},
+        {"start": 26, "end": 29, "label": "PER", "text": "Bob"},
+    ],
+    "predicted": [
+        {"start": 0, "end": 4, "label": "PER", "text": "Anna"},
+        {"start": 5, "end": 8, "label": "<u>", "text": "<q>"},
+        {"start": 17, "end": 21, "label": "LOC", "text": "York"},
+    ],
+}  # fmt: skip
+
+
+def test_an_error_of_spans_is_cut_where_they_begin_and_end():
+    found = [(piece.text, piece.kind, piece.gold, piece.predicted) for piece in views.pieces(SPANS, 400)]
+    assert found == [
+        ("Anna", "right", "PER", "PER"),
+        (" ", "", "", ""),
+        ("<q>", "extra", "", "<u>"),
+        (" saw ", "", "", ""),
+        ("New ", "missed", "", ""),
+        ("York", "other", "LOC", "LOC"),
+        (" and ", "", "", ""),
+        ("Bob", "missed", "PER", ""),
+    ]
+    assert "".join(piece.text for piece in views.pieces(SPANS, 20)) == SPANS["text"][:20]
+    assert views.pieces({**SPANS, "gold": "a", "predicted": 1.5}, 400) == []
+
+
+def test_errors_of_spans_are_drawn_in_the_text_and_stay_harmless():
+    html = render_html(report("chinese", errors=[SPANS]))
+    page = Page(html)
+    assert ("mark", "class", "span missed") in page.attributes
+    assert "<q>" not in html.split('class="errors"')[1] and "<u>" not in html.split('class="errors"')[1]
+    assert "New York (LOC)" in render_markdown(report("chinese", errors=[SPANS]))

@@ -1,19 +1,23 @@
-"""What tasks that give an input one of several labels share: labels in cells, targets, predictions, measures. numpy only."""
+"""What tasks that give an input one of several labels share: labels in cells, windows, predictions, measures. numpy only."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core import measures
-from tunewright.core.contracts import Measures
+from tunewright.core.contracts import Measures, Task
 from tunewright.core.errors import LabelError
 from tunewright.core.numeric import sigmoid, softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
+from tunewright.core.windows import weighted_mean, window
+
+if TYPE_CHECKING:
+    from tunewright.models.processor import Processor
 
 
 def one(value: Any) -> str:
@@ -38,12 +42,68 @@ def several(value: Any, separator: str) -> Sequence[Any]:
     return [part.strip() for part in one(value).split(separator)]
 
 
-def targets(examples: Sequence[Example], labels: Sequence[str], multi_label: bool = False) -> dict[int, np.ndarray]:
-    """Place of each labelled example → () int64 label index, or (labels,) float32 zeros and ones when multi_label."""
-    known = [index for index, example in enumerate(examples) if example.label is not None]
-    names, where = [examples[index].label for index in known], [examples[index].id for index in known]
-    encoded = encode(names, labels, multi_label, where)
-    return {index: np.asarray(target) for index, target in zip(known, encoded, strict=True)}
+class LabelTask(Task):
+    """A task whose answer is one of several labels, or when `multi_label` any number of them; its input is a text.
+
+    What a row's cells mean (`read`) is for each task to say.
+    """
+
+    multi_label: ClassVar[bool] = False  # a setting, in tasks that have it
+    probe: ClassVar[bool] = True
+    head: ClassVar[str] = "pooled"
+
+    @property
+    def objective(self) -> str:  # type: ignore[override]
+        """See Task.objective."""
+        return "binary_cross_entropy" if self.multi_label else "cross_entropy"
+
+    @property
+    def measures(self) -> Measures:  # type: ignore[override]
+        """See Task.measures and core.measures."""
+        return ClassMeasures(self.multi_label)
+
+    def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
+        """See Task.encode. "labels" is () int64, or (labels,) float32 zeros and ones when multi_label."""
+        targets = self.targets(examples, labels)
+        encoded = processor.encode([str(example.inputs["text"]) for example in examples])
+        return [window(index, part, targets.get(index)) for index, parts in enumerate(encoded) for part in parts]
+
+    def targets(self, examples: Sequence[Example], labels: Sequence[str]) -> dict[int, np.ndarray]:
+        """Place of each labelled example → its "labels"."""
+        known = [index for index, example in enumerate(examples) if example.label is not None]
+        names, where = [examples[index].label for index in known], [examples[index].id for index in known]
+        encoded = encode(names, labels, self.multi_label, where)
+        return {index: np.asarray(target) for index, target in zip(known, encoded, strict=True)}
+
+    def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
+        """See Task.join: the mean of the windows' logits, weighted by their tokens. Returns (labels,)."""
+        return weighted_mean(windows, outputs)
+
+    def decode(
+        self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
+    ) -> Prediction:
+        """See Task.decode: the likeliest label, or when multi_label all above their thresholds.
+
+        The score is that of the label, or of the least certain yes or no.
+        """
+        logits = np.asarray(logits, dtype=np.float64)
+        value: Label
+        if self.multi_label:
+            probabilities = sigmoid(logits)
+            yes = probabilities >= np.array([policy.thresholds.get(label, 0.5) for label in labels])
+            value = tuple(sorted(label for label, said in zip(labels, yes, strict=True) if said))
+            score = float(np.min(np.where(yes, probabilities, 1 - probabilities)))
+        else:
+            probabilities = softmax(logits)
+            best = int(np.argmax(probabilities))
+            value, score = labels[best], float(probabilities[best])
+        return Prediction(
+            value=value,
+            score=score,
+            scores=dict(zip(labels, probabilities.tolist(), strict=True)),
+            decision="abstain" if policy.accept is not None and score < policy.accept else "model",
+            truncated_tokens=sum(part.truncated for part in windows),
+        )
 
 
 def encode(
@@ -53,30 +113,6 @@ def encode(
     if multi_label and not values:
         return np.zeros((0, len(labels)), dtype=np.float32)
     return measures.encode_labels(values, labels, where)
-
-
-def decode(
-    logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy, multi_label: bool = False
-) -> Prediction:
-    """The likeliest label, or when multi_label all above their thresholds; the score is then the least certain yes or no's."""
-    logits = np.asarray(logits, dtype=np.float64)
-    value: Label
-    if multi_label:
-        probabilities = sigmoid(logits)
-        yes = probabilities >= np.array([policy.thresholds.get(label, 0.5) for label in labels])
-        value = tuple(sorted(label for label, said in zip(labels, yes, strict=True) if said))
-        score = float(np.min(np.where(yes, probabilities, 1 - probabilities)))
-    else:
-        probabilities = softmax(logits)
-        best = int(np.argmax(probabilities))
-        value, score = labels[best], float(probabilities[best])
-    return Prediction(
-        value=value,
-        score=score,
-        scores=dict(zip(labels, probabilities.tolist(), strict=True)),
-        decision="abstain" if policy.accept is not None and score < policy.accept else "model",
-        truncated_tokens=sum(window.truncated for window in windows),
-    )
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,25 @@ class Calibrator(Component):
         logits: (rows, labels); gold: (rows,) label index, or (rows, labels) zeros and ones when `multi_label`."""
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a baseline learns from and answers. The labels of test are absent (None)."""
+
+    task: Task
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Sequence[Example]
+    labels: Sequence[str]
+    embed: Callable[[Sequence[Example]], np.ndarray]  # the frozen backbone's pooled features (examples, hidden), cached
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Leave out rows of train and validation whose label is unknown."""
+        for name in ("train", "validation"):
+            labelled = [example for example in getattr(self, name) if example.label is not None]
+            object.__setattr__(self, name, labelled)
+
+
 class Baseline(Component):
     """What the tuned model has to beat."""
 
@@ -240,18 +259,8 @@ class Baseline(Component):
         return task.scored
 
     @abstractmethod
-    def predict(
-        self,
-        task: Task,
-        train: Sequence[Example],
-        validation: Sequence[Example],
-        test: Sequence[Example],
-        labels: Sequence[str],
-        embed: Callable[[Sequence[Example]], np.ndarray],
-        seed: int,
-    ) -> list[Prediction]:
-        """Fit on train (choose settings on validation) and predict test. `embed` gives the frozen backbone's pooled
-        features (examples, hidden), cached. The labels of `test` are absent (None)."""
+    def predict(self, given: Given) -> list[Prediction]:
+        """Fit on train, choose settings on validation, and predict test."""
 
 
 class Tracker(Component):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.contracts import Task
+from tunewright.core.contracts import Given, Task
 from tunewright.core.measures import encode_labels
 from tunewright.core.numeric import log_softmax, negative_log_likelihood, sigmoid
 from tunewright.core.policy import fit_thresholds
@@ -130,20 +130,16 @@ def fit_for(
     return fit_linear(features, gold[0], validation_features, gold[1], labels=len(labels), path=path)
 
 
-def answer(
-    task: Task,
-    fit: LinearFit,
-    features: Matrix,
-    labels: Sequence[str],
-    validation_features: Matrix,
-    validation: Sequence[Example],
+def predictions(
+    given: Given, train: Matrix, validation: Matrix, test: Matrix, path: Sequence[float] = PATH
 ) -> list[Prediction]:
-    """The task's predictions for rows of `features`; several labels a row get thresholds chosen on validation."""
+    """A baseline's answers from features of its rows; several labels a row get thresholds chosen on validation."""
+    fit = fit_for(given.task, train, given.train, validation, given.validation, given.labels, path)
     policy = Policy()
-    if any(isinstance(example.label, tuple) for example in validation):
-        validation_gold = encode_labels([example.label for example in validation], labels)
-        policy = Policy(fit_thresholds(sigmoid(fit.logits(validation_features)), validation_gold, labels))
-    return [task.decode(row, (), labels, policy) for row in fit.logits(features)]
+    if any(isinstance(example.label, tuple) for example in given.validation):
+        gold = encode_labels([example.label for example in given.validation], given.labels)
+        policy = Policy(fit_thresholds(sigmoid(fit.logits(validation)), gold, given.labels))
+    return [given.task.decode(row, (), given.labels, policy) for row in fit.logits(test)]
 
 
 def minimise(

@@ -16,16 +16,15 @@ def measures(gold: Sequence[float], said: Sequence[float]) -> dict[str, float]:
 
     Spearman (1904) is Pearson's correlation of ranks, equal numbers sharing their mean rank.
     """
-    from scipy.stats import rankdata
-
-    true, found = np.asarray(gold, dtype=np.float64), np.asarray(said, dtype=np.float64)
-    off = found - true
+    off = np.asarray(said, dtype=np.float64) - np.asarray(gold, dtype=np.float64)
+    if not len(off):
+        return {"n": 0, **dict.fromkeys(("spearman", "pearson", "mae", "rmse"), 0.0)}
+    once = np.ones((1, len(off)))
     return {
-        "n": len(true),
-        "spearman": correlation(rankdata(true), rankdata(found)),
-        "pearson": correlation(true, found),
-        "mae": float(np.mean(np.abs(off))) if len(off) else 0.0,
-        "rmse": float(np.sqrt(np.mean(off**2))) if len(off) else 0.0,
+        "n": len(off),
+        **{name: float(weighed(name, gold, said)(once)[0]) for name in ("spearman", "pearson")},
+        "mae": float(np.mean(np.abs(off))),
+        "rmse": float(np.sqrt(np.mean(off**2))),
     }
 
 
@@ -80,12 +79,3 @@ def _weighed_correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray
     size = np.sqrt(np.sum(weights * one**2, axis=1) * np.sum(weights * other**2, axis=1))
     product = np.sum(weights * one * other, axis=1)
     return np.clip(np.divide(product, size, out=np.zeros_like(product), where=size > 1e-12), -1, 1)
-
-
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's correlation of two (rows,)."""
-    if len(one) < 2:
-        return 0.0
-    one, other = one - np.mean(one), other - np.mean(other)
-    size = float(np.sqrt(np.sum(one**2) * np.sum(other**2)))
-    return float(np.clip(np.sum(one * other) / size, -1, 1)) if size > 1e-12 else 0.0

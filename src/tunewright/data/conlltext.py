@@ -58,12 +58,12 @@ def join(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
 
 
 def spans(tags: Sequence[str], places: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Return the spans that BIO, BIOES or IOB1 tags mark, as {"start", "end", "label"} in characters."""
+    """Return the spans that BIO, BIOES or IOB1 tags (see `is_tag`) mark, as {"start", "end", "label"} in characters."""
     found: list[dict[str, Any]] = []
     open_label = ""
     for tag, (start, end) in zip(tags, places, strict=True):
-        prefix, _, label = tag.replace("_", "-", 1).partition("-") if _TAG.match(tag) else ("B", "", tag)
-        if tag == "O" or not label:
+        prefix, _, label = tag.replace("_", "-", 1).partition("-")
+        if not label:
             open_label = ""
         elif prefix in ("I", "E", "M", "L") and label == open_label:
             found[-1]["end"] = end

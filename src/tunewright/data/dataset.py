@@ -74,11 +74,12 @@ class Split:
         return self._table.column(name)
 
     def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
-        """Give every row's inputs as one text, for looking at the language; inputs that are no text give ""."""
+        """Give every row's inputs as one text, as the model reads them."""
         for batch in self._table.slices(start, len(self) if stop is None else min(stop, len(self))):
-            columns = [batch.column(self._roles[role]).to_pylist() for role in self._task.inputs]
+            columns = [self._values(batch, self._roles[role]) for role in self._task.inputs]
             for cells in zip(*columns, strict=True):
-                yield " ".join(cell for cell in cells if isinstance(cell, str))
+                inputs, _ = self._task.read(dict(zip(self._task.inputs, cells, strict=True)))
+                yield " ".join(map(str, inputs.values()))
 
     def _examples(self, batch: pa.RecordBatch) -> Iterator[Example]:
         roles = {role: self._roles[role] for role in (*self._task.inputs, self._task.target) if role in self._roles}

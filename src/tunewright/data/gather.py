@@ -115,7 +115,7 @@ def gather(found: Gathered, reader: Reader, wanted: Wanted, folder: Path, ledger
             ledger.drop(name, file, row.line, reason, kind)
             first = first or f"{file}:{row.line}: {reason}"
         else:
-            writer.add(file, row.line, collector.take(values, file, row.line), values)
+            writer.add(file, row.line, collector.take(values), values)
         if count % 1000 == 0:
             step(1000)
     writer.close()
@@ -145,7 +145,7 @@ class _Collector:
         self._times = array.array("d")
         self._groups: list[Any] = []
         self._known: dict[tuple[str, ...], int] = {}
-        self._code = _NO_CLASS
+        self._code, self._given = _NO_CLASS, {}  # of the row that was judged last: its label's form, its inputs
 
     def problem(self, row: Row, values: Mapping[str, Any], file: str) -> tuple[str, str] | None:
         """(kind, reason) when the row cannot be used."""
@@ -156,16 +156,15 @@ class _Collector:
         for column in self._inputs:
             if is_empty(values.get(column)):
                 return "empty_text", f"column {column!r} is empty"
-        self._code, problem = self._label(values, file, row.line)
-        if problem:
+        if problem := self._read(values, file, row.line):
             return problem
         if self._wanted.by_time and parse_time(values.get(self._wanted.mark)) is None:
             return "bad_time", f"column {self._wanted.mark!r} holds no time"
         return None
 
-    def take(self, values: Mapping[str, Any], file: str, line: int) -> int:
-        """Remember a good row; returns its key."""
-        key = normalise.key(str(values[column]) for column in self._inputs)
+    def take(self, values: Mapping[str, Any]) -> int:
+        """Remember the row that `problem` found good; returns its key."""
+        key = normalise.key(map(str, self._given.values()))
         self._keys.append(key)
         self._codes.append(self._code)
         if self._wanted.by_time:
@@ -180,24 +179,24 @@ class _Collector:
         self._found.codes = np.frombuffer(self._codes, dtype=np.int32) if self._codes else np.zeros(0, np.int32)
         self._found.marks = np.frombuffer(self._times) if self._times else self._groups
 
-    def _label(self, values: Mapping[str, Any], file: str, line: int) -> tuple[int, tuple[str, str] | None]:
-        """(code, None) of a row's label, or (_, (kind, reason)) where the row cannot be used."""
+    def _read(self, values: Mapping[str, Any], file: str, line: int) -> tuple[str, str] | None:
+        """Take note of a row's inputs and label; (kind, reason) where the task cannot read them."""
+        cells = {role: values.get(column) for role, column in self._roles.items()}
         try:
-            _, label = self._wanted.task.read({role: values.get(column) for role, column in self._roles.items()})
-        except LabelError as error:
-            return _NO_CLASS, ("bad_label", str(error))
+            self._given, label = self._wanted.task.read(cells)
         except DataError as error:
-            return _NO_CLASS, ("bad_input", str(error))
+            return "bad_label" if isinstance(error, LabelError) else "bad_input", str(error)
         if label is None:
-            return _NO_CLASS, ("empty_label", f"column {self._target!r} is empty")
-        if not self._wanted.task.classes:
-            return _NO_CLASS, None
-        form = tuple(dict.fromkeys(label_names(label)))
-        if form not in self._known:
-            self._known[form] = len(self._known)
-            self._found.forms.append(form)
-            self._found.where.append((file, line))
-        return self._known[form], None
+            return "empty_label", f"column {self._target!r} is empty"
+        self._code = _NO_CLASS
+        if self._wanted.task.classes:
+            form = tuple(dict.fromkeys(label_names(label)))
+            if form not in self._known:
+                self._known[form] = len(self._known)
+                self._found.forms.append(form)
+                self._found.where.append((file, line))
+            self._code = self._known[form]
+        return None
 
 
 def _refuse_empty(source: str, name: str, ledger: Ledger, first: str) -> None:

@@ -12,6 +12,7 @@ from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, listing, nearest
 from tunewright.core.types import Note
 from tunewright.data.cell import is_empty
+from tunewright.data.places import ENDS
 
 NAMES: dict[str, tuple[str, ...]] = {
     "text": (
@@ -26,6 +27,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "spans": ("spans", "entities", "ner_tags", "tags", "labels", "label", "ner", "实体"),
     "text_a": ("text_a", "sentence1", "sentence_a", "premise", "question1", "text1", "query", "left"),
+    "head": ("head", "e1", "subject", "头实体"),
+    "tail": ("tail", "e2", "object", "尾实体"),
+    "relation": ("relation", "predicate", "关系"),
     "text_b": ("text_b", "sentence2", "sentence_b", "hypothesis", "question2", "text2", "passage", "right"),
 }  # fmt: skip
 _SEPARATORS = ("|", ";", ",", "、", "；", "，")
@@ -99,8 +103,8 @@ def require_column(column: str, names: Sequence[str], source: str, key: str) -> 
 
 
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
-    """Return the task that sample rows are for: text_classification (multi_label or not), sentence_pair, or
-    token_classification.
+    """Return the task that sample rows are for: token_classification where a column holds spans, relation_extraction or
+    sentence_pair where columns are named so, else text_classification, multi_label or not.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
     """
@@ -109,11 +113,13 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
         values = [row.get(name) for row in rows if not is_empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
-    if all(_by_name(role, names) for role in ("text_a", "text_b")) and (target or _by_name("label", names)):
-        pair = [_by_name(role, names)[0] for role in ("text_a", "text_b")]
+    if ends := _named(("head", "tail", "relation"), names):
+        return TaskGuess("relation_extraction", {}, f"columns {ends[0]!r} and {ends[1]!r} are two ends of a relation")
+    if pair := _named(("text_a", "text_b"), names):
         why = f"columns {pair[0]!r} and {pair[1]!r} are a pair of texts"
-        column = target or _by_name("label", names)[0]
-        if _are_degrees([row.get(column) for row in rows if not is_empty(row.get(column))]):
+        named = _by_name("label", names)
+        column = target or (named and named[0])
+        if column and _are_degrees([row.get(column) for row in rows if not is_empty(row.get(column))]):
             return TaskGuess("sentence_pair", {"regression": True}, f"{why}, and column {column!r} holds numbers")
         return TaskGuess("sentence_pair", {}, why)
     found = (target, None) if target else _by_name("label", names) or _label_like(rows, names)
@@ -133,13 +139,19 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
     return TaskGuess("text_classification", {}, f"column {column!r} holds one label a row")
 
 
+def _named(roles: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The columns that are named as these roles; [] unless all of them are there."""
+    found = [_by_name(role, names) for role in roles]
+    return [one[0] for one in found if one] if all(found) else []
+
+
 def _are_degrees(values: Sequence[Any]) -> bool:
-    """Whether cells hold numbers of a scale: fractions among them, or more than two whole ones that are no classes."""
+    """Whether cells hold numbers of a scale: fractions among them, or five whole ones and more, which classes rarely are."""
     try:
         numbers = [float(str(value)) for value in values]
     except ValueError:
         return False
-    return any(number % 1 for number in numbers) or len(set(numbers)) > 3
+    return any(number % 1 for number in numbers) or len(set(numbers)) > 4
 
 
 def guess_separator(cells: Sequence[str]) -> str:
@@ -241,8 +253,13 @@ def _number(value: str) -> bool:
 def _is_spans(values: Sequence[Any]) -> bool:
     lists = [value for value in values if isinstance(value, (list, tuple))]
     parts = [part for value in lists for part in value]
-    keys = ({"start", "end"}, {"start_offset", "end_offset"})
-    return bool(parts) and all(isinstance(part, Mapping) and any(key <= set(part) for key in keys) for part in parts)
+    return bool(parts) and all(map(_is_span, parts))
+
+
+def _is_span(part: Any) -> bool:
+    if isinstance(part, (list, tuple)):
+        return len(part) == 3 and all(type(end) is int for end in part[:2])
+    return isinstance(part, Mapping) and any(set(names) <= set(part) for names in ENDS)
 
 
 def _is_tags(values: Sequence[Any]) -> bool:

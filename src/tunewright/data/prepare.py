@@ -32,7 +32,7 @@ from tunewright.data.ledger import Ledger
 
 SPLITS = ("train", "validation", "test")
 SPLITS_ZH = {"train": "训练集", "validation": "验证集", "test": "测试集"}
-_FORM = 1  # of the prepared folder; raise it when what is written changes
+_FORM = 2  # of the prepared folder; raise it when what is written changes
 _DROPPED, _LEAKED = 255, 254  # beside the indices into SPLITS
 
 
@@ -346,9 +346,7 @@ def _spread(part: Any, most: int = 1000) -> Iterator[str]:
     """Texts from all over a split: sorted files would show one kind of row at their beginning."""
     places = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64))
     for example in part.take(places):
-        yield " ".join(
-            " ".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v) for v in example.inputs.values()
-        )
+        yield " ".join(map(str, example.inputs.values()))
 
 
 def _label_counts(gathered: dict[str, Gathered], sides: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:

@@ -76,7 +76,10 @@ class Predictor:
         values = {roles[0]: item} if isinstance(item, str) and len(roles) == 1 else item
         if not isinstance(values, Mapping) or any(values.get(role) is None for role in roles):
             raise DataError(f"Input {index} must be a text, or a mapping with {', '.join(roles)}; it is {item!r:.60}.")
-        inputs, _ = self.bundle.task.read({role: values[role] for role in roles})
+        try:
+            inputs, _ = self.bundle.task.read({role: values[role] for role in roles})
+        except DataError as error:
+            raise DataError(f"Input {index}: {error}") from None
         return Example(f"input#{index}", inputs)
 
 

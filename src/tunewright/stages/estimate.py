@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
+from tunewright.core.contracts import Given
 from tunewright.core.files import sha256, writing_folder
 from tunewright.core.progress import Silent, Step
 from tunewright.core.recipe import replace
@@ -197,12 +198,9 @@ def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Fro
         return embedder(examples)
 
     unlabelled = [Example(id=example.id, inputs=example.inputs) for example in validation]
+    given = Given(plan.recipe.task, train, validation, unlabelled, dataset.labels, embed, plan.recipe.seed)
     baselines = {
-        catalog.name_of(baseline): _seconds(
-            lambda baseline=baseline: baseline.predict(
-                plan.recipe.task, train, validation, unlabelled, dataset.labels, embed, plan.recipe.seed
-            )
-        )
+        catalog.name_of(baseline): _seconds(lambda baseline=baseline: baseline.predict(given))
         for baseline in plan.recipe.evaluate.baselines
     }
     return _Frozen(opening, token, exact, baselines, bool(asked), len(train), width)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog, measures, statistics
-from tunewright.core.contracts import Task
+from tunewright.core.contracts import Given, Task
 from tunewright.core.policy import fit_accept, fit_thresholds
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
@@ -134,17 +134,21 @@ def baseline_predictions(
     recipe: Recipe, dataset: Dataset, embedder: Embedder, progress: Progress
 ) -> dict[str, list[Prediction]]:
     """Every baseline of the recipe fitted on train and validation, and its answers for the test rows."""
-    train = _sampled(dataset, recipe.seed)
-    validation = dataset.splits["validation"].examples(0, BASELINE_ROWS)
-    test = [Example(id=e.id, inputs=e.inputs, columns=e.columns) for e in dataset.splits["test"]]
+    given = Given(
+        recipe.task,
+        train=_sampled(dataset, recipe.seed),
+        validation=dataset.splits["validation"].examples(0, BASELINE_ROWS),
+        test=[Example(id=e.id, inputs=e.inputs, columns=e.columns) for e in dataset.splits["test"]],
+        labels=dataset.labels,
+        embed=embedder,
+        seed=recipe.seed,
+    )
     found = {}
     with progress.task("Baselines", total=len(recipe.evaluate.baselines)) as step:
         for baseline in recipe.evaluate.baselines:
             name = catalog.name_of(baseline)  # the second of a kind is "tfidf-2"
             number = sum(known.partition("-")[0] == name for known in found) + 1
-            found[name if number == 1 else f"{name}-{number}"] = baseline.predict(
-                recipe.task, train, validation, test, dataset.labels, embedder, recipe.seed
-            )
+            found[name if number == 1 else f"{name}-{number}"] = baseline.predict(given)
             step(1)
     return found
 

@@ -29,7 +29,7 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "spearman": "斯皮尔曼相关系数",
     },
 }
-CORRELATIONS = ("mcc", "spearman", "pearson")  # shown as they are; all other metrics are shares
+PLAIN = ("mcc", "loss", "kappa", "pearson", "spearman", "mae", "rmse")  # metrics that are no share: shown as they are
 WORDS: dict[str, Mapping[str, str]] = {
     "en": {
         "better": "Better: {metric} {value} on {rows}, {distance} {baseline} ({interval}).",
@@ -72,6 +72,11 @@ WORDS: dict[str, Mapping[str, str]] = {
 }
 
 
+def is_share(metric: str) -> bool:
+    """Whether a metric lies between 0 and 1, so that percent says it better."""
+    return not any(word in metric.lower() for word in PLAIN)
+
+
 def sentence(verdict: Verdict, language: str) -> str:
     """The verdict in one line of `language` ("en" or "zh"); a second one when the test split was used before."""
     words = WORDS[language]
@@ -106,8 +111,8 @@ def _comparison(verdict: Verdict, words: Mapping[str, str]) -> dict[str, str]:
 
 
 def _measure(value: float, metric: str) -> str:
-    """A share in per cent; a correlation, which is none, as a number."""
-    return f"{value:.3f}" if metric in CORRELATIONS else f"{value:.1%}"
+    """A share in per cent; what is none, as a correlation, as a number."""
+    return f"{value:.1%}" if is_share(metric) else f"{value:.3f}"
 
 
 def _points(share: float) -> str:

@@ -26,7 +26,9 @@ def command(
     train: str = typer.Argument(metavar="TRAIN", help="The labelled rows to learn from."),
     validation: str = typer.Option(None, "--validation", help="Rows to choose epochs by. Default: cut from TRAIN."),
     test: str = typer.Option(None, "--test", help="Rows for the verdict alone. Default: cut from TRAIN."),
-    task: str = typer.Option(None, "--task", help="What is predicted, as text_classification. Default: guessed."),
+    task: str = typer.Option(
+        None, "--task", help="What is predicted; `tunewright list tasks` names them. Default: guessed."
+    ),
     out: Path = typer.Option(Path("recipe.yaml"), "--out", help="The recipe to write."),
     force: bool = typer.Option(False, "--force", help="Replace a recipe that is there already."),
     changes: list[str] = output.SET,

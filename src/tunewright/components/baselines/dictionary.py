@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
-from tunewright.core import spans
-from tunewright.core.contracts import Baseline, Task
+from tunewright.core import measures, spans
+from tunewright.core.contracts import Baseline, Given, Task
 from tunewright.core.types import Example, Prediction, Span
 
+SHARES = (0.0, 0.25, 0.5, 0.75)  # tried on validation
 Entry = tuple[str, float]  # label, and how often the text is an entity of it where it occurs
 
 
@@ -27,25 +27,16 @@ class Dictionary(Baseline):
 
     def suits(self, task: Task) -> bool:
         """See Baseline.suits: tasks whose answers are spans."""
-        return task.target == "spans"
+        return isinstance(task.measures, spans.SpanMeasures)
 
-    def predict(
-        self,
-        task: Task,
-        train: Sequence[Example],
-        validation: Sequence[Example],
-        test: Sequence[Example],
-        labels: Sequence[str],
-        embed: Callable[[Sequence[Example]], np.ndarray],
-        seed: int,
-    ) -> list[Prediction]:
+    def predict(self, given: Given) -> list[Prediction]:
         """See Baseline.predict."""
-        entries = _entries(train)
-        share = self.least_share
+        entries, share = _entries(given.train), self.least_share
         if share is None:
-            share = max((0.0, 0.25, 0.5, 0.75), key=lambda least: _f1(validation, entries, least, labels))
+            share = max(SHARES, key=lambda least: _f1(given.validation, entries, least, given.labels))
         return [
-            Prediction(found, min((s.score for s in found), default=1.0)) for found in _marked(test, entries, share)
+            Prediction(found, min((span.score for span in found), default=1.0))
+            for found in _marked(given.test, entries, share)
         ]
 
 
@@ -53,7 +44,7 @@ def _entries(train: Sequence[Example]) -> dict[tuple[str, ...], Entry]:
     """The units of every entity's text → its label, and in what share of its occurrences it is that entity."""
     labels: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for example in train:
-        for span in example.label or ():
+        for span in example.label:
             labels[_units(_text(example)[span.start : span.end])][span.label] += 1
     longest, occurs = max(map(len, labels), default=0), Counter()
     for example in train:
@@ -92,9 +83,8 @@ def _marked(examples: Sequence[Example], entries: dict[tuple[str, ...], Entry], 
 def _f1(
     examples: Sequence[Example], entries: dict[tuple[str, ...], Entry], least: float, labels: Sequence[str]
 ) -> float:
-    known = [example for example in examples if example.label is not None]
-    counts = spans.count([example.label for example in known], _marked(known, entries, least), labels)
-    return float(2 * counts.hits.sum() / max(1, counts.gold.sum() + counts.predicted.sum()))
+    counts = spans.count([example.label for example in examples], _marked(examples, entries, least), labels)
+    return float(measures.micro_f1(counts))
 
 
 def _text(example: Example) -> str:

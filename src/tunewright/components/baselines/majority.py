@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tunewright.core.contracts import Baseline, Task
+from tunewright.core.contracts import Baseline, Given
 from tunewright.core.measures import encode_labels
-from tunewright.core.types import Example, Policy, Prediction
+from tunewright.core.types import Policy, Prediction
 
 FLOOR = 1e-9  # a label without training rows is still not impossible
 
@@ -18,25 +18,17 @@ FLOOR = 1e-9  # a label without training rows is still not impossible
 class Majority(Baseline):
     """Scores are the labels' shares of the training rows. Multi-label: the constant set of best micro F1."""
 
-    def predict(
-        self,
-        task: Task,
-        train: Sequence[Example],
-        validation: Sequence[Example],
-        test: Sequence[Example],
-        labels: Sequence[str],
-        embed: Callable[[Sequence[Example]], np.ndarray],
-        seed: int,
-    ) -> list[Prediction]:
+    def predict(self, given: Given) -> list[Prediction]:
         """See Baseline.predict."""
-        gold = encode_labels([example.label for example in train if example.label is not None], labels)
+        labels = given.labels
+        gold = encode_labels([example.label for example in given.train], labels)
         if gold.ndim == 2:
             share = np.clip(np.mean(gold, axis=0, dtype=np.float64), FLOOR, 1 - FLOOR)
             logits, policy = np.log(share / (1 - share)), Policy(_best_set(gold, labels))
         else:
             share = np.maximum(np.bincount(gold, minlength=len(labels)) / max(len(gold), 1), FLOOR)
             logits, policy = np.log(share), Policy()
-        return [task.decode(logits, (), labels, policy)] * len(test)
+        return [given.task.decode(logits, (), labels, policy)] * len(given.test)
 
 
 def _best_set(gold: np.ndarray, labels: Sequence[str]) -> dict[str, float]:

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from tunewright.core import spans
-from tunewright.core.contracts import Baseline, Task
-from tunewright.core.linear import answer, fit_for
+from tunewright.core.contracts import Baseline, Given, Task
+from tunewright.core.linear import predictions
 from tunewright.core.types import Example, Prediction
 
 
@@ -25,22 +25,11 @@ class Overlap(Baseline):
         """See Baseline.suits: one label, or a number, for two texts."""
         return task.probe and len(task.inputs) == 2
 
-    def predict(
-        self,
-        task: Task,
-        train: Sequence[Example],
-        validation: Sequence[Example],
-        test: Sequence[Example],
-        labels: Sequence[str],
-        embed: Callable[[Sequence[Example]], np.ndarray],
-        seed: int,
-    ) -> list[Prediction]:
+    def predict(self, given: Given) -> list[Prediction]:
         """See Baseline.predict."""
-        train, validation = ([e for e in part if e.label is not None] for part in (train, validation))
-        rarity = self._rarity(task, train)
-        seen, held_out, unseen = (self._features(task, part, rarity) for part in (train, validation, test))
-        fit = fit_for(task, seen, train, held_out, validation, labels)
-        return answer(task, fit, unseen, labels, held_out, validation)
+        rarity = self._rarity(given.task, given.train)
+        parts = (given.train, given.validation, given.test)
+        return predictions(given, *(self._features(given.task, part, rarity) for part in parts))
 
     def _rarity(self, task: Task, examples: Sequence[Example]) -> dict[str, float]:
         """Unit → the logarithm of how many texts there are for one that has it."""

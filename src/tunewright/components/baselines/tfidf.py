@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from tunewright.core.contracts import Baseline, Task
-from tunewright.core.linear import answer, fit_for
+from tunewright.core.contracts import Baseline, Given
+from tunewright.core.linear import predictions
 from tunewright.core.types import Example, Prediction
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -34,23 +34,11 @@ class TfIdf(Baseline):
         50_000  # at most so many of each kind, the most frequent; more took longer and was no better
     )
 
-    def predict(
-        self,
-        task: Task,
-        train: Sequence[Example],
-        validation: Sequence[Example],
-        test: Sequence[Example],
-        labels: Sequence[str],
-        embed: Callable[[Sequence[Example]], np.ndarray],
-        seed: int,
-    ) -> list[Prediction]:
+    def predict(self, given: Given) -> list[Prediction]:
         """See Baseline.predict."""
-        train = [example for example in train if example.label is not None]
-        validation = [example for example in validation if example.label is not None]
-        weigh, seen = self._fitted(_texts(train), len(labels))
-        held_out, unseen = (_transform(weigh, examples, seen.shape[1]) for examples in (validation, test))
-        fit = fit_for(task, seen, train, held_out, validation, labels, PATH)
-        return answer(task, fit, unseen, labels, held_out, validation)
+        weigh, seen = self._fitted(_texts(given.train), len(given.labels))
+        held_out, unseen = (_transform(weigh, part, seen.shape[1]) for part in (given.validation, given.test))
+        return predictions(given, seen, held_out, unseen, PATH)
 
     def _fitted(self, texts: list[str], labels: int) -> tuple[Any, Any]:
         """A fitted vectorizer, and the texts' features (CSR)."""

@@ -64,5 +64,7 @@ class Conll(Reader):
             raise DataError(f"{source}:{line} has {len(words[0])} columns: mend token_column and tag_column.") from None
         if any(files.MARK in word or "\0" in word for cells in words for word in cells):
             return Row(line, {}, "garbled: bytes that do not decode, or NUL characters")
+        if wrong := next(((index, tag) for index, tag in enumerate(tags) if not conlltext.is_tag(tag)), None):
+            return Row(line, {}, f"line {line + wrong[0]}: {wrong[1]!r:.40} is no tag; BIO or BIOES tags are expected")
         text, places = conlltext.join(tokens)
         return Row(line, {"text": text, "tokens": tokens, "tags": tags, "spans": conlltext.spans(tags, places)})

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core import classes, numbers
-from tunewright.core.contracts import Measures, Task
+from tunewright.core.contracts import Measures
 from tunewright.core.errors import LabelError
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
-from tunewright.core.windows import weighted_mean, window
-from tunewright.data.cell import is_empty
+from tunewright.core.windows import window
+from tunewright.data.cell import is_empty, plain
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
 
 
 @dataclass(frozen=True)
-class SentencePair(Task):
+class SentencePair(classes.LabelTask):
     """Pairs of texts to label names, or to numbers under `regression`; the model reads both at once."""
 
     regression: bool = False  # the label column holds numbers, as of likeness, that are to be predicted
@@ -31,8 +31,6 @@ class SentencePair(Task):
 
     inputs: ClassVar[tuple[str, ...]] = ("text_a", "text_b")
     target: ClassVar[str] = "label"
-    head: ClassVar[str] = "pooled"
-    probe: ClassVar[bool] = True
 
     @property
     def baselines(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -65,10 +63,7 @@ class SentencePair(Task):
 
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
         """See Task.read."""
-        value = cells.get("label")
-        value = value.tolist() if hasattr(value, "tolist") else value
-        if isinstance(value, (list, tuple)):
-            raise LabelError(f"One label is expected, not a list: {value!r:.80}.")
+        value = plain(cells.get("label"))
         inputs = {role: cells.get(role) for role in self.inputs}
         if is_empty(value):
             return inputs, None
@@ -79,7 +74,7 @@ class SentencePair(Task):
 
         Symmetric: a pair's windows are followed by those of its other order.
         """
-        targets = _numbers(examples) if self.regression else classes.targets(examples, labels)
+        targets = self.targets(examples, labels)
         texts = [[str(example.inputs[role]) for example in examples] for role in self.inputs]
         found = [
             [window(index, part, targets.get(index)) for part in parts]
@@ -87,38 +82,39 @@ class SentencePair(Task):
         ]
         if self.symmetric:
             for index, parts in enumerate(processor.encode(*reversed(texts))):
-                again = [window(index, part, targets.get(index)) for part in parts]
-                found[index] += [_counted_already(part) for part in again]
+                found[index] += [_counted_already(window(index, part, targets.get(index))) for part in parts]
         return [part for parts in found for part in parts]
 
+    def targets(self, examples: Sequence[Example], labels: Sequence[str]) -> dict[int, np.ndarray]:
+        """See LabelTask.targets."""
+        if not self.regression:
+            return super().targets(examples, labels)
+        return {i: np.asarray(e.label, dtype=np.float32) for i, e in enumerate(examples) if e.label is not None}
+
     def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
-        """See Task.join: the mean of the windows' logits (labels,), weighted by their tokens unless symmetric."""
-        return np.mean(outputs, axis=0) if self.symmetric else weighted_mean(windows, outputs)
+        """See LabelTask.join; the plain mean when symmetric, so that both orders weigh alike."""
+        return np.mean(outputs, axis=0) if self.symmetric else super().join(windows, outputs)
 
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:
-        """See Task.decode and core.classes. A number comes without a measure of certainty: its score is 1."""
+        """See LabelTask.decode. A number comes without a measure of certainty: its score is 1."""
         if not self.regression:
-            return classes.decode(logits, windows, labels, policy)
-        truncated = sum(window.truncated for window in windows)
-        return Prediction(float(np.asarray(logits).reshape(-1)[0]), 1.0, truncated_tokens=truncated)
+            return super().decode(logits, windows, labels, policy)
+        truncated = sum(part.truncated for part in windows)
+        return Prediction(float(np.asarray(logits)[0]), 1.0, truncated_tokens=truncated)
 
 
 def _number(value: Any) -> float:
     try:
-        number = float(str(value).strip())
+        number = float(str(value).strip())  # of a list, a mapping or a bool this is no number
     except ValueError:
         number = math.nan
-    if isinstance(value, (bool, Mapping)) or not math.isfinite(number):
+    if not math.isfinite(number):
         raise LabelError(f"A number is expected where regression is on, not {value!r:.80}.")
     return number
 
 
-def _numbers(examples: Sequence[Example]) -> dict[int, np.ndarray]:
-    return {i: np.float32(e.label) for i, e in enumerate(examples) if e.label is not None}
-
-
 def _counted_already(part: Window) -> Window:
     """The window with all its tokens known from an earlier one: each counts once, however often it is read."""
-    return Window(**{**vars(part), "shared": part.tokens, "truncated": 0})
+    return replace(part, shared=part.tokens, truncated=0)

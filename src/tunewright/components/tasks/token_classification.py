@@ -6,32 +6,32 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core import measures, spans
 from tunewright.core.contracts import Measures, Task
-from tunewright.core.errors import DataError, LabelError, listing, nearest
+from tunewright.core.errors import DataError, LabelError, listing
 from tunewright.core.numeric import softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Span, Window
 from tunewright.core.windows import window
 from tunewright.data import conlltext
 from tunewright.data.cell import is_empty, plain
+from tunewright.data.places import SHOWN, Located, located
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
 
 IGNORED = -100  # the label of special tokens and of a unit's further pieces, as losses expect it
-SHOWN = 40  # characters of a text in a message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UnitWindow(Window):
     """A window that knows which of its tokens begin a unit, and the units' characters (core/spans.py)."""
 
-    units: spans.Units = field(default_factory=lambda: spans.units("", np.zeros((0, 2)), np.zeros((0, 2))))
+    units: spans.Units
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,8 @@ class TokenClassification(Task):
 
         The text may be a list of words; start and end count words then.
         """
-        words = plain(cells.get("text"))
-        if isinstance(words, (list, tuple)):
-            if not all(isinstance(word, str) and word.strip() for word in words):
-                raise DataError(f"A text, or a list of words that are not empty, is expected, not {words!r:.80}.")
-            text, places = conlltext.join(words)
-        else:
-            text, places = words, None
-        value = plain(cells.get("spans"))
-        if value is None or (isinstance(value, str) and not value.strip()):
-            return {"text": text}, None
-        if isinstance(value, str):
-            value = _json(value) if value.lstrip().startswith("[") else value.split()
-        if not isinstance(value, (list, tuple)):
-            raise LabelError(f"A list of spans, or a tag for every word, is expected, not {value!r:.80}.")
-        if value and all(isinstance(part, str) for part in value):
-            return {"text": text}, _from_tags(value, places, str(text))
-        found = [_span(part, str(text), places) for part in value]
-        return {"text": text}, _flat(found, str(text))
+        text = located(cells.get("text"))
+        return {"text": text.text}, _spans(plain(cells.get("spans")), text)
 
     def outputs(self, labels: Sequence[str]) -> tuple[str, ...]:
         """See Task.outputs: O, then B- and I- of every label."""
@@ -111,6 +95,19 @@ class TokenClassification(Task):
         return Prediction(value, score, decision=decision, truncated_tokens=truncated)
 
 
+def _spans(value: Any, text: Located) -> Label:
+    """The spans in a cell: mappings or triples, or a tag for every word; as JSON too."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str):
+        value = _json(value) if value.lstrip().startswith("[") else value.split()
+    if not isinstance(value, (list, tuple)):
+        raise LabelError(f"A list of spans, or a tag for every word, is expected, not {value!r:.80}.")
+    if value and all(isinstance(part, str) for part in value):
+        return _from_tags(value, text)
+    return _flat([_span(part, text) for part in value], str(text.text))
+
+
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -118,10 +115,11 @@ def _json(text: str) -> Any:
         raise LabelError(f"The spans are no JSON: {text!r:.80}.") from None
 
 
-def _from_tags(tags: Sequence[str], places: Sequence[tuple[int, int]] | None, text: str) -> tuple[Span, ...]:
+def _from_tags(tags: Sequence[str], text: Located) -> tuple[Span, ...]:
     """Spans from a tag for every word; of a text that is no list, words are what blanks part, or else characters."""
+    places = text.words
     if places is None:
-        words, characters = ([found.span() for found in re.finditer(form, text)] for form in (r"\S+", r"\S"))
+        words, characters = ([one.span() for one in re.finditer(form, str(text.text))] for form in (r"\S+", r"\S"))
         places = characters if len(tags) == len(characters) else words
     if len(tags) != len(places):
         raise LabelError(f"{len(places)} words have {len(tags)} tags. Give each word one tag.")
@@ -130,30 +128,16 @@ def _from_tags(tags: Sequence[str], places: Sequence[tuple[int, int]] | None, te
     return tuple(Span(**found) for found in conlltext.spans(tags, places))
 
 
-def _span(part: Any, text: str, places: Sequence[tuple[int, int]] | None) -> Span:
-    """A span from a mapping of start, end and label, or these three in a list; in words where there are places of words."""
+def _span(part: Any, text: Located) -> Span:
+    """A span from a mapping of start, end and label, or these three in a list."""
     if isinstance(part, (list, tuple)) and len(part) == 3:
         part = dict(zip(("start", "end", "label"), part, strict=True))
-    if not isinstance(part, Mapping) or not {"start", "end", "label"} <= part.keys():
-        near = nearest("label", list(part)) if isinstance(part, Mapping) else ""
-        raise LabelError(f"A span has start, end and label; this one is {part!r:.80}.{near}")
-    start, end, label = part["start"], part["end"], part["label"]
-    if not all(isinstance(place, int) and not isinstance(place, bool) for place in (start, end)) or is_empty(label):
-        raise LabelError(f"A span's start and end are whole numbers, and its label a name; this one is {part!r:.80}.")
-    count, what = (len(text), "character") if places is None else (len(places), "word")
-    if not 0 <= start < end <= count:
-        raise LabelError(
-            f"A span goes from {what} {start} to {end}, and the text has {count}: {part!r:.80}. Offsets count {what}s "
-            f"from 0, and the end is the first {what} behind the span."
-        )
-    if places is not None:
-        start, end = places[start][0], places[end - 1][1]
-    if "text" in part and part["text"] != text[start:end]:
-        raise LabelError(
-            f"A span says that its text is {str(part['text'])!r:.{SHOWN}}, and characters {start} to {end} are "
-            f"{text[start:end]!r:.{SHOWN}}. Offsets count characters from 0 (not bytes), and the end is behind the span."
-        )
-    return Span(start, end, str(label).strip())
+    if not isinstance(part, Mapping) or is_empty(part.get("label")):
+        raise LabelError(f"A span has start, end and label; this one is {part!r:.80}.")
+    try:
+        return Span(*text.place(part, "A span"), str(part["label"]).strip())
+    except DataError as error:  # of the label, and not of the text
+        raise LabelError(str(error)) from None
 
 
 def _flat(found: Sequence[Span], text: str) -> tuple[Span, ...]:

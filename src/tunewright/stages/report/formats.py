@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tunewright.stages.wording import is_share
+
 NONE = "–"
-# Metrics that are no share of one: shown as they are.
-_PLAIN = ("mcc", "loss", "kappa", "pearson", "spearman")
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric lies between 0 and 1, so that percent says it better."""
-    return not any(word in metric.lower() for word in _PLAIN)
 
 
 def count(value: Any) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tunewright.core.report import Report
-from tunewright.stages.report.formats import is_share
+from tunewright.stages.wording import is_share
 
 METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "ece")  # in this order; others follow as they come
 SPLITS = ("train", "validation", "test")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Task
+from tunewright.core.contracts import Given, Task
 from tunewright.core.types import Example, Prediction, label_names
 from tunewright.testing.conformance import Subject
 
@@ -94,7 +94,7 @@ def _predict(
 ) -> list[Prediction]:
     held_out = _examples(task, 8, first=50) if validation is None else validation
     unlabelled = [Example(example.id, example.inputs) for example in test]
-    return subject.create().predict(task, train, held_out, unlabelled, tuple(WORDS), _embed, 13)
+    return subject.create().predict(Given(task, train, held_out, unlabelled, tuple(WORDS), _embed, 13))
 
 
 def _embed(examples: Sequence[Example]) -> np.ndarray:
