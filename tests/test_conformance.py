@@ -354,3 +354,6 @@ def test_without_a_word_in_the_recipe_a_task_has_its_own_baselines(tmp_path):
     decided = assemble.plan(recipe, prepare(recipe, tmp_path / "data"))
     assert [catalog.name_of(baseline) for baseline in decided.recipe.evaluate.baselines] == ["dictionary"]
     assert "evaluate.baselines" not in decided.whys
+    weighed = from_mapping({**given, "model": {"backbone": str(backbone())}, "train": {"class_weights": "balanced"}})
+    with pytest.raises(RecipeError, match="token_classification are no labels of a row here, and have no classes"):
+        assemble.plan(weighed, prepare(weighed, tmp_path / "data"))

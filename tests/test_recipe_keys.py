@@ -468,6 +468,14 @@ IMPOSSIBLE = (
     ),
     ({**SEVERAL, "train.objective": "cross_entropy"}, "train.objective: cross_entropy cannot take the labels of this"),
     (
+        {"train.objective": "squared_error", "train.precision": "auto"},  # before precisions are tried
+        "train.objective: squared_error cannot take the labels of this",
+    ),
+    (
+        {**PAIRS, "task": {"name": "token_classification"}, "data.columns": {"spans": "label"}},
+        "words have 1 tags. Give each word one tag",
+    ),
+    (
         {"evaluate.slices": ["langauge"]},
         "evaluate.slices: 'langauge' is neither length nor a further column of the data.",
     ),

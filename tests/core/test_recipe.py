@@ -426,3 +426,9 @@ def test_a_path_that_leads_nowhere_is_no_recipe(tmp_path, name):
 def test_a_device_without_end_is_no_recipe():
     with pytest.raises(RecipeError, match="/dev/zero is larger than 1 MiB, so it is no recipe"):
         recipe_file.load("/dev/zero")
+
+
+def test_a_mistake_in_a_changed_section_is_not_looked_for_in_the_file(refused):
+    text = "task:\n  name: lora\n  multi_label: true\ndata: {train: a}\n"
+    said = refused(text, "task={name: text_classification, multi_label: perhaps}")
+    assert said.startswith("--set task: task.multi_label is 'perhaps'")

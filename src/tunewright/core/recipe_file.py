@@ -221,6 +221,8 @@ def _change(data: dict[str, Any], places: dict[Place, str], change: str) -> None
         section[part] = inner
         section = inner
     section[place[-1]] = value
+    for inner in [known for known in places if known[: len(place)] == place]:  # what stood there is gone
+        del places[inner]
     for depth in range(1, len(place) + 1):
         places[place[:depth]] = f"--set {key}"
 

@@ -66,6 +66,11 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     weights = recipe.train.class_weights
     if weights == "auto":
         weights = "balanced" if ratio > IMBALANCE and recipe.task.scored else "none"
+    if weights == "balanced" and not recipe.task.scored:
+        raise RecipeError(
+            f"train.class_weights: the answers of {catalog.name_of(recipe.task)} are no labels of a row here, and have no "
+            "classes to weigh. Set it to none."
+        )
     stopping = recipe.train.early_stopping
     if stopping and stopping.metric == "auto":
         stopping = dataclasses.replace(stopping, metric=metric)

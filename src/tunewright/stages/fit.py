@@ -69,13 +69,13 @@ def train_model(
         if device == "cpu" and kernels.missing():
             progress.say("Compiling kernels for this processor: a few seconds, once.")
         model.pack()
+    _check_objective(plan, model, windows, device)
     plan = _decide(plan, model, windows, device, decided)
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
     settings = plan.recipe.train
     judge = _Validation(plan, dataset, model, device)
     judge.check_metrics()
-    _check_objective(plan, model, windows, device)
     give_back()  # what the trials of precision took
     flat_recipe = dict(flat(to_mapping(plan.recipe)))
     with recording(folder, plan.recipe.trackers, flat_recipe) as record:
