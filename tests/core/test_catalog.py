@@ -216,3 +216,8 @@ def test_the_kind_of_a_contract_is_known():
     assert catalog.kind_of(Method) == "methods"
     assert catalog.kind_of(Schedule) == "schedules"
     assert catalog.kind_of(int) is None
+
+
+def test_what_a_class_says_of_a_field_counts_before_what_it_extends():
+    found = {setting.name: setting.why for setting in catalog.settings(catalog.find("tasks", "text_classification"))}
+    assert found["multi_label"] == "whether a text can have several labels, or none"

@@ -173,9 +173,12 @@ def _entry_points(kind: str) -> tuple[importlib.metadata.EntryPoint, ...]:
 
 
 def _comments(cls: type) -> dict[str, str]:
-    """Field → its trailing comment, joined with comment lines that follow it at the same or a deeper column."""
+    """Field → its trailing comment, joined with comment lines that follow it at the same or a deeper column.
+
+    Where a class says another thing of a field than the one it extends, its own word counts.
+    """
     found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
+    for base in cls.__mro__:
         if not dataclasses.is_dataclass(base):
             continue
         try:

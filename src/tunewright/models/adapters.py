@@ -1,4 +1,4 @@
-"""Methods that insert small trained parts through `peft`: what they have in common. The only place that uses that library."""
+"""Methods that insert small trained parts through `peft`: how these are inserted, taken out and saved."""
 
 from __future__ import annotations
 
