@@ -40,6 +40,7 @@ ENVIRONMENTS = {
 PARTIAL = ("ours_lora", "ours_linear_probe")  # they need fewer operations a token
 FROZEN = ("waimai_10k",)  # tasks whose large vocabulary is frozen by default: there the other way is the comparison
 WARM_UP = 64  # examples
+LEAST = WARM_UP + 32  # examples of which two rounds hold the warm-up and a step
 QUICK_TASKS, QUICK_VARIANTS, QUICK_EXAMPLES = ("trec6", "ag_news"), (*PEERS[1:], "ours"), 256
 QUICK_RESULTS = harness.ROOT / "build" / "bench-quick"
 
@@ -110,9 +111,11 @@ def main() -> None:
     harness.add_options(parser)
     parser.add_argument("--task", action="append", choices=TASKS, help="only this one; may be repeated")
     parser.add_argument("--variant", action="append", choices=(*PEERS, *OURS), help="only this one; may be repeated")
-    parser.add_argument("--examples", type=harness.whole, help="examples measured, a multiple of 32")
+    parser.add_argument("--examples", type=harness.whole, help=f"examples measured, a multiple of 32, {LEAST} or more")
     parser.add_argument("--quick", action="store_true", help="few tasks, variants and steps, into build/bench-quick")
     options = parser.parse_args()
+    if options.examples and options.examples < LEAST:
+        parser.error(f"--examples {options.examples} is too few to warm up and measure: give {LEAST} or more")
     if options.quick:
         options.task, options.variant = options.task or QUICK_TASKS, options.variant or QUICK_VARIANTS
         options.examples = options.examples or QUICK_EXAMPLES
