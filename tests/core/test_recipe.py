@@ -46,7 +46,7 @@ def refused(load, tmp_path):
 def test_two_keys_are_a_recipe_and_everything_else_has_a_default(load, tmp_path):
     recipe = load(LEAST)
     assert recipe.data.train == str(tmp_path / "train.csv")
-    assert recipe.train.epochs == 5
+    assert recipe.train.epochs == "auto"
     assert recipe.evaluate.baselines == "auto"
 
 
@@ -192,10 +192,17 @@ def test_a_wrong_key_is_told_with_its_line_and_the_nearest_one(refused, text, sa
         (LEAST + "seed: 1.5", "recipe.yaml:3: seed is 1.5: Input should be a valid integer"),
         (
             LEAST + "train:\n  epochs: 0",
-            'recipe.yaml:4: train.epochs is 0: Input should be greater than 0. A recipe says of it: "at most;',
+            "recipe.yaml:4: train.epochs is 0: Input should be greater than 0; Input should be 'auto'. "
+            'A recipe says of it: "at most;',
         ),
-        (LEAST + "train: {epochs: .inf}", "recipe.yaml:3: train.epochs is inf: Input should be a finite number."),
-        (LEAST + "train: {epochs: 1e400}", "recipe.yaml:3: train.epochs is inf: Input should be a finite number."),
+        (
+            LEAST + "train: {epochs: .inf}",
+            "recipe.yaml:3: train.epochs is inf: Input should be a finite number; Input should be 'auto'.",
+        ),
+        (
+            LEAST + "train: {epochs: 1e400}",
+            "recipe.yaml:3: train.epochs is inf: Input should be a finite number; Input should be 'auto'.",
+        ),
         (
             LEAST + "train: {precision: bf61}",
             "recipe.yaml:3: train.precision is 'bf61': Input should be 'auto', 'fp32', 'bf16'",

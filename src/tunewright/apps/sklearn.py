@@ -39,7 +39,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
 
     backbone: a packaged name, a folder or a hub id; "auto" chooses by the texts' language.
     method: which parameters train: "full", "freeze", "linear_probe" or "lora".
-    epochs, batch_size, learning_rate: as in a recipe; learning_rate "auto" goes by method and backbone.
+    epochs, batch_size, learning_rate: as in a recipe; "auto" goes by the number of rows, and by method and backbone.
     validation_share: share of the rows that chooses the best epoch and calibrates the scores.
     calibration: whether scores are calibrated, so that 0.9 is right nine times in ten.
     settings: any other keys of a recipe, as {"train.layer_decay": 0.9, "decision.max_error": 0.05}.
@@ -60,7 +60,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         backbone: str = "auto",
         *,
         method: str = "full",
-        epochs: float = 5,
+        epochs: float | str = "auto",
         batch_size: int = 32,
         learning_rate: float | str = "auto",
         validation_share: float = 0.1,

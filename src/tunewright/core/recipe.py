@@ -123,7 +123,7 @@ class Train:
     start: Literal["probe", "random"] = (
         "probe"  # start the head from a linear probe where the task allows, or at random
     )
-    epochs: Positive = 5  # at most; early stopping may end sooner
+    epochs: Positive | Auto = "auto"  # at most; early stopping may end sooner; auto: 5, and up to 20 where rows are few
     batch_size: Count = 32  # examples in one optimizer step
     micro_batch_tokens: Count | Auto = "auto"  # padded tokens in one forward pass; changes memory, not the result
     learning_rate: Positive | Auto = "auto"  # auto: by method and the backbone's width
