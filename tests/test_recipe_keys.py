@@ -302,6 +302,7 @@ STOPPING = {
     "train.learning_rate": 2e-3, "train.weight_average": None, "train.schedule": {"name": "linear"},
 }  # fmt: skip
 PATIENT = {**STOPPING, "train.early_stopping.patience": 50}
+FEW_SHOT, ZERO_SHOT = {"train.start": {"name": "few_shot", "steps": 8}}, {"train.start": {"name": "zero_shot"}}
 SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
 ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
 COSINE, LINEAR = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "linear"}}
@@ -363,6 +364,16 @@ KEYS: dict[str, Change | Callable[..., None]] = {
         {"name": "binary_cross_entropy", "label_smoothing": 0.3}, "losses", SEVERAL
     ),
     "train.start": Change("random", "history"),
+    "train.start=few_shot.steps": Change({"name": "few_shot", "steps": 3}, "history", FEW_SHOT),
+    "train.start=few_shot.nearest_mean": Change(
+        {"name": "few_shot", "steps": 8, "nearest_mean": True}, "history", FEW_SHOT
+    ),
+    "train.start=zero_shot.descriptions": Change(
+        {"name": "zero_shot", "descriptions": [["a", "good great best"], ["b", "bad poor worst"]]}, "history", ZERO_SHOT
+    ),
+    "train.start=zero_shot.template": Change(
+        {"name": "zero_shot", "template": "the food was {}"}, "history", ZERO_SHOT
+    ),
     "train.epochs": Change(1, "history"),
     "train.batch_size": Change(8, "history"),
     "train.micro_batch_tokens": Change(64, "parts"),

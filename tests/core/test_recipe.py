@@ -191,8 +191,8 @@ def test_a_wrong_key_is_told_with_its_line_and_the_nearest_one(refused, text, sa
         ),
         (LEAST + "seed: 1.5", "recipe.yaml:3: seed is 1.5: Input should be a valid integer"),
         (
-            LEAST + "train:\n  epochs: 0",
-            "recipe.yaml:4: train.epochs is 0: Input should be greater than 0; Input should be 'auto'. "
+            LEAST + "train:\n  epochs: -1",
+            "recipe.yaml:4: train.epochs is -1: Input should be greater than or equal to 0; Input should be 'auto'. "
             'A recipe says of it: "at most;',
         ),
         (
@@ -298,7 +298,7 @@ def test_set_to_what_is_no_yaml_says_so(load):
         ("train.epoch=3", "--set train.epoch: unknown key 'epoch' under train. Did you mean 'epochs'?"),
         ("seed.x=1", "--set seed.x: seed is {'x': 1}: Input should be a valid integer"),
         ("train=5", "--set train: train takes keys and values"),
-        ("train.epochs=-1", "--set train.epochs: train.epochs is -1: Input should be greater than 0"),
+        ("train.epochs=-1", "--set train.epochs: train.epochs is -1: Input should be greater than or equal to 0"),
     ],
 )
 def test_a_mistake_in_set_is_told_as_one_of_set(refused, change, said):
@@ -390,8 +390,8 @@ def test_a_recipe_can_be_changed_by_dotted_paths(load):
     recipe = replace(load(LEAST), **{"train.epochs": 1.0, "seed": 7})
     assert (recipe.train.epochs, recipe.seed) == (1.0, 7)
     assert recipe_file.changed(recipe, ["train.epochs=2"]).train.epochs == 2
-    with pytest.raises(RecipeError, match=r"--set train\.epochs: train\.epochs is 0"):
-        recipe_file.changed(recipe, ["train.epochs=0"])
+    with pytest.raises(RecipeError, match=r"--set train\.epochs: train\.epochs is -1"):
+        recipe_file.changed(recipe, ["train.epochs=-1"])
 
 
 def test_a_recipe_cannot_be_changed_in_place(load):

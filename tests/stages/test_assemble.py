@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tunewright.core import catalog
 from tunewright.core.recipe_file import from_mapping
 from tunewright.data.prepare import prepare
 from tunewright.stages import assemble
@@ -56,3 +57,18 @@ def test_a_label_of_one_row_weighs_no_more_than_twenty_times_the_largest(planned
     assert weights["one"] == pytest.approx(20 * weights["much"])
     rows = np.array([weights["much"]] * 120 + [weights["some"]] * 12)
     assert np.mean(rows) == pytest.approx(2 / 3, rel=0.05)
+
+
+def test_the_head_starts_from_a_probe_where_the_answer_is_a_linear_map(planned):
+    plan, _ = planned({"good": 20, "bad": 20})
+    assert catalog.name_of(plan.recipe.train.start) == "probe"
+    given = {"task": "token_classification", "data": {"train": "rows.jsonl"}}
+    whys = {}
+    assert catalog.name_of(assemble._start(from_mapping(given), whys)) == "random"
+    assert "no linear map" in whys["train.start"].en
+
+
+def test_where_the_start_is_all_there_is_no_epochs_follow(planned):
+    plan, _ = planned({"good": 20, "bad": 20}, train={"start": "few_shot"})
+    assert plan.recipe.train.epochs == 0
+    assert "few_shot is all the training there is" in plan.whys["train.epochs"].en

@@ -27,6 +27,7 @@ KINDS: dict[str, type[Component]] = {
     "heads": contracts.Head,
     "tasks": contracts.Task,
     "methods": contracts.Method,
+    "starts": contracts.Start,
     "objectives": contracts.Objective,
     "optimizers": contracts.Optimizer,
     "schedules": contracts.Schedule,

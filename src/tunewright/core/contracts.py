@@ -175,6 +175,33 @@ class Task(Component):
         """One example's prediction from its joined (and calibrated) logits."""
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What a start has to go by. All rows are labelled."""
+
+    task: Task
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    labels: Sequence[str]
+    features: Callable[[Sequence[Example]], np.ndarray]  # pooled ones (examples, hidden) of the backbone as it is now
+    gather: Callable[[int], None]  # that many steps that draw rows of one label together, in all that the method trains
+
+
+class Start(Component):
+    """What the model knows before the first step."""
+
+    steps: ClassVar[int] = 0  # of an optimizer that it makes itself; a setting, in starts that make some
+    goes_on: ClassVar[bool] = True  # whether `train.epochs: auto` trains after it
+
+    def suits(self, task: Task) -> bool:
+        """Whether it can start this task; as a rule those whose answer is a linear map of pooled features."""
+        return task.probe
+
+    @abstractmethod
+    def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
+        """The head's linear map, weight (outputs, hidden) and bias (outputs,); None leaves the random one."""
+
+
 class Method(Component):
     """Which parameters train, and what is inserted for it."""
 

@@ -22,6 +22,7 @@ from tunewright.core.types import Example, Policy, Prediction
 
 PATH = (0.001, 0.01, 0.1, 1.0, 10.0)  # values of C that are tried on standardised dense features
 NEVER = -20.0  # how far below the others the bias of a label without training rows lies
+SHARPNESS = 20.0  # of scores by cosine, as contrastive training has it; the calibrator mends what it is off by
 MEMORY = 8  # past steps that L-BFGS keeps
 
 Matrix = Any  # a numpy array, or a scipy sparse matrix in CSR form
@@ -128,6 +129,22 @@ def fit_for(
         return fit_ridge(features, gold[0], validation_features, gold[1], path=path)
     gold = [encode_labels([example.label for example in part], labels) for part in (examples, validation)]
     return fit_linear(features, gold[0], validation_features, gold[1], labels=len(labels), path=path)
+
+
+def nearest_mean(features: np.ndarray, names: Sequence[str], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The linear map of a classifier by the nearest mean: weight (labels, hidden) and bias (labels,), float32.
+
+    features: (rows, hidden) of one length, as layer normalisation leaves them; names: each row's label. A label's logit is
+    SHARPNESS times the cosine of a text and the mean of its rows; a label without rows is never the answer.
+    """
+    length = float(np.sqrt(features.shape[1]))
+    weight, bias = np.zeros((len(labels), features.shape[1])), np.full(len(labels), NEVER)
+    for index, label in enumerate(labels):
+        own = features[[name == label for name in names]]
+        if len(own):
+            mean = own.mean(axis=0)
+            weight[index], bias[index] = SHARPNESS * mean / max(float(np.linalg.norm(mean)) * length, 1e-12), 0.0
+    return weight.astype(np.float32), bias.astype(np.float32)
 
 
 def predictions(

@@ -19,6 +19,7 @@ from tunewright.core.contracts import (
     Reader,
     Runtime,
     Schedule,
+    Start,
     Task,
     Tracker,
 )
@@ -120,10 +121,10 @@ class Train:
         "methods", "full"
     )  # which parameters train, and what is inserted: `tunewright list methods`
     objective: Objective | Auto = "auto"  # auto: the task's own
-    start: Literal["probe", "random"] = (
-        "probe"  # start the head from a linear probe where the task allows, or at random
+    start: Start | Auto = "auto"  # how the head begins; auto: from a linear probe where the task allows, else at random
+    epochs: AtLeastZero | Auto = (
+        "auto"  # at most; early stopping may end sooner; auto: 5, and up to 20 where rows are few; 0 keeps the start as it is
     )
-    epochs: Positive | Auto = "auto"  # at most; early stopping may end sooner; auto: 5, and up to 20 where rows are few
     batch_size: Count = 32  # examples in one optimizer step
     micro_batch_tokens: Count | Auto = "auto"  # padded tokens in one forward pass; changes memory, not the result
     learning_rate: Positive | Auto = "auto"  # auto: by method and the backbone's width

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ class Model(nn.Module):
         self.head_kind = head_kind
         self.labels = tuple(labels)
         self._packed: PackedEncoder | None = None
+        self._pools = False
 
     def pack(self) -> None:
         """Compute the backbone without padding from now on, where it allows that and runs on a CPU: there it is faster."""
@@ -39,9 +41,20 @@ class Model(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Logits; the head computes in fp32 whatever the backbone's precision."""
+        if self._pools:
+            return self.pooled(features)
         hidden = self.hidden(features)
         with torch.autocast(hidden.device.type, enabled=False):
             return self.head(hidden.float(), _mask(features, hidden))
+
+    @contextmanager
+    def pooling(self) -> Iterator[None]:
+        """Inside, `forward` gives what the head's linear map is applied to, in place of logits."""
+        self._pools = True
+        try:
+            yield
+        finally:
+            self._pools = False
 
     def pooled(self, features: Mapping[str, Tensor]) -> Tensor:
         """What the head's linear map is applied to: features for probes and neighbours."""

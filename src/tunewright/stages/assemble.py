@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Head, Objective
+from tunewright.core.contracts import Head, Objective, Start
 from tunewright.core.errors import RecipeError, listing, nearest
 from tunewright.core.recipe import Decision, Recipe, replace
 from tunewright.core.types import Note, label_names
@@ -74,9 +74,10 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
             f"train.class_weights: the answers of {catalog.name_of(recipe.task)} are no labels of a row here, and have no "
             "classes to weigh. Set it to none."
         )
+    start = _start(recipe, whys)
     epochs = recipe.train.epochs
     if epochs == "auto":
-        epochs = _epochs(len(dataset.splits["train"]), recipe.train.batch_size, whys)
+        epochs = _epochs(start, len(dataset.splits["train"]), recipe.train.batch_size, whys)
     stopping = recipe.train.early_stopping
     if stopping and stopping.metric == "auto":
         stopping = dataclasses.replace(stopping, metric=metric)
@@ -100,6 +101,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
             "data.columns": dict(dataset.roles),
             "evaluate.metric": metric,
             "decision": decision,
+            "train.start": start,
             "train.epochs": epochs,
             "train.class_weights": weights,
             "train.early_stopping": stopping,
@@ -108,7 +110,32 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     return Plan(resolved, located, processor, whys)
 
 
-def _epochs(rows: int, batch_size: int, whys: dict[str, Note]) -> float:
+def _start(recipe: Recipe, whys: dict[str, Note]) -> Start:
+    chosen, task = recipe.train.start, recipe.task
+    if chosen == "auto":
+        name = "probe" if task.probe else "random"
+        whys["train.start"] = (
+            Note("a linear probe is a good head before the first step", "线性探针在第一步之前就是不错的输出层")
+            if task.probe
+            else Note(
+                "no linear map of pooled features gives this task's answers", "该任务的答案不是池化特征的线性映射"
+            )
+        )
+        return catalog.create("starts", name)  # type: ignore[return-value]
+    if not chosen.suits(task):
+        suiting = [name for name in catalog.names("starts") if catalog.create("starts", name).suits(task)]  # type: ignore[attr-defined]
+        raise RecipeError(
+            f"train.start: {catalog.name_of(chosen)} cannot begin {catalog.name_of(task)} as it is set here. Known to suit: "
+            f"{listing(suiting)}."
+        )
+    return chosen
+
+
+def _epochs(start: Start, rows: int, batch_size: int, whys: dict[str, Note]) -> float:
+    if not start.goes_on:
+        name = catalog.name_of(start)
+        whys["train.epochs"] = Note(f"{name} is all the training there is", f"{name} 即全部训练")
+        return 0.0
     chosen = min(MOST_EPOCHS, max(EPOCHS, math.ceil(STEPS * batch_size / max(rows, 1))))
     whys["train.epochs"] = Note(
         f"{EPOCHS}, or as many as make {STEPS} steps where rows are few, at most {MOST_EPOCHS}",

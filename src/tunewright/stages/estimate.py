@@ -26,8 +26,9 @@ from tunewright.core.types import Example
 from tunewright.data.dataset import Dataset, Split
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
-from tunewright.stages.fit import PROBE_ROWS, train_model
+from tunewright.stages.fit import train_model
 from tunewright.stages.judge import BASELINE_ROWS
+from tunewright.stages.start import PROBE_ROWS
 from tunewright.training.batching import steps_of_epoch
 from tunewright.training.checkpoint import KEEP
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
@@ -158,7 +159,14 @@ def _train(plan: Plan, dataset: Dataset, lengths: _Lengths, folder: Path, device
     rows = lengths.places[np.unique(lengths.windows.examples[np.concatenate(chosen)])]
     sample = _sample(dataset, {"train": rows, "validation": spread(len(dataset.splits["validation"]), len(rows)),
                                "test": np.zeros(1, dtype=np.int64)})  # fmt: skip
-    short = {"train.epochs": 2.0, "train.evaluate_every": 2.0, "train.early_stopping": None, "trackers": ()}
+    random = catalog.create("starts", "random")
+    short = {
+        "train.start": random,
+        "train.epochs": 2.0,
+        "train.evaluate_every": 2.0,
+        "train.early_stopping": None,
+        "trackers": (),
+    }
     short_plan = dataclasses.replace(plan, recipe=replace(plan.recipe, **short))
     watch, decided = _Stopwatch(), [(time.perf_counter(), short_plan)]
     with contextlib.suppress(_Enough):
@@ -216,7 +224,7 @@ def _training(plan: Plan, dataset: Dataset, lengths: _Lengths, trained: _Trained
     warm = min(2, len(times) - 1)  # the first steps also make room for gradients and the optimizer's state
     settings, windows = plan.recipe.train, lengths.windows
     all_windows = len(windows) * len(dataset.splits["train"]) / lengths.rows
-    steps = max(1, math.ceil(settings.epochs * math.ceil(all_windows / settings.batch_size)))
+    steps = settings.start.steps + math.ceil(settings.epochs * math.ceil(all_windows / settings.batch_size))
     population = steps_of_epoch(windows.lengths, settings.batch_size, plan.recipe.seed, 0)
     typical = float(np.mean([_padded(step, windows.lengths) for step in population]))
     fixed, token = _line(sizes[warm:], times[warm:])
@@ -237,9 +245,8 @@ def _around(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) ->
     rows = {name: len(split) for name, split in dataset.splits.items()}
     forward, exactly = frozen.token * lengths.tokens_a_row, frozen.exact * lengths.tokens_a_row
     settings = plan.recipe.train
-    probe = settings.start == "probe" and plan.recipe.task.probe
     fitted = min(rows["train"], BASELINE_ROWS)
-    embedded = max(min(rows["train"], PROBE_ROWS) * probe, fitted * frozen.embedding)
+    embedded = max(min(rows["train"], PROBE_ROWS) * plan.recipe.task.probe, fitted * frozen.embedding)
     embedded += rows["validation"] + rows["test"] * frozen.embedding
     evaluations = 1 + settings.epochs / settings.evaluate_every
     return {

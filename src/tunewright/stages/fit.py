@@ -1,4 +1,4 @@
-"""Train the planned model: encode once, start the head from a linear probe, choose the precision, run the loop."""
+"""Train the planned model: encode once, choose the precision, run the loop."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import numpy as np
 
 from tunewright.core import catalog
 from tunewright.core.errors import DataError, RecipeError, listing, nearest
-from tunewright.core.linear import fit_for
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
-from tunewright.core.types import Example, Note, Window
+from tunewright.core.types import Note, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
@@ -25,6 +24,7 @@ from tunewright.predict.infer import CHUNK, Inferred, infer
 from tunewright.stages import assemble
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
+from tunewright.stages.start import start
 from tunewright.stages.verdict import NO_QUALITY
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
@@ -33,7 +33,6 @@ from tunewright.training.memory import give_back
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.record import recording
 
-PROBE_ROWS = 10_000  # a linear probe is fitted on at most: it only starts the head, and their features stay in memory
 TRIAL_TOKENS = 512  # of the step that bf16 and fp32 are tried on; more take time and memory and give the same ratio
 
 
@@ -95,11 +94,11 @@ def train_model(
             evaluate=judge,
             metric=settings.early_stopping.metric if settings.early_stopping else plan.recipe.evaluate.metric,
             row=lambda index: dataset.splits["train"].examples(index, index + 1)[0].id,
-            start=lambda: _start_head(plan, dataset, model, embedder, progress),
+            start=lambda: start(plan, dataset, model, embedder, job, folder / "start"),
         )
         trained = sum(value.numel() for value in model.trained_parameters().values())
         fitted = fit(job, resume=resume)
-    if not fitted.best_step:
+    if fitted.steps and not fitted.best_step:
         progress.say(
             f"No training step was better than the start by {job.metric} on validation, so the start is kept: the "
             "backbone as it was. More rows, another learning rate or another method may change that."
@@ -201,26 +200,6 @@ def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> C
         torch.set_rng_state(random)
 
     return step
-
-
-def _start_head(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, progress: Progress) -> None:
-    """Start the head from a linear probe on frozen features, where task and recipe want it."""
-    if plan.recipe.train.start != "probe" or not plan.recipe.task.probe:
-        return
-    import torch
-
-    train, validation = (_for_probe(dataset.splits[name]) for name in ("train", "validation"))
-    probe = fit_for(plan.recipe.task, embedder(train), train, embedder(validation), validation, dataset.labels)
-    embedder.release()
-    device = next(model.parameters()).device
-    model.start_head(torch.from_numpy(probe.weight).to(device), torch.from_numpy(probe.bias).to(device))
-
-
-def _for_probe(split: Split) -> list[Example]:
-    """All rows, or PROBE_ROWS from all over the split."""
-    if len(split) <= PROBE_ROWS:
-        return split.examples()
-    return split.take(np.linspace(0, len(split) - 1, PROBE_ROWS).astype(np.int64))
 
 
 @dataclass

@@ -25,11 +25,6 @@ class Average:
         self._weights = {} if power is None else model.trained_parameters()
         self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
-    @torch.no_grad()
-    def restart(self) -> None:
-        """Begin anew from the weights as they are."""
-        self.load(self._weights)
-
     def share(self, step: int) -> float:
         """How far step number `step` (from 1) moves the average towards the weights; 0 where there is none."""
         return 0.0 if self.power is None else (1 + self.power) / (step + self.power)

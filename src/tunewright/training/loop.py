@@ -64,7 +64,7 @@ class Job:
     evaluate: Callable[[], Mapping[str, float]]  # the model as it stands, on validation; has `metric` and "loss"
     metric: str  # of `evaluate`, the best checkpoint is chosen by it; "loss" is the only one where less is better
     row: Callable[[int], str]  # example index → "file:line", for messages
-    start: Callable[[], None]  # called before the first step of a fresh run: starts the head
+    start: Callable[[], None]  # called first in a fresh run: starts the head
 
 
 @dataclass
@@ -104,7 +104,12 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     Raises TrainingError when the loss is no number or memory does not suffice, Interrupted on Ctrl-C.
     """
     settings, model = job.settings, job.model
+    begun = time.monotonic()
     torch.manual_seed(job.seed)
+    saved = _saved(job) if resume else None
+    if saved is None:
+        job.record.rewind(0)
+        job.start()
     accelerator = _accelerator(job.device, job.precision)
     prepared = accelerator.prepare(torch.compile(model, dynamic=True) if settings.engine == "compiled" else model)
     average = Average(model, settings.weight_average)
@@ -112,13 +117,11 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
 
     per_epoch = math.ceil(len(job.windows) / settings.batch_size)
-    steps = max(1, math.ceil(settings.epochs * per_epoch))
+    steps = math.ceil(settings.epochs * per_epoch)
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
-    state = _resumed(job, update, average) if resume else None
-    if state is None:
-        state = _fresh(job, average)
+    state = _fresh(job, average) if saved is None else _resumed(job, saved, update, average)
     model.train()
-    clock = _Clock(state)
+    clock = _Clock(state, begun)
 
     with _interrupts() as interrupted, update.attached(), job.progress.task("Training", total=steps) as tick:
         tick(state.step)
@@ -191,9 +194,6 @@ def _update(job: Job, accelerator: Accelerator, average: Average) -> Update:
 
 def _fresh(job: Job, average: Average) -> State:
     state = State(micro_tokens=_micro_batch_tokens(job))
-    job.record.rewind(0)
-    job.start()
-    average.restart()
     _evaluate(job, state, average, epoch=0.0)
     return state
 
@@ -205,12 +205,15 @@ def _micro_batch_tokens(job: Job) -> int:
     return min(most, THREAD_TOKENS * torch.get_num_threads()) if job.device == "cpu" else most
 
 
-def _resumed(job: Job, update: Update, average: Average) -> State | None:
+def _saved(job: Job) -> Path | None:
+    """The newest whole checkpoint of an interrupted run, if it came to one."""
     path, problems = checkpoint.newest(job.folder)
     for problem in problems:
         job.progress.say(problem)
-    if path is None:
-        return None
+    return path
+
+
+def _resumed(job: Job, path: Path, update: Update, average: Average) -> State:
     saved = checkpoint.load(path, job.model, update, average)
     state = State(**{**saved, "best": tuple(saved["best"])})
     checkpoint.prune(job.folder)
@@ -307,10 +310,10 @@ def _evaluate(job: Job, state: State, average: Average, *, epoch: float) -> None
 class _Clock:
     """Time that counts across resumed parts of a run, and when the next checkpoint is due."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, begun: float) -> None:
         self.state = state
         self.before = state.seconds
-        self.started = self.saved = time.monotonic()
+        self.started, self.saved = begun, time.monotonic()
 
     def seconds(self) -> float:
         return self.before + time.monotonic() - self.started

@@ -48,15 +48,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "verdict.checks": ("The checks behind the verdict", "得出结论所依据的检查"),
     # ---- warnings
     "warn.start": (
-        "No training step improved on validation: what is saved is the starting point, the frozen backbone with the "
-        "linear probe as head. Try more data, another learning rate or another method.",
-        "训练中没有一步让验证结果变好：保存下来的是训练的起点，即冻结的骨干模型加上由线性探针得到的输出层。"
-        "可以试试增加数据、调整学习率，或换一种微调方法。",
-    ),
-    "warn.random_start": (
-        "No training step improved on validation: what is saved is the starting point, the frozen backbone with a "
-        "random head. Try more data, another learning rate or another method.",
-        "训练中没有一步让验证结果变好：保存下来的是训练的起点，即冻结的骨干模型加上随机初始化的输出层。"
+        "No training step improved on validation: what is saved is the starting point, the backbone as it was with the head "
+        "that train.start gave it ({start}). Try more data, another learning rate or another method.",
+        "训练中没有一步让验证结果变好：保存下来的是训练的起点，即原样的骨干模型加上 train.start（{start}）给出的输出层。"
         "可以试试增加数据、调整学习率，或换一种微调方法。",
     ),
     "warn.test_uses": (

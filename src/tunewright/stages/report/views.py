@@ -286,8 +286,8 @@ def loss_curve(report: Report) -> list[tuple[int, float]]:
 def warnings(report: Report) -> list[tuple[str, dict[str, Any]]]:
     """What a reader must know before trusting the numbers: (key of the text, its values)."""
     found: list[tuple[str, dict[str, Any]]] = []
-    if report.get("training.best_step") == 0:
-        found.append(("warn.start" if report.get("recipe.train.start") != "random" else "warn.random_start", {}))
+    if report.get("training.best_step") == 0 and report.get("training.steps"):
+        found.append(("warn.start", {"start": report.get("recipe.train.start.name", "random")}))
     if (uses := report.get("verdict.test_uses", 1)) > 1:
         found.append(("warn.test_uses", {"n": uses}))
     if odd := [row.split for row in (*ledger_rows(report), *token_rows(report)) if row.missing]:

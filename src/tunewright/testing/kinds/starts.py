@@ -1,0 +1,79 @@
+"""What a start promises: a linear map of the right size, the same every time, for every task that it says it suits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Beginning, Task
+from tunewright.core.types import Example
+from tunewright.testing.conformance import Subject
+
+LABELS = ("card", "music", "weather")
+ROWS, WIDTH = 24, 16
+
+
+def its_head_fits_the_model_and_is_the_same_every_time(subject: Subject) -> None:
+    """Weight (outputs, hidden) and bias (outputs,), finite, in float32; or none at all."""
+    for task in _suited(subject):
+        found = [subject.create().head(_given(task)) for _ in range(2)]
+        if found[0] is None:
+            assert found[1] is None
+            continue
+        (weight, bias), again = found
+        outputs = len(task.outputs(LABELS))
+        assert weight.shape == (outputs, WIDTH) and bias.shape == (outputs,)
+        assert weight.dtype == bias.dtype == np.float32
+        assert np.isfinite(weight).all() and np.isfinite(bias).all()
+        assert np.array_equal(weight, again[0]) and np.array_equal(bias, again[1])
+
+
+def its_head_tells_apart_what_the_features_tell_apart(subject: Subject) -> None:
+    """Where each label's rows lie apart from the others' a head that is given at all answers nearly all of them rightly."""
+    task = catalog.create("tasks", "text_classification")
+    given = _given(task)
+    if not subject.create().suits(task) or (found := subject.create().head(given)) is None:  # type: ignore[arg-type]
+        return
+    logits = given.features(given.train) @ found[0].T + found[1]
+    right = [LABELS[best] == row.label for best, row in zip(np.argmax(logits, axis=1), given.train, strict=True)]
+    assert np.mean(right) > 0.9
+
+
+def it_suits_some_task(subject: Subject) -> None:
+    """There is something that it can begin."""
+    assert _suited(subject)
+
+
+def its_steps_are_counted(subject: Subject) -> None:
+    """`steps` are those that it makes, and none where it makes none."""
+    for task in _suited(subject):
+        made: list[int] = []
+        subject.create().head(_given(task, made))
+        assert sum(made) == subject.create().steps
+
+
+def _suited(subject: Subject) -> list[Task]:
+    """Tasks of labels as they come, and with several labels a row, that it suits."""
+    given = ("text_classification", {"name": "text_classification", "multi_label": True})
+    tasks = [catalog.create("tasks", one) for one in given]
+    return [task for task in tasks if subject.create().suits(task)]
+
+
+def _given(task: Task, made: list[int] | None = None) -> Beginning:
+    """Rows about each label's name; their features lie around a point of the label's own, of one length."""
+    several = getattr(task, "multi_label", False)
+    names = [LABELS[row % len(LABELS)] for row in range(ROWS)]
+    rows = [
+        Example(f"rows.csv:{row}", {"text": f"{name} {row}"}, (name,) if several else name)
+        for row, name in enumerate(names)
+    ]
+
+    def features(examples: list[Example]) -> np.ndarray:
+        found = np.zeros((len(examples), WIDTH))
+        for row, example in enumerate(examples):
+            own = np.random.default_rng(len(example.inputs["text"]))
+            found[row] = 0.1 * own.normal(size=WIDTH)
+            found[row, LABELS.index(example.inputs["text"].split()[0])] += 1
+        return (found * np.sqrt(WIDTH) / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+    return Beginning(task, rows[6:], rows[:6], LABELS, features, (made if made is not None else []).append)

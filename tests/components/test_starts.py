@@ -1,0 +1,178 @@
+"""How training starts: from a probe, prototypes, the labels' names, or few rows drawn together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import tunewright
+from tunewright.core import linear
+from tunewright.core.errors import RecipeError
+from tunewright.training.likeness import Likeness, likeness
+
+
+def report(run):
+    return json.loads((run / "report.json").read_text())
+
+
+# ------------------------------------------------------------------------------------------------------- likeness
+
+
+def test_two_rows_are_alike_when_they_share_a_label():
+    assert likeness(torch.tensor([0, 1, 0])).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+
+
+def test_rows_of_several_labels_are_alike_by_the_share_that_both_have():
+    found = likeness(torch.tensor([[1.0, 1, 0], [0, 1, 1], [0, 0, 0]]))
+    assert found[0].tolist() == pytest.approx([1, 1 / 3, 0])
+    assert found[2].tolist() == [0, 0, 0]
+
+
+def test_the_loss_is_none_where_like_rows_lie_together_and_others_at_a_right_angle():
+    features = torch.tensor([[2.0, 0], [0, 3], [1, 0]])
+    assert Likeness().loss(features, torch.tensor([0, 1, 0]), None).tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    wrong = Likeness().loss(features, torch.tensor([0, 0, 1]), None)
+    assert wrong[0] == pytest.approx(1.0)  # half for the like one at a right angle, half for the other on its place
+
+
+def test_many_unlike_rows_weigh_no_more_than_the_like_one():
+    few = Likeness().loss(torch.eye(8)[[0, 1, 2]], torch.tensor([0, 0, 1]), None)
+    many = Likeness().loss(torch.eye(8)[[0, 1, 2, 3, 4, 5]], torch.tensor([0, 0, 1, 2, 3, 4]), None)
+    assert few[0] == many[0] == pytest.approx(0.5)
+
+
+# ----------------------------------------------------------------------------------------------------- prototypes
+
+
+def test_the_nearest_mean_wins_whatever_the_number_of_its_rows():
+    features = np.array([[2.0, 0, 0, 0], [2, 0, 0, 0], [2, 0, 0, 0], [0, 2, 0, 0]])
+    weight, bias = linear.nearest_mean(features, ["a", "a", "a", "b"], ("a", "b", "never"))
+    logits = np.array([[1.3, 1.5, 0.2, 0.1]]) @ weight.T + bias
+    assert np.argmax(logits) == 1 and np.argmin(logits) == 2
+    assert np.linalg.norm(weight[0]) * 2 == pytest.approx(linear.SHARPNESS)
+
+
+# ---------------------------------------------------------------------------------------------------- whole runs
+
+
+def test_few_shot_draws_rows_of_one_label_together_and_its_head_is_all_that_is_fitted(tmp_path, train_tiny):
+    run = train_tiny(tmp_path / "run", train__start={"name": "few_shot", "steps": 40}, train__epochs="auto")
+    training = report(run)["training"]
+    assert training["steps"] == 0 and len(training["history"]) == 1
+    lines = [json.loads(line) for line in (run / "start" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if line["kind"] == "validation"]
+    assert lines[-1]["step"] == 40 and losses[-1] < 0.5 * losses[0]
+    assert report(run)["verdict"]["verdict"] == "better"
+
+
+def test_training_goes_on_after_few_shot_where_epochs_are_asked_for(tmp_path, train_tiny):
+    run = train_tiny(tmp_path / "run", train__start={"name": "few_shot", "steps": 5}, train__epochs=1)
+    assert report(run)["training"]["steps"] > 0
+
+
+def test_frozen_layers_stay_as_they_were_in_few_shot(tmp_path, train_tiny, tiny_backbone):
+    from safetensors.torch import load_file
+
+    start = {"name": "few_shot", "steps": 5}
+    run = train_tiny(
+        tmp_path / "run", train__start=start, train__epochs=0, train__method={"name": "freeze", "layers": 1}
+    )
+    before, after = load_file(tiny_backbone / "model.safetensors"), load_file(run / "bundle/model/model.safetensors")
+    weights = [
+        [
+            next(value for name, value in part.items() if name.endswith(f"encoder.layer.{layer}.output.dense.weight"))
+            for layer in (0, 1)
+        ]
+        for part in (before, after)
+    ]
+    assert torch.equal(weights[0][0], weights[1][0]) and not torch.equal(weights[0][1], weights[1][1])
+
+
+def test_zero_shot_looks_at_no_training_row(tmp_path, train_tiny, intents_csv):
+    """Shuffled training labels change nothing."""
+    import csv
+    import random
+
+    with open(intents_csv.train, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    validation, train = rows[:30], rows[30:]
+    files = {}
+    for name, part in (("validation", validation), ("train", train), ("wrong", train)):
+        labels = [row["label"] for row in part]
+        if name == "wrong":
+            random.Random(1).shuffle(labels)
+        files[name] = tmp_path / f"{name}.csv"
+        with open(files[name], "w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["text", "label", "language"])
+            writer.writerows((row["text"], label, row["language"]) for row, label in zip(part, labels, strict=True))
+    start = {"name": "zero_shot", "template": "it is about {}", "descriptions": [["card", "a lost bank card"]]}
+    found = []
+    for name in ("train", "wrong"):
+        given = {"data__train": str(files[name]), "data__validation": str(files["validation"])}
+        run = train_tiny(tmp_path / f"run-{name}", train__start=start, train__epochs="auto", **given)
+        found.append(report(run)["results"]["tuned"])
+        assert report(run)["training"]["steps"] == 0
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("start", "task", "said"),
+    [
+        ("few_shot", "token_classification", "train.start: few_shot cannot begin token_classification"),
+        (
+            "zero_shot",
+            {"name": "text_classification", "multi_label": True},
+            "zero_shot cannot begin text_classification",
+        ),
+        ("zero_shott", "text_classification", "Did you mean 'zero_shot'?"),
+        ({"name": "zero_shot", "template": "no place"}, "text_classification", "template"),
+        ({"name": "few_shot", "steps": 0}, "text_classification", "steps"),
+    ],
+)
+def test_a_start_that_does_not_suit_is_refused(tmp_path, train_tiny, start, task, said):
+    rows = [{"text": f"we met Anna{n}", "label": ["x"] if isinstance(task, dict) else "x"} for n in range(30)]
+    rows += [{"text": f"they met Bob{n}", "label": ["y"] if isinstance(task, dict) else "y"} for n in range(30)]
+    if task == "token_classification":
+        rows = [{"text": f"we met Anna{n}", "spans": [[7, 11, "NAME"]]} for n in range(30)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = {"data__train": str(tmp_path / "rows.jsonl"), "data__test": None, "evaluate__slices": []}
+    with pytest.raises(RecipeError) as caught:
+        train_tiny(tmp_path / "run", task=task, train__start=start, **data)
+    assert said in str(caught.value)
+
+
+def test_a_description_of_no_label_is_told_with_the_nearest(tmp_path, train_tiny):
+    with pytest.raises(RecipeError, match=r"there is no label 'carrd'.*Did you mean 'card'\?"):
+        train_tiny(tmp_path / "run", train__start={"name": "zero_shot", "descriptions": [["carrd", "a card"]]})
+
+
+def test_few_shot_that_is_killed_goes_on_to_the_same_weights(tmp_path, tiny_backbone, intents_csv):
+    recipe = {
+        "task": "text_classification",
+        "data": {"train": str(intents_csv.train), "test": str(intents_csv.test)},
+        "model": {"backbone": str(tiny_backbone)},
+        "train": {"start": {"name": "few_shot", "steps": 60}, "precision": "fp32", "threads": 1, "checkpoint_steps": 5},
+        "evaluate": {"baselines": ["majority"], "resamples": 100},
+        "predict": {"runtime": "torch"},
+    }
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(recipe))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    tunewright.train(recipe, out=whole)
+    command = [sys.executable, "-m", "tunewright.cli.main", "train", str(file), "--out", str(broken)]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ})
+    checkpoints = broken / "start"
+    while child.poll() is None and not any(checkpoints.glob("step-*[1-9]*")):
+        pass
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL and not (broken / "bundle").exists()
+    assert subprocess.run([*command, "--resume"], capture_output=True, check=False).returncode in (0, 2)
+    models = [run / "bundle/model/model.safetensors" for run in (whole, broken)]
+    assert models[0].read_bytes() == models[1].read_bytes()
