@@ -28,6 +28,7 @@ KINDS: dict[str, type[Component]] = {
     "tasks": contracts.Task,
     "methods": contracts.Method,
     "objectives": contracts.Objective,
+    "regularisers": contracts.Regulariser,
     "optimizers": contracts.Optimizer,
     "schedules": contracts.Schedule,
     "calibrators": contracts.Calibrator,

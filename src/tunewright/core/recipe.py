@@ -17,6 +17,7 @@ from tunewright.core.contracts import (
     Objective,
     Optimizer,
     Reader,
+    Regulariser,
     Runtime,
     Schedule,
     Task,
@@ -120,6 +121,9 @@ class Train:
         "methods", "full"
     )  # which parameters train, and what is inserted: `tunewright list methods`
     objective: Objective | Auto = "auto"  # auto: the task's own
+    regularisers: tuple[
+        Regulariser, ...
+    ] = ()  # against overfitting, each around those before it, as [r_drop, {name: adversarial, kind: pgd}]
     start: Literal["probe", "random"] = (
         "probe"  # start the head from a linear probe where the task allows, or at random
     )

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor
 
-from tunewright.core.contracts import Objective
+from tunewright.core.contracts import Objective, Pass
 from tunewright.core.errors import TrainingError, TunewrightError, listing
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Train
@@ -30,6 +29,7 @@ from tunewright.training.averaging import Average
 from tunewright.training.batching import micro_batches, steps_of_epoch
 from tunewright.training.encoded import EncodedSplit
 from tunewright.training.parameters import parameter_groups
+from tunewright.training.passes import Batch, passes
 from tunewright.training.record import Record
 from tunewright.training.update import Update
 
@@ -111,6 +111,8 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     update = _update(job, accelerator, average)
     class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
 
+    compute = passes(model, job.objective, settings.regularisers, forward=prepared, class_weights=class_weights)
+
     per_epoch = math.ceil(len(job.windows) / settings.batch_size)
     steps = max(1, math.ceil(settings.epochs * per_epoch))
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
@@ -127,7 +129,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
             plan = steps_of_epoch(job.windows.lengths, settings.batch_size, job.seed, epoch)
             for indices in plan[offset : offset + steps - state.step]:
                 factor = settings.schedule.factor(state.step, steps)
-                loss = _gradients(job, prepared, accelerator, update, indices, class_weights, state)
+                loss = _gradients(job, compute, accelerator, update, indices, state)
                 _check(job, state, indices, loss, update.gradient_norm())
                 state.step += 1
                 update.apply(state.step, factor)
@@ -221,11 +223,10 @@ def _resumed(job: Job, update: Update, average: Average) -> State | None:
 
 def _gradients(
     job: Job,
-    model: torch.nn.Module,
+    compute: Callable[[Batch], Pass],
     accelerator: Accelerator,
     update: Update,
     indices: np.ndarray,
-    class_weights: Tensor | None,
     state: State,
 ) -> float:
     """Add up the gradients of one step in parts that fit the memory; halve the parts when they do not."""
@@ -236,8 +237,7 @@ def _gradients(
             for part in micro_batches(indices, job.windows.lengths, state.micro_tokens):
                 arrays = job.windows.batch(part)
                 batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
-                losses = job.objective.loss(model(batch), batch["labels"], class_weights)
-                loss = losses.sum() / len(indices)
+                loss = compute(batch).losses.sum() / len(indices)
                 accelerator.backward(loss)
                 total += loss.item()
             return total
