@@ -325,6 +325,15 @@ def test_mixout_draws_anew_in_each_pass_also_without_padding():
     assert all(not torch.allclose(one, next_, atol=1e-3) for one, next_ in itertools.pairwise(packed))
 
 
+def test_what_is_computed_for_a_pass_is_not_taken_for_the_next_ones_at_the_same_address():
+    encoder = training(packed=True)._packed
+    weight, bias = (torch.zeros(size, requires_grad=True) for size in ((2, 2), (2,)))
+    for number in (1.0, 2.0):
+        weight.data.fill_(number)  # unnoticed, as where the allocator gives the place of one pass's weights to the next
+        working, _ = encoder._working((0, "up"), [weight.view(2, 2), bias.view(2)], torch.bfloat16)
+        assert bool((working == number).all())
+
+
 def test_mixout_needs_a_method_that_trains_pretrained_matrices():
     for method in ("lora", "dora", "ia3", "bitfit", "linear_probe"):
         model = catalog.create("methods", method).apply(training())
@@ -412,6 +421,36 @@ def test_padding_does_not_count_in_the_features_of_tokens():
 
 
 # -------------------------------------------------------------------------------------------------------- together
+
+# Head, outputs, objective and labels of each form of a task.
+FORMS = {
+    "labels": ("pooled", 3, "cross_entropy", lambda batch: torch.tensor([0, 1, 0])),
+    "focus": ("pooled", 3, "focal", lambda batch: torch.tensor([0, 1, 0])),
+    "several labels": ("pooled", 3, "binary_cross_entropy", lambda batch: torch.eye(3)),
+    "tags": ("tokens", 3, "cross_entropy", lambda batch: torch.where(batch["attention_mask"].bool(), 1, -100)),
+    "numbers": ("pooled", 1, "squared_error", lambda batch: torch.tensor([0.5, 2.0, -1.0])),
+}
+FOR_ALL = (
+    *({"name": "adversarial", "kind": kind} for kind in KINDS),
+    {"name": "contrastive", "positives": "dropout"},
+    {"name": "mixout"},
+    {"name": "r_drop"},
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_forms_of_a_task_can_be_regularised(form):
+    head, outputs, objective, gold = FORMS[form]
+    batch = materials.batch(TEXTS)
+    batch["labels"] = gold(batch)
+    for settings in FOR_ALL:
+        model = materials.model(head, materials.LABELS[:outputs], dropout=0.1).train()
+        regularised = (catalog.create("regularisers", settings),)
+        check_regularisers(model, catalog.create("objectives", objective), regularised, batch)
+        losses = computing(model, *regularised, objective=objective)(batch).losses
+        losses.sum().backward()
+        assert losses.shape == (3,) and bool(torch.isfinite(losses).all()), settings
+        assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters() if p.grad is not None), settings
 
 
 def test_each_regulariser_stands_around_those_before_it():
