@@ -151,6 +151,53 @@ BROKEN = {
         "        return cross_entropy(logits, labels, reduction='none')",
         "class_weights_count",
     ),
+    "a divergence in one direction": (
+        "objectives",
+        "@dataclass(frozen=True)\nclass Broken(Objective):\n    def loss(self, logits, labels, class_weights):\n"
+        "        from torch.nn.functional import cross_entropy\n"
+        "        return cross_entropy(logits, labels, class_weights, reduction='none')\n"
+        "    def divergence(self, first, second, labels):\n        p, q = first.softmax(-1), second.softmax(-1)\n"
+        "        return (p * (p / q).log()).sum(-1)",
+        "two_answers_are_apart_the_same_both_ways",
+    ),
+    "a regulariser that leaves its mark": (
+        "regularisers",
+        "@dataclass(frozen=True)\nclass Broken(Regulariser):\n    def attach(self, model, objective):\n"
+        "        def wrap(compute, batch):\n            words = model.backbone.get_input_embeddings()\n"
+        "            words.register_forward_hook(lambda m, i, o: o * 1.1)\n            return compute()\n"
+        "        return wrap",
+        "it_leaves_the_network_as_it_was",
+    ),
+    "a regulariser that gives one loss for all rows": (
+        "regularisers",
+        "@dataclass(frozen=True)\nclass Broken(Regulariser):\n    def attach(self, model, objective):\n"
+        "        def wrap(compute, batch):\n            done = compute()\n"
+        "            return Pass(done.logits, done.losses.mean())\n        return wrap",
+        "every_row_has_a_finite_loss",
+    ),
+    "a regulariser with chance of its own": (
+        "regularisers",
+        "@dataclass(frozen=True)\nclass Broken(Regulariser):\n    def attach(self, model, objective):\n"
+        "        draw = np.random.default_rng(0)\n        def wrap(compute, batch):\n            done = compute()\n"
+        "            return Pass(done.logits, done.losses * draw.random())\n        return wrap",
+        "one_seed_gives_the_same_losses",
+    ),
+    "a regulariser that goes round the one before it": (
+        "regularisers",
+        "@dataclass(frozen=True)\nclass Broken(Regulariser):\n    def attach(self, model, objective):\n"
+        "        def wrap(compute, batch):\n            first = compute()\n"
+        "            again = objective.loss(model(batch), batch['labels'], None)\n"
+        "            return Pass(first.logits, first.losses + again)\n        return wrap",
+        "it_stands_around_others",
+    ),
+    "a regulariser that cuts off the gradients": (
+        "regularisers",
+        "@dataclass(frozen=True)\nclass Broken(Regulariser):\n    def attach(self, model, objective):\n"
+        "        def wrap(compute, batch):\n            done = compute()\n"
+        "            own = model.head.output.weight.sum()\n"
+        "            return Pass(done.logits, done.losses.detach() * own)\n        return wrap",
+        "gradients_reach_what_trains",
+    ),
     "an optimizer with one rate for all": (
         "optimizers",
         "@dataclass(frozen=True)\nclass Broken(Optimizer):\n    def build(self, groups):\n        import torch\n"

@@ -307,6 +307,8 @@ SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
 ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
 COSINE, LINEAR = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "linear"}}
 SMOOTH = {"train.objective": {"name": "cross_entropy"}}
+FGM = {"train.regularisers": ["adversarial"]}
+CONTRASTIVE = {"train.regularisers": ["contrastive"]}
 TFIDF = {"evaluate.baselines": [{"name": "tfidf"}]}
 REFUSED = "error"
 
@@ -362,6 +364,28 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     ),
     "train.objective=binary_cross_entropy.label_smoothing": Change(
         {"name": "binary_cross_entropy", "label_smoothing": 0.3}, "losses", SEVERAL
+    ),
+    "train.objective=focal.gamma": Change({"name": "focal", "gamma": 1.0}, "losses", {"train.objective": "focal"}),
+    "train.regularisers": Change(["adversarial"], "losses"),
+    "train.regularisers=adversarial.kind": Change([{"name": "adversarial", "kind": "pgd"}], "losses", FGM),
+    "train.regularisers=adversarial.epsilon": Change([{"name": "adversarial", "epsilon": 0.5}], "losses", FGM),
+    "train.regularisers=adversarial.steps": Change(
+        [{"name": "adversarial", "kind": "pgd", "steps": 2}],
+        "losses",
+        {"train.regularisers": [{"name": "adversarial", "kind": "pgd"}]},
+    ),
+    "train.regularisers=contrastive.positives": Change(
+        [{"name": "contrastive", "positives": "dropout"}], "losses", {**CONTRASTIVE, "model.dropout": 0.1}
+    ),
+    "train.regularisers=contrastive.weight": Change([{"name": "contrastive", "weight": 0.5}], "losses", CONTRASTIVE),
+    "train.regularisers=contrastive.temperature": Change(
+        [{"name": "contrastive", "temperature": 1.0}], "losses", CONTRASTIVE
+    ),
+    "train.regularisers=mixout.probability": Change(
+        [{"name": "mixout", "probability": 0.2}], "losses", {"train.regularisers": ["mixout"]}
+    ),
+    "train.regularisers=r_drop.alpha": Change(
+        [{"name": "r_drop", "alpha": 5.0}], "losses", {"train.regularisers": ["r_drop"], "model.dropout": 0.1}
     ),
     "train.start": Change("random", "history"),
     "train.start=few_shot.steps": Change({"name": "few_shot", "steps": 3}, "history", FEW_SHOT),
@@ -479,6 +503,23 @@ IMPOSSIBLE = (
     ),
     ({**SEVERAL, "train.objective": "cross_entropy"}, "train.objective: cross_entropy cannot take the labels of this"),
     (
+        {"train.regularisers": ["r_drop"]},
+        "train.regularisers: r_drop compares two passes, and here all passes are the same",
+    ),
+    (
+        {"train.regularisers": ["mixout"], "train.method": "lora"},
+        "train.regularisers: mixout puts the matrices of the backbone's layers back to the pretrained ones, and train.method",
+    ),
+    (
+        {**SEVERAL, "train.regularisers": ["contrastive"]},
+        "train.regularisers: contrastive draws rows of one label together, and the answers of this task are no single",
+    ),
+    (
+        {"train.regularisers": ["adversarial"], "train.engine": "compiled"},
+        "train.regularisers changes what a pass computes, and train.engine: compiled computes all alike.",
+    ),
+    ({"train.regularisers": [{"name": "adversarial", "steps": 2}]}, "fgm makes one step, and steps is 2"),
+    (
         {"train.objective": "squared_error", "train.precision": "auto"},  # before precisions are tried
         "train.objective: squared_error cannot take the labels of this",
     ),
@@ -531,6 +572,12 @@ IMPOSSIBLE = (
 def test_a_value_that_cannot_be_ends_in_a_message(world, monkeypatch, changes, said):
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert said in (observed(world, changes)["error"] or "nothing was said")
+
+
+@pytest.mark.slow
+def test_the_validation_loss_is_the_objectives_alone(world):
+    starts = [world.observe(changes)["history"][0] for changes in ({}, {"train.regularisers": ["adversarial"]})]
+    assert starts[0] == starts[1]
 
 
 @pytest.mark.slow

@@ -71,3 +71,48 @@ def test_class_weights_weigh_the_yes_of_a_label(logits):
     has_first = SEVERAL[:, 0] == 1
     assert bool((weighed[has_first] > plain[has_first]).all())
     torch.testing.assert_close(weighed[~has_first], plain[~has_first])
+
+
+# ------------------------------------------------------------------------------------------------------------ focal
+
+
+def focal(gamma):
+    return catalog.create("objectives", {"name": "focal", "gamma": gamma})
+
+
+def test_focal_loss_is_cross_entropy_times_a_power_of_what_is_missing_to_certainty(logits):
+    right = functional.softmax(logits, dim=1)[torch.arange(4), GOLD]
+    expected = -((1 - right) ** 2) * right.log()
+    torch.testing.assert_close(focal(2.0).loss(logits, GOLD, None), expected)
+
+
+def test_focal_loss_of_several_labels_is_that_of_each_yes_or_no(logits):
+    right = torch.where(SEVERAL == 1, torch.sigmoid(logits), torch.sigmoid(-logits))
+    expected = (-((1 - right) ** 1.5) * right.log()).mean(dim=1)
+    torch.testing.assert_close(focal(1.5).loss(logits, SEVERAL, None), expected)
+
+
+def test_focal_loss_without_focus_is_cross_entropy_with_its_class_weights(logits):
+    weights = torch.tensor([3.0, 1.0, 0.5])
+    for name, gold in (("cross_entropy", GOLD), ("binary_cross_entropy", SEVERAL)):
+        torch.testing.assert_close(focal(0.0).loss(logits, gold, weights), objective(name).loss(logits, gold, weights))
+
+
+def test_focal_loss_of_tokens_leaves_out_those_without_a_label():
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    gold = torch.tensor([[-100, 1, 2, -100], [-100, 0, -100, -100]])
+    one_by_one = focal(2.0).loss(logits[0, 1:3], gold[0, 1:3], None)
+    found = focal(2.0).loss(logits, gold, None)
+    torch.testing.assert_close(found[0], one_by_one.mean())
+    torch.testing.assert_close(found[1], focal(2.0).loss(logits[1, 1:2], gold[1, 1:2], None)[0])
+
+
+def test_focal_loss_has_a_slope_where_the_network_is_sure_and_gamma_small():
+    logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
+    focal(0.5).loss(logits, torch.tensor([0]), None).sum().backward()
+    assert bool((logits.grad == 0).all())
+
+
+def test_focal_loss_refuses_numbers():
+    with pytest.raises(ValueError, match="focal takes labels, and no numbers"):
+        focal(2.0).loss(torch.ones(3, 1), torch.ones(3), None)

@@ -35,6 +35,8 @@ def killed_at(job, call: int):
     loss, count = job.objective.loss, 0
 
     class Dying:
+        divergence = staticmethod(job.objective.divergence)
+
         def loss(self, *arguments):
             nonlocal count
             count += 1
@@ -58,6 +60,59 @@ def test_a_run_killed_anywhere_resumes_to_the_same_bits(make_job, kill_at, optim
     fit(again, resume=True)
     assert_same_bits(weights(whole), weights(again))
     assert again.record.path.read_text() == whole.record.path.read_text()
+
+
+def regularisers(*choices):
+    return tuple(catalog.create("regularisers", choice) for choice in choices)
+
+
+@pytest.mark.parametrize("kill_at", [11, 40])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ("mixout", "r_drop"),
+        ({"name": "contrastive", "positives": "dropout"}, {"name": "adversarial", "kind": "freelb"}),
+    ],
+)
+def test_a_regularised_run_resumes_to_the_same_bits(make_job, choices, kill_at):
+    settings = {"checkpoint_steps": 3, "early_stopping": None, "regularisers": regularisers(*choices)}
+    whole = make_job("whole", settings=settings)
+    fit(whole)
+    with pytest.raises(Killed):
+        fit(killed_at(make_job("killed", settings=settings), kill_at))
+    again = make_job("killed", settings=settings)
+    fit(again, resume=True)
+    assert_same_bits(weights(whole), weights(again))
+
+
+def test_the_parts_of_a_regularised_step_add_up_to_the_same_step(make_job):
+    ends = []
+    for most in ("auto", 30):
+        settings = {"epochs": 1, "micro_batch_tokens": most, "regularisers": regularisers("adversarial")}
+        job = make_job(str(most), settings=settings, model_dropout=0.0)
+        fit(job)
+        ends.append(weights(job))
+    for name, value in ends[0].items():
+        if not name.endswith("key.bias"):  # their true gradient is zero, and AdamW makes steps of its rounding
+            torch.testing.assert_close(value, ends[1][name], rtol=2e-2, atol=2e-3)
+
+
+def test_lack_of_memory_within_a_regularised_pass_leaves_no_trace(make_job, monkeypatch):
+    settings = {"epochs": 1, "regularisers": regularisers("mixout", "adversarial")}
+    job, calls = make_job(settings=settings), []
+    forward = type(job.model).forward
+
+    def hungry(self, features):
+        calls.append(1)
+        if len(calls) == 4 and self.training:  # the moved pass of the second step
+            raise torch.OutOfMemoryError("out of memory (pretended)")
+        return forward(self, features)
+
+    own = dict(job.model.named_parameters())
+    monkeypatch.setattr(type(job.model), "forward", hungry)
+    fit(_with(job, evaluate=lambda: {"accuracy": 0.0, "loss": 1.0}))
+    assert all(value is own[name] for name, value in job.model.named_parameters())
+    assert not any(module._forward_hooks for module in job.model.modules())
 
 
 def test_training_learns_and_keeps_the_best_weights_by_validation(make_job):

@@ -29,6 +29,7 @@ KINDS: dict[str, type[Component]] = {
     "methods": contracts.Method,
     "starts": contracts.Start,
     "objectives": contracts.Objective,
+    "regularisers": contracts.Regulariser,
     "optimizers": contracts.Optimizer,
     "schedules": contracts.Schedule,
     "calibrators": contracts.Calibrator,

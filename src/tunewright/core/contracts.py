@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tunewright.core.errors import RecipeError
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 
 if TYPE_CHECKING:
@@ -227,6 +228,45 @@ class Objective(Component):
     @abstractmethod
     def loss(self, logits: torch.Tensor, labels: torch.Tensor, class_weights: torch.Tensor | None) -> torch.Tensor:
         """The loss of each example (batch,), not averaged: the loop divides by the examples of the whole step."""
+
+    def divergence(self, first: torch.Tensor, second: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """How far two logits for the same examples are apart (batch,): the same both ways, 0 where they are equal.
+
+        Places without a label do not count. Raises RecipeError where the objective does not say.
+        """
+        raise RecipeError(
+            f"train.objective: {type(self).__name__} does not say how far two answers are apart, and something in "
+            "train.regularisers compares them. Leave out one of the two."
+        )
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a batch's way through the network gives."""
+
+    logits: torch.Tensor  # (batch, …)
+    losses: torch.Tensor  # (batch,)
+
+
+Compute = Callable[[], Pass]  # one pass of the batch at hand; each call draws its dropout anew
+
+
+class Regulariser(Component):
+    """Makes rows harder to learn by heart: computes them several times, or otherwise, or asks for more than answers."""
+
+    @property
+    def needs_chance(self) -> bool:
+        """Whether it compares passes of the same batch, which must then differ: by dropout, or by what stands before."""
+        return False
+
+    @abstractmethod
+    def attach(self, model: Model, objective: Objective) -> Callable[[Compute, Mapping[str, torch.Tensor]], Pass]:
+        """A function `wrap(compute, batch) -> Pass` that stands in for `compute`, and calls it as often as it likes.
+
+        Called once before the first step, while the model has its pretrained weights. `wrap` leaves model and
+        gradients as they were, and draws from torch's global generators alone: resumed runs draw the same. Both raise
+        RecipeError where method, backbone or labels do not allow it.
+        """
 
 
 class Optimizer(Component):

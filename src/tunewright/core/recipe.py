@@ -17,6 +17,7 @@ from tunewright.core.contracts import (
     Objective,
     Optimizer,
     Reader,
+    Regulariser,
     Runtime,
     Schedule,
     Start,
@@ -121,6 +122,9 @@ class Train:
         "methods", "full"
     )  # which parameters train, and what is inserted: `tunewright list methods`
     objective: Objective | Auto = "auto"  # auto: the task's own
+    regularisers: tuple[
+        Regulariser, ...
+    ] = ()  # against overfitting, each around those before it, as [r_drop, {name: adversarial, kind: pgd}]
     start: Start | Auto = "auto"  # how the head begins; auto: from a linear probe where the task allows, else at random
     epochs: AtLeastZero | Auto = (
         "auto"  # at most; early stopping may end sooner; auto: 5, and up to 20 where rows are few; 0 keeps the start as it is

@@ -25,6 +25,7 @@ class Model(nn.Module):
         self.head = head
         self.head_kind = head_kind
         self.labels = tuple(labels)
+        self.pretrained = frozenset(name for name, _ in backbone.named_parameters())  # before a method inserts others
         self._packed: PackedEncoder | None = None
         self._pools = False
 

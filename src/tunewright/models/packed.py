@@ -128,15 +128,20 @@ class PackedEncoder:
 
     def _working(self, key: tuple[int, str], parameters: list[Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Weights one below the other, and biases, in `dtype`; made anew when a parameter may have changed."""
+        if not all(p.is_leaf for p in parameters):  # computed for this pass; the next one's may lie at the same address
+            return _both(parameters, dtype)
         steps = STEPS[0] if any(p.requires_grad for p in parameters) else 0
         state = (dtype, steps, *((p.data_ptr(), p._version) for p in parameters))
         known = self._cast.get(key)
         if known is None or known[0] != state:
-            half = len(parameters) // 2
-            with torch.inference_mode(False), torch.no_grad():  # what is made while judging serves training too
-                made = (_joined(parameters[:half], dtype), _joined(parameters[half:], dtype))
-            known = self._cast[key] = (state, *made)
+            known = self._cast[key] = (state, *_both(parameters, dtype))
         return known[1], known[2]
+
+
+def _both(parameters: list[Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    half = len(parameters) // 2
+    with torch.inference_mode(False), torch.no_grad():  # what is made while judging serves training too
+        return _joined(parameters[:half], dtype), _joined(parameters[half:], dtype)
 
 
 def _joined(parameters: list[Tensor], dtype: torch.dtype) -> Tensor:

@@ -31,6 +31,7 @@ from tunewright.training.encoded import EncodedSplit, open_encoded, write_encode
 from tunewright.training.loop import Fitted, Job, fit
 from tunewright.training.memory import give_back
 from tunewright.training.parameters import auto_learning_rate
+from tunewright.training.passes import check_regularisers
 from tunewright.training.record import recording
 
 TRIAL_TOKENS = 512  # of the step that bf16 and fp32 are tried on; more take time and memory and give the same ratio
@@ -69,6 +70,7 @@ def train_model(
             progress.say("Compiling kernels for this processor: a few seconds, once.")
         model.pack()
     _check_objective(plan, model, windows, device)
+    _check_regularisers(plan, model, windows, device)
     plan = _decide(plan, model, windows, device, decided)
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
@@ -182,6 +184,23 @@ def _check_objective(plan: Plan, model: Model, windows: EncodedSplit, device: st
         raise RecipeError(
             f"train.objective: {objective} cannot take the labels of this {task} ({first}). Set it to auto."
         ) from error
+
+
+def _check_regularisers(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> None:
+    """Raise RecipeError when something in train.regularisers cannot do its work here, before any step."""
+    import torch
+
+    settings = plan.recipe.train
+    if not settings.regularisers:
+        return
+    if settings.engine == "compiled":
+        raise RecipeError(
+            "train.regularisers changes what a pass computes, and train.engine: compiled computes all alike. "
+            "Set engine: auto, or leave out the regularisers."
+        )
+    few = np.arange(min(2, len(windows)))
+    batch = {name: torch.from_numpy(value).to(device) for name, value in windows.batch(few).items()}
+    check_regularisers(model, plan.objective, settings.regularisers, batch)
 
 
 def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> Callable[[], None]:

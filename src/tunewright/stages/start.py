@@ -50,7 +50,7 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
 def _gather(job: Job, steps: int) -> None:
     """Train for some steps by `Likeness` on the pooled features. Kept is what has the least loss on the training rows."""
     epochs = steps / math.ceil(len(job.windows) / job.settings.batch_size)
-    plain: dict[str, Any] = {"epochs": epochs, "evaluate_every": epochs, "early_stopping": None}
+    plain: dict[str, Any] = {"epochs": epochs, "evaluate_every": epochs, "early_stopping": None, "regularisers": ()}
     settings = dataclasses.replace(job.settings, **plain)
     objective = Likeness()
     job.folder.mkdir(exist_ok=True)

@@ -52,7 +52,7 @@ def processor(**settings: Any) -> Processor:
     return Processor.load(backbone(), **{"max_tokens": 32, **settings})
 
 
-def model(head: str = "pooled", labels: Sequence[str] = LABELS, seed: int = 0) -> Model:
+def model(head: str = "pooled", labels: Sequence[str] = LABELS, seed: int = 0, dropout: float = 0.0) -> Model:
     """The tiny backbone with a fresh head; equal arguments give equal weights."""
     import torch
 
@@ -60,7 +60,7 @@ def model(head: str = "pooled", labels: Sequence[str] = LABELS, seed: int = 0) -
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_model(backbone(), catalog.create("heads", head), labels)  # type: ignore[arg-type]
+        return build_model(backbone(), catalog.create("heads", head), labels, dropout=dropout)  # type: ignore[arg-type]
 
 
 def windows(texts: Sequence[str] = TEXTS) -> list[dict[str, np.ndarray]]:

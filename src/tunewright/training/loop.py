@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor
 
-from tunewright.core.contracts import Objective
+from tunewright.core.contracts import Objective, Pass
 from tunewright.core.errors import TrainingError, TunewrightError, listing
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Train
@@ -30,6 +29,7 @@ from tunewright.training.averaging import Average
 from tunewright.training.batching import micro_batches, steps_of_epoch
 from tunewright.training.encoded import EncodedSplit
 from tunewright.training.parameters import parameter_groups
+from tunewright.training.passes import Batch, attached, passes
 from tunewright.training.record import Record
 from tunewright.training.update import Update
 
@@ -107,6 +107,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     begun = time.monotonic()
     torch.manual_seed(job.seed)
     saved = _saved(job) if resume else None
+    wraps = attached(model, job.objective, settings.regularisers)
     if saved is None:
         job.record.rewind(0)
         job.start()
@@ -115,6 +116,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     average = Average(model, settings.weight_average)
     update = _update(job, accelerator, average)
     class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
+    compute = passes(job.objective, wraps, forward=prepared, class_weights=class_weights)
 
     per_epoch = math.ceil(len(job.windows) / settings.batch_size)
     steps = math.ceil(settings.epochs * per_epoch)
@@ -130,7 +132,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
             plan = steps_of_epoch(job.windows.lengths, settings.batch_size, job.seed, epoch)
             for indices in plan[offset : offset + steps - state.step]:
                 factor = settings.schedule.factor(state.step, steps)
-                loss = _gradients(job, prepared, accelerator, update, indices, class_weights, state)
+                loss = _gradients(job, compute, accelerator, update, indices, state)
                 _check(job, state, indices, loss, update.gradient_norm())
                 state.step += 1
                 update.apply(state.step, factor)
@@ -224,11 +226,10 @@ def _resumed(job: Job, path: Path, update: Update, average: Average) -> State:
 
 def _gradients(
     job: Job,
-    model: torch.nn.Module,
+    compute: Callable[[Batch], Pass],
     accelerator: Accelerator,
     update: Update,
     indices: np.ndarray,
-    class_weights: Tensor | None,
     state: State,
 ) -> float:
     """Add up the gradients of one step in parts that fit the memory; halve the parts when they do not."""
@@ -239,8 +240,7 @@ def _gradients(
             for part in micro_batches(indices, job.windows.lengths, state.micro_tokens):
                 arrays = job.windows.batch(part)
                 batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
-                losses = job.objective.loss(model(batch), batch["labels"], class_weights)
-                loss = losses.sum() / len(indices)
+                loss = compute(batch).losses.sum() / len(indices)
                 accelerator.backward(loss)
                 total += loss.item()
             return total

@@ -26,3 +26,9 @@ class BinaryCrossEntropy(Objective):
         targets = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
         losses = binary_cross_entropy_with_logits(logits, targets, pos_weight=class_weights, reduction="none")
         return losses.mean(dim=-1)
+
+    def divergence(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
+        """See Objective.divergence: of the labels' sigmoid outputs, averaged."""
+        from tunewright.models.losses import sigmoid_divergence
+
+        return sigmoid_divergence(first, second)

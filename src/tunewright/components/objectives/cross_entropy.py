@@ -12,8 +12,6 @@ from tunewright.core.contracts import Objective
 if TYPE_CHECKING:
     from torch import Tensor
 
-IGNORED = -100  # label of positions that have none (special tokens)
-
 
 @dataclass(frozen=True)
 class CrossEntropy(Objective):
@@ -25,17 +23,12 @@ class CrossEntropy(Objective):
 
     def loss(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None) -> Tensor:
         """See Objective.loss; token losses are averaged within their example."""
-        from torch.nn.functional import cross_entropy
+        from tunewright.models.losses import of_examples, softmax_losses
 
-        losses = cross_entropy(
-            logits.flatten(0, -2),
-            labels.flatten(),
-            weight=class_weights,
-            ignore_index=IGNORED,
-            label_smoothing=self.label_smoothing,
-            reduction="none",
-        ).view(labels.shape)
-        if losses.ndim == 1:
-            return losses
-        real = labels != IGNORED
-        return losses.sum(dim=1) / real.sum(dim=1).clamp(min=1)
+        return of_examples(softmax_losses(logits, labels, class_weights, self.label_smoothing), labels)
+
+    def divergence(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
+        """See Objective.divergence: of both softmax outputs."""
+        from tunewright.models.losses import softmax_divergence
+
+        return softmax_divergence(first, second, labels)

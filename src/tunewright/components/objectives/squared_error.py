@@ -20,3 +20,7 @@ class SquaredError(Objective):
         if logits.shape[-1] != 1 or labels.ndim != 1 or class_weights is not None:
             raise ValueError("squared_error takes one output and one number an example, and no class weights")
         return (logits.squeeze(-1) - labels).square()
+
+    def divergence(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
+        """See Objective.divergence: the square of the difference."""
+        return (first - second).square().squeeze(-1)

@@ -61,6 +61,23 @@ def class_weights_count(subject: Subject) -> None:
     assert float(weighed[0]) > float(plain[0]), "the example of the heavy label weighs no more"
 
 
+def two_answers_are_apart_the_same_both_ways(subject: Subject) -> None:
+    """`divergence` is one number an example, 0 for equal answers and more for others; an objective may refuse it."""
+    import torch
+
+    from tunewright.core.errors import RecipeError
+
+    objective, (logits, gold) = subject.create(), _made(subject)
+    other = logits.flip(0) * 2
+    try:
+        apart = objective.divergence(logits, other, gold)
+    except RecipeError:
+        return
+    assert apart.shape == (ROWS,) and bool((apart > 0).all()), apart
+    torch.testing.assert_close(apart, objective.divergence(other, logits, gold))
+    torch.testing.assert_close(objective.divergence(logits, logits, gold), torch.zeros(ROWS))
+
+
 def _logits(subject: Subject) -> Any:
     return _made(subject)[0]
 
