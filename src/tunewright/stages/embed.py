@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tunewright.core.linear import LinearFit, fit_for
 from tunewright.core.progress import Progress
 from tunewright.core.types import Example
+from tunewright.data.dataset import Dataset, Split
 from tunewright.models.inference import pooled
 from tunewright.models.model import Model
 from tunewright.stages.assemble import Plan, open_model
 from tunewright.training.precision import autocast
 
 CHUNK = 2048  # examples between two steps of the progress bar
+PROBE_ROWS = 10_000  # a linear probe is fitted on at most: it only starts the head, and their features stay in memory
 
 
 class Embedder:
@@ -27,6 +30,7 @@ class Embedder:
         self.precision = "fp32"
         self._known: dict[str, np.ndarray] = {}
         self._model: Model | None = None
+        self._probe: LinearFit | None = None
 
     def __call__(self, examples: Sequence[Example]) -> np.ndarray:
         todo = [example for example in examples if example.id not in self._known]
@@ -36,6 +40,15 @@ class Embedder:
                     self._embed(todo[start : start + CHUNK])
                     step(len(todo[start : start + CHUNK]))
         return np.stack([self._known[example.id] for example in examples])
+
+    def probe(self, dataset: Dataset) -> LinearFit:
+        """The linear probe that starts a head, fitted once."""
+        if self._probe is None:
+            train, validation = (_for_probe(dataset.splits[name]) for name in ("train", "validation"))
+            task = self.plan.recipe.task
+            self._probe = fit_for(task, self(train), train, self(validation), validation, dataset.labels)
+            self.release()
+        return self._probe
 
     def release(self) -> None:
         """Give the network's memory back; it is opened again when needed."""
@@ -58,6 +71,13 @@ class Embedder:
             if self.plan.recipe.train.engine == "auto":
                 self._model.pack()
         return self._model
+
+
+def _for_probe(split: Split) -> list[Example]:
+    """All rows, or PROBE_ROWS from all over the split."""
+    if len(split) <= PROBE_ROWS:
+        return split.examples()
+    return split.take(np.linspace(0, len(split) - 1, PROBE_ROWS).astype(np.int64))
 
 
 def _unlabelled(example: Example) -> Example:

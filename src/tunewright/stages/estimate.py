@@ -25,8 +25,8 @@ from tunewright.core.recipe import replace
 from tunewright.core.types import Example
 from tunewright.data.dataset import Dataset, Split
 from tunewright.stages.assemble import Plan
-from tunewright.stages.embed import Embedder
-from tunewright.stages.fit import PROBE_ROWS, train_model
+from tunewright.stages.embed import PROBE_ROWS, Embedder
+from tunewright.stages.fit import train_model
 from tunewright.stages.judge import BASELINE_ROWS
 from tunewright.training.batching import steps_of_epoch
 from tunewright.training.checkpoint import KEEP
