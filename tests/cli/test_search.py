@@ -130,7 +130,7 @@ def test_a_poor_trial_is_stopped_early(searched):
 def test_the_page_needs_nothing_else_and_shows_every_trial(searched):
     page = (searched.search / "search.html").read_text()
     assert "<script" not in page and not re.search(r'(src|href)="http', page)
-    assert "default-src 'none'" in page
+    assert "default-src &#39;none&#39;" in page
     for setting in ("train.learning_rate", "train.batch_size", "train.method"):
         assert f"<figcaption>{setting}</figcaption>" in page
     assert len(re.findall(r'<circle class="point[^>]*r="\d\.\d"', page)) == 4 * 7, "over trials, and over each setting"

@@ -137,14 +137,14 @@ def _try_all(recipe: Recipe, workshop: Workshop, trials: Study, about: _About, p
 
 def _try(recipe: Recipe, workshop: Workshop, trial: Trial, about: _About) -> None:
     """Carry out one trial. What stops it is noted with it; what stops the search leaves it open, to be repeated."""
-    started = time.monotonic()
-    changed, parameters = workshop.with_values(trial.values) if trial.number else (recipe, dict(trial.values))
+    started, parameters = time.monotonic(), dict(trial.values)
 
     def note() -> dict[str, Any]:
         return {"parameters": parameters, "seconds": round(time.monotonic() - started, 2)}
 
     try:
-        measured = workshop.train(changed, trial.tell)
+        changed, parameters = workshop.with_values(trial.values)
+        measured = workshop.train(changed if trial.number else recipe, trial.tell)
     except Pruned:
         trial.prune(**note())
     except Interrupted:
@@ -242,7 +242,7 @@ def _best(tried: list[Tried]) -> Tried | None:
 
 def _parameters(trial: Tried) -> dict[str, Any]:
     """Key → value as a recipe has it."""
-    return {**trial.about.get("own", {}), **trial.about["parameters"]}
+    return {**trial.about["parameters"], **trial.about.get("own", {})}
 
 
 def _rows(tried: list[Tried]) -> list[dict[str, Any]]:
