@@ -77,9 +77,11 @@ def test_a_line_torn_by_a_kill_is_taken_off(tmp_path):
 def test_nothing_is_tried_twice_and_an_exhausted_space_says_so(tmp_path):
     study = opened(tmp_path / "journal", (Choices("train.batch_size", (8, 16)), Choices("model.dropout", (0, 0.1))))
     found = []
-    while (trial := study.ask()) is not None:
+    for _ in range(4):
+        trial = study.ask()
         trial.finish(0.5, seconds=1.0)
         found.append(tuple(trial.values.values()))
+    assert study.ask() is None
     assert sorted(found) == [(8, 0), (8, 0.1), (16, 0), (16, 0.1)]
 
 
