@@ -37,7 +37,14 @@ import report as benchmarks  # noqa: E402  the tables of docs/benchmarks.md
 
 PAGES = ("*.md", "docs/*.md", "docs/zh/*.md")
 BOUNDS = {annotated_types.Gt: ">", annotated_types.Ge: "≥", annotated_types.Lt: "<", annotated_types.Le: "≤"}
-PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", type(None): "`null`"}
+PLAIN = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true` or `false`",
+    type(None): "`null`",
+    Any: "any value",
+}
 # Kinds of which a recipe names no settings: they follow from the task or from what is served.
 NOT_IN_RECIPES = ("backbones", "heads")
 

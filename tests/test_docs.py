@@ -27,7 +27,7 @@ EXAMPLES = ROOT / "docs/examples"
 SHORT = ("data.limit=200", "train.epochs=1", "evaluate.resamples=100")
 SHIM = """#!/bin/sh
 case "$1" in
-check|train) exec {python} -m tunewright.cli.main "$@" {changes} ;;
+check|train|search) exec {python} -m tunewright.cli.main "$@" {changes} ;;
 *) exec {python} -m tunewright.cli.main "$@" ;;
 esac
 """
@@ -212,7 +212,7 @@ def test_the_tutorial_runs_to_an_answer_for_every_row(place):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", ["README.md", "docs/resume.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/resume.md", "docs/search.md"])
 def test_the_commands_on_a_page_run(place, page):
     assert blocks(page, "run")
     _follow(page, place)
@@ -242,7 +242,7 @@ def test_json_holds_the_keys_that_the_page_promises(place, monkeypatch, capsys):
     assert len(rows) >= 8
     for command, keys in rows:
         words = command.split()
-        changes = _short(place) if words[0] in ("check", "train") else []
+        changes = _short(place) if words[0] in ("check", "train", "search") else []
         assert cli.run([*words, *changes, "--json"]) == 0, command
         answer = json.loads(capsys.readouterr().out)
         assert [key for key in re.findall(r"`(\w+)`", keys) if key not in answer] == [], command

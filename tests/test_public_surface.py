@@ -16,8 +16,9 @@ import tunewright
 PUBLIC = {
     "__version__": str,
     "train": "(recipe, *, out=None, name=None, resume=False, progress=None)",
+    "search": "(recipe, *, out=None, name=None, resume=False, progress=None)",
     "load": "(bundle, runtime='auto')",
-    "Recipe": "(task, data, version, model, train, evaluate, decision, predict, report, trackers, seed)",
+    "Recipe": "(task, data, version, model, train, evaluate, decision, predict, report, search, trackers, seed)",
     "Example": "(id, inputs, label, columns)",
     "Prediction": "(value, score, scores, decision, truncated_tokens)",
     "TunewrightError": Exception,
@@ -34,7 +35,7 @@ PUBLIC = {
 }
 PREDICTOR = {"predict", "predictions", "in_chunks", "infer", "labels", "bundle", "processor", "note", "runtime"}
 OUTCOME = ["verdict", "sentence", "run", "bundle", "metrics", "baselines", "seconds", "tokens_per_second"]
-HEAVY = ("torch", "transformers", "sklearn", "numpy", "pyarrow", "pydantic", "peft", "accelerate")
+HEAVY = ("torch", "transformers", "sklearn", "numpy", "pyarrow", "pydantic", "peft", "accelerate", "optuna")
 
 
 def test_the_public_names_are_those_promised():

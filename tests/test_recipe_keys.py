@@ -677,6 +677,41 @@ def dictionary_entries(folder: Path, patch: Any) -> None:
 
 
 @entry
+def searching(folder: Path, patch: Any) -> None:
+    """search.space search.trials search.time_limit search.pruning
+    Trials whose value falls from one to the next, each with three evaluations."""
+    from tunewright.engine import search, trials
+    from tunewright.testing.tiny import tiny_backbone
+
+    def falling(self: Any, recipe: Recipe, told: Callable[[float, float], bool]) -> trials.Measured:
+        tried.append(1)
+        for epoch in (0, 1, 2):
+            if told(epoch, 1 / len(tried)):
+                raise trials.Pruned
+        return trials.Measured(1 / len(tried), {"model.dropout": 0.0}, 2, None)
+
+    def found(**settings: Any) -> list[dict[str, Any]]:
+        tried.clear()
+        made = from_mapping({**recipe, "search": {"trials": 8, "space": space, **settings}})
+        return search.search(made, out=Path(tempfile.mkdtemp(dir=folder))).trials
+
+    tried: list[int] = []
+    patch.setattr(trials.Workshop, "train", falling)
+    space = {"model.dropout": {"low": 0.0, "high": 0.5}}
+    recipe = {
+        "task": "text_classification",
+        "data": {"train": str(write_data(folder)["train"]), "columns": {"text": "text", "label": "label"}},
+        "model": {"backbone": str(tiny_backbone(folder / "backbone"))},
+    }
+    plain = found()
+    assert len(plain) == 8 and len(found(trials=3)) == 3 and len(found(time_limit=1e-9)) == 1
+    other = found(space={"train.epochs": [1, 2, 3, 4, 5, 6, 7, 8, 9]})
+    assert "train.epochs" in other[1]["parameters"] and "train.epochs" not in plain[1]["parameters"]
+    assert "pruned" in [trial["state"] for trial in plain]
+    assert "pruned" not in [trial["state"] for trial in found(pruning=False)]
+
+
+@entry
 def csv_settings(folder: Path, patch: Any) -> None:
     """data.reader=csv.delimiter data.reader=csv.encoding data.reader=csv.header"""
     source = folder / "a.csv"

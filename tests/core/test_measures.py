@@ -113,3 +113,19 @@ def test_an_unknown_label_is_named_with_its_place_and_the_nearest_one():
 def test_names_become_indices_and_tuples_become_zeros_and_ones():
     assert measures.encode_labels(["猫", "bird"], LABELS).tolist() == [3, 0]
     assert measures.encode_labels([("cat", "猫"), ()], LABELS).tolist() == [[0, 1, 0, 1], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "micro_f1", "mcc"])
+def test_weighed_rows_of_labels_measure_as_repeated_ones(metric):
+    from tunewright.core.classes import ClassMeasures
+    from tunewright.core.types import Prediction
+
+    random, labels = np.random.default_rng(1), ("a", "b", "c")
+    gold, said = random.choice(labels, 40), random.choice(labels, 40)
+    answers = [Prediction(label, 1.0, {}, "model", 0) for label in said]
+    weights = random.integers(0, 4, size=(20, 40))
+    found = ClassMeasures().weighed(metric, list(gold), answers, labels)(weights.astype(float))
+    for counts, value in zip(weights, found, strict=True):
+        rows = np.repeat(np.arange(40), counts)
+        true, given = (np.array([labels.index(one) for one in side[rows]]) for side in (gold, said))
+        assert value == pytest.approx(measures.classification(true, given, labels)[metric])

@@ -10,7 +10,7 @@ from tunewright.core.recipe_file import from_mapping
 from tunewright.core.types import Example
 from tunewright.data.prepare import prepare
 from tunewright.models.inference import pooled
-from tunewright.stages import assemble, fit
+from tunewright.stages import assemble, start
 from tunewright.stages.embed import Embedder
 
 
@@ -49,7 +49,7 @@ def test_a_long_text_has_the_mean_of_its_windows_features_by_their_tokens(prepar
 
 def test_a_probe_on_a_part_of_the_rows_sees_all_labels_of_sorted_data(prepared, monkeypatch):
     split = prepared[1].splits["train"]
-    monkeypatch.setattr(fit, "PROBE_ROWS", 9)
-    assert {example.label for example in fit._for_probe(split)} == {"a", "b", "c"}
-    monkeypatch.setattr(fit, "PROBE_ROWS", 1000)
-    assert len(fit._for_probe(split)) == len(split)
+    monkeypatch.setattr(start, "PROBE_ROWS", 9)
+    assert {example.label for example in start._labelled(split)} == {"a", "b", "c"}
+    monkeypatch.setattr(start, "PROBE_ROWS", 1000)
+    assert len(start._labelled(split)) == len(split)

@@ -1,4 +1,4 @@
-"""The Python API: `tunewright.train` and `tunewright.load`."""
+"""The Python API: `tunewright.train`, `tunewright.search` and `tunewright.load`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tunewright.core.recipe_file import load as load_recipe
 
 if TYPE_CHECKING:
     from tunewright.engine.local import Outcome
+    from tunewright.engine.search import Found
     from tunewright.predict.predictor import Predictor
 
 
@@ -43,10 +44,40 @@ def train(
     """
     from tunewright.engine.local import train as run
 
-    given = _recipe(recipe)
+    given = _recipe(recipe, "train")
     name = name or (Path(recipe).stem if isinstance(recipe, (str, Path)) else "run")
     command = "python -c 'import tunewright; tunewright.train(\"recipe.yaml\")'  # the recipe in this run's folder"
     return run(given, out=out, name=name, resume=resume, command=command, progress=progress)
+
+
+def search(
+    recipe: Recipe | Mapping[str, Any] | Path | str,
+    *,
+    out: Path | str | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Found:
+    """Try what the recipe's `search` says, and write out the best recipe, as `tunewright search` does.
+
+        found = tunewright.search("recipe.yaml", out="searches/first")
+        print(found.sentence["en"])
+        outcome = tunewright.train(found.best)
+
+    The first trial has the recipe's own values. Every trial sees training and validation rows alone, so the verdict of
+    the best recipe is not touched by the search.
+
+    recipe, progress: as for `train`. out: the search's folder; None: searches/`name`, or searches/`name`-2 when that is
+    taken. name: None: the file's, or "recipe". resume: go on with the search there; trials that are over count.
+
+    Returns a Found: search (the folder), best (the recipe's file), sentence (in "en" and "zh"), metric, value and own (on
+    validation, of the best trial and of the recipe's own values), parameters, gain (less what is luck, with its interval), importance, trials, seconds. Raises a TunewrightError with what to do about it.
+    """
+    from tunewright.engine.search import search as run
+
+    given = _recipe(recipe, "search")
+    name = name or (Path(recipe).stem if isinstance(recipe, (str, Path)) else "recipe")
+    return run(given, out=out, name=name, resume=resume, progress=progress)
 
 
 def load(bundle: Path | str, runtime: str = "auto") -> Predictor:
@@ -68,11 +99,11 @@ def load(bundle: Path | str, runtime: str = "auto") -> Predictor:
     return open_predictor(bundle, runtime)
 
 
-def _recipe(given: Recipe | Mapping[str, Any] | Path | str) -> Recipe:
+def _recipe(given: Recipe | Mapping[str, Any] | Path | str, verb: str) -> Recipe:
     if isinstance(given, Recipe):
         return given
     if isinstance(given, Mapping):
         return from_mapping(given)
     if not isinstance(given, (str, Path)):
-        raise UsageError(f"train takes a recipe file, a mapping or a Recipe; it got {type(given).__name__}.")
+        raise UsageError(f"{verb} takes a recipe file, a mapping or a Recipe; it got {type(given).__name__}.")
     return load_recipe(given)

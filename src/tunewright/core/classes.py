@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -131,3 +131,14 @@ class ClassMeasures(Measures):
         scores = np.array([[prediction.scores.get(label, 0.0) for label in labels] for _, prediction in known])
         measure = measures.multi_label if self.multi_label else measures.classification
         return measure(true, said, labels, scores.reshape(len(known), len(labels)))
+
+    def weighed(
+        self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """See Measures.weighed."""
+        if metric not in measures.COUNT_METRICS:
+            return None
+        true = encode(gold, labels, self.multi_label)
+        said = encode([prediction.value for prediction in predictions], labels, self.multi_label)
+        measure = measures.COUNT_METRICS[metric]
+        return lambda weights: measure(measures.count(true, said, len(labels), weights))

@@ -198,6 +198,18 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What `tunewright search` tries."""
+
+    space: dict[str, Any] = field(
+        default_factory=dict
+    )  # dotted key → choices, as [16, 32], or a range, as {low: 1e-5, high: 3e-4, log: true}; empty: what suits task and backbone
+    trials: Count = 20  # at most; the first one has the recipe's own values
+    time_limit: Positive | None = None  # minutes after which no trial begins; null: no limit
+    pruning: bool = True  # end a trial early when it stands below the median of the others at the same point
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """What the report looks like."""
 
@@ -217,6 +229,7 @@ class Recipe:
     decision: Decision = field(default_factory=Decision)  # when it answers, and when it abstains
     predict: Predict = field(default_factory=Predict)  # what it answers with
     report: ReportSettings = field(default_factory=ReportSettings)  # how it is told
+    search: Search = field(default_factory=Search)  # what `tunewright search` tries
     trackers: tuple[Tracker, ...] = ()  # tensorboard, wandb (offline), mlflow, beside metrics.jsonl
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13  # of every random choice: split, order, initialisation
 

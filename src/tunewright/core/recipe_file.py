@@ -15,7 +15,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from tunewright.core import catalog
+from tunewright.core import catalog, space
 from tunewright.core.contracts import Component
 from tunewright.core.errors import RecipeError, TunewrightError, UsageError, listing, nearest
 from tunewright.core.recipe import Recipe, to_mapping
@@ -36,13 +36,12 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     data, places = _read(path)
     for change in changes:
         _change(data, places, change)
-    recipe = _Builder(places, str(path)).section(Recipe, data, ())
-    return _with_absolute_paths(recipe, path.parent)
+    return _with_absolute_paths(_Builder(places, str(path)).recipe(data), path.parent)
 
 
 def from_mapping(data: Mapping[str, Any], folder: str | Path = ".") -> Recipe:
     """A recipe from plain data (or from data that already holds components), as the Python API takes it."""
-    return _with_absolute_paths(_Builder({}, "recipe").section(Recipe, dict(data), ()), Path(folder))
+    return _with_absolute_paths(_Builder({}, "recipe").recipe(dict(data)), Path(folder))
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
@@ -50,7 +49,28 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     data, places = to_mapping(recipe), {}
     for change in changes:
         _change(data, places, change)
-    return _Builder(places, "recipe").section(Recipe, data, ())
+    return _Builder(places, "recipe").recipe(data)
+
+
+def parameters(recipe: Recipe) -> tuple[space.Parameter, ...]:
+    """What the recipe's `search.space` names, in its order. Raises RecipeError for what the recipe does not take."""
+    return _Builder({}, "recipe").parameters(to_mapping(recipe), recipe.search.space)
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """A copy of `recipe` with plain values, as YAML holds them, put at dotted keys."""
+    data = to_mapping(recipe)
+    for key, value in values.items():
+        _put(data, tuple(key.split(".")), value)
+    return _Builder({}, "recipe").section(Recipe, data, ())
+
+
+def value_at(recipe: Recipe, key: str) -> Any:
+    """What stands at a dotted key, as short as a recipe may write it: a component with its defaults by its name."""
+    found: Any = recipe
+    for part in key.split("."):
+        found = getattr(found, part)
+    return _shortest(found) if isinstance(found, Component) else to_mapping(found)
 
 
 def to_yaml(recipe: Recipe, head: Sequence[str] = (), reasons: Mapping[str, str] | None = None) -> str:
@@ -211,20 +231,25 @@ def _change(data: dict[str, Any], places: dict[Place, str], change: str) -> None
         value = None if node is None else _plain(node, place, {}, Path("--set"), [MOST_NODES])
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"--set {change[:80]}: the value is no YAML: {_yaml_problem(error)}.") from None
+    _put(data, place, value)
+    for inner in [known for known in places if known[: len(place)] == place]:  # what stood there is gone
+        del places[inner]
+    for depth in range(1, len(place) + 1):
+        places[place[:depth]] = f"--set {key}"
+
+
+def _put(data: dict[str, Any], place: Place, value: Any) -> None:
+    """Set the value at `place`; the sections above it are copied, so that another recipe's data stays as it is."""
     section: Any = data
     for part in place[:-1]:
         inner = section.get(part)
         if isinstance(inner, str):  # a component named by its name alone, as method: lora
             inner = {"name": inner}
-        elif not isinstance(inner, dict):
-            inner = {}
-        section[part] = inner
-        section = inner
+        elif isinstance(inner, Component):
+            inner = to_mapping(inner)
+        section[part] = dict(inner) if isinstance(inner, Mapping) else {}
+        section = section[part]
     section[place[-1]] = value
-    for inner in [known for known in places if known[: len(place)] == place]:  # what stood there is gone
-        del places[inner]
-    for depth in range(1, len(place) + 1):
-        places[place[:depth]] = f"--set {key}"
 
 
 # --------------------------------------------------------------------------------------------------------- building
@@ -236,6 +261,47 @@ class _Builder:
 
     places: Mapping[Place, str]
     source: str
+
+    def recipe(self, data: dict[str, Any]) -> Recipe:
+        """The whole recipe; that its search space fits it is seen before anything is tried."""
+        recipe = self.section(Recipe, data, ())
+        self.parameters(data, recipe.search.space)
+        return recipe
+
+    def parameters(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[space.Parameter, ...]:
+        """The parameters of a search space, each tried out on the recipe's `data`."""
+        found: list[space.Parameter] = []
+        for key, what, inner in space.leaves(given):
+            place = ("search", "space", *inner)
+            try:
+                parameter = space.parse(key, what)
+                space.refuse_overlap([*(known.key for known in found), key])
+            except ValueError as error:
+                raise self.error(place, f"search.space: {error}.") from None
+            for number, probe in enumerate(parameter.probes):
+                self.attempt(data, key, probe, self.where((*place, str(number))))
+            if isinstance(parameter, space.Range) and not parameter.times:
+                parameter = dataclasses.replace(parameter, whole=self.whole(data, parameter))
+            found.append(parameter)
+        return tuple(found)
+
+    def attempt(self, data: Mapping[str, Any], key: str, value: Any, where: str) -> None:
+        """Build the recipe with another value at `key`; what is wrong with it is said of the place `where`."""
+        place, changed = tuple(key.split(".")), dict(data)
+        _put(changed, place, value)
+        places = {known: at for known, at in self.places.items() if known[: len(place)] != place}
+        places |= {place[:depth]: where for depth in range(1, len(place) + 1)}
+        _Builder(places, self.source).section(Recipe, changed, ())
+
+    def whole(self, data: Mapping[str, Any], given: space.Range) -> bool:
+        """Whether a range of whole numbers is of whole numbers alone: the key takes none between two of them."""
+        if not all(isinstance(number, int) for number in (given.low, given.high, given.step or 1)):
+            return False
+        try:
+            self.attempt(data, given.key, given.low + 0.5, "")
+        except RecipeError:
+            return True
+        return False
 
     def section(self, cls: type, data: Any, place: Place, skip: tuple[str, ...] = ()) -> Any:
         if isinstance(data, cls):
@@ -326,9 +392,13 @@ class _Builder:
     def key(self, place: Place) -> str:
         return ".".join(place) or "the recipe"
 
+    def where(self, place: Place) -> str:
+        """The file and line of `place`, or of what it stands in."""
+        near = (self.places[place[:n]] for n in range(len(place), -1, -1) if place[:n] in self.places)
+        return next(near, self.source)
+
     def error(self, place: Place, message: str) -> RecipeError:
-        where = next((self.places[place[:n]] for n in range(len(place), -1, -1) if place[:n] in self.places), None)
-        return RecipeError(f"{where or self.source}: {message}")
+        return RecipeError(f"{self.where(place)}: {message}")
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

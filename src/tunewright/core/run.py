@@ -75,7 +75,7 @@ def new_run(folder: Path | str | None, name: str, given: dict[str, Any], command
     Raises UsageError when `folder` is taken, which says what can be done with it, and MachineError when it cannot be
     written.
     """
-    path = Path(folder) if folder else _free(RUNS / name)
+    path = Path(folder) if folder else free(RUNS / name)
     with machine_errors(path):
         if path.exists() and (not path.is_dir() or any(map(_stays, path.iterdir()))):
             raise UsageError(f"{path} {_taken(Run(path))}")
@@ -182,6 +182,7 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3, … that is not there yet."""
     candidates = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in range(1, 1_000_000))
     return next(candidate for candidate in candidates if not candidate.exists())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -131,6 +132,12 @@ class Dataset:
             return cls(folder, task or catalog.create("tasks", facts["task"]), facts)
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"{folder} holds no prepared data, or only a part of it. Prepare it anew.") from error
+
+    def only(self, *names: str) -> Dataset:
+        """The same data with these splits alone: what gets it cannot look at another one."""
+        view = copy.copy(self)
+        view.splits = {name: self.splits[name] for name in names}
+        return view
 
 
 def unnest(value: Any) -> Any:

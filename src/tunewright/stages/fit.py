@@ -14,7 +14,7 @@ from tunewright.core import catalog
 from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
-from tunewright.core.types import Note, Window
+from tunewright.core.types import Label, Note, Policy, Prediction, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
@@ -59,11 +59,14 @@ def train_model(
     decided: Mapping[str, Any],
     progress: Progress,
     on_plan: Callable[[Plan], None],
+    told: Callable[[float, Mapping[str, float]], None] = lambda epoch, values: None,
+    encoded: Path | None = None,
 ) -> Trained:
     """Train in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is
-    called with the plan once nothing in it is open any more, before the first step."""
+    called with the plan once nothing in it is open any more, before the first step; `told` of each evaluation (see Job);
+    `encoded` is the folder of encoded rows where several runs share them, None: this run's own."""
     precisions.check_engine(plan.recipe.train.engine, device)
-    windows = encode_train(plan, dataset, folder, progress)
+    windows = encode_train(plan, dataset, encoded or folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
     if plan.recipe.train.engine == "auto":
         if device == "cpu" and kernels.missing():
@@ -75,7 +78,7 @@ def train_model(
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
     settings = plan.recipe.train
-    judge = _Validation(plan, dataset, model, device)
+    judge = Validation(plan, dataset, model, device)
     judge.check_metrics()
     give_back()  # what the trials of precision took
     flat_recipe = dict(flat(to_mapping(plan.recipe)))
@@ -97,6 +100,7 @@ def train_model(
             metric=settings.early_stopping.metric if settings.early_stopping else plan.recipe.evaluate.metric,
             row=lambda index: dataset.splits["train"].examples(index, index + 1)[0].id,
             start=lambda: start(plan, dataset, model, embedder, job, folder / "start"),
+            told=told,
         )
         trained = sum(value.numel() for value in model.trained_parameters().values())
         fitted = fit(job, resume=resume)
@@ -156,7 +160,7 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decide
     if rate == "auto":
         from tunewright.models.surgery import hidden_size
 
-        rate = auto_learning_rate(hidden_size(model.backbone), plan.located.facts.learning_rate, settings.method.rate)
+        rate = automatic_rate(plan, hidden_size(model.backbone))
         whys["train.learning_rate"] = Note("by the backbone's width and the method", "由骨干模型的宽度和微调方法决定")
     if "train.precision" in decided:
         chosen, said = decided["train.precision"]
@@ -167,6 +171,11 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decide
     whys["train.precision"] = why
     changes = {"train.learning_rate": rate, "train.precision": chosen, "train.device": device}
     return Plan(replace(plan.recipe, **changes), plan.located, plan.processor, whys)
+
+
+def automatic_rate(plan: Plan, width: int) -> float:
+    """The learning rate that `auto` means for the planned method on a backbone of this width."""
+    return auto_learning_rate(width, plan.located.facts.learning_rate, plan.recipe.train.method.rate)
 
 
 def _check_objective(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> None:
@@ -222,7 +231,7 @@ def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> C
 
 
 @dataclass
-class _Validation:
+class Validation:
     """Judges the model as it stands on the validation split: all of the task's numbers, and the mean loss."""
 
     plan: Plan
@@ -231,14 +240,15 @@ class _Validation:
     device: str
 
     def __call__(self) -> dict[str, float]:
-        task, labels = self.plan.recipe.task, self.dataset.labels
         items = list(self._infer())
-        from tunewright.core.types import Policy
-
-        predictions = [task.decode(item.logits, item.windows, labels, Policy()) for item in items]
-        numbers = task.measures.metrics([item.example.label for item in items], predictions, labels)
+        gold, predictions = self._answers(items)
+        numbers = self.plan.recipe.task.measures.metrics(gold, predictions, self.dataset.labels)
         values = {k: float(v) for k, v in numbers.items() if isinstance(v, (int, float)) and k != "n"}
         return {**values, "loss": self._loss(items)}
+
+    def answers(self) -> tuple[list[Label], list[Prediction]]:
+        """The labels of the labelled rows, and what the model says of them."""
+        return self._answers([item for item in self._infer() if item.example.label is not None])
 
     def check_metrics(self) -> None:
         """Raise RecipeError when the recipe names a metric that the task does not have; cheap, before any step."""
@@ -250,6 +260,11 @@ class _Validation:
             if name not in allowed:
                 near = nearest(name, allowed)
                 raise RecipeError(f"{key}: there is no metric {name!r} to choose by.{near} Known: {listing(allowed)}.")
+
+    def _answers(self, items: list[Inferred]) -> tuple[list[Label], list[Prediction]]:
+        task, labels = self.plan.recipe.task, self.dataset.labels
+        predictions = [task.decode(item.logits, item.windows, labels, Policy()) for item in items]
+        return [item.example.label for item in items], predictions
 
     def _infer(self) -> Iterator[Inferred]:
         from tunewright.models.inference import outputs
@@ -281,8 +296,6 @@ class _Validation:
 
 def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:
     """The task's metrics, by asking it to measure one row against itself."""
-    from tunewright.core.types import Policy
-
     task, labels = plan.recipe.task, dataset.labels
     example = dataset.splits["validation"].examples(0, 1)[0]
     windows = task.encode([example], plan.processor, labels)

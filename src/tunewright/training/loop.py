@@ -65,6 +65,9 @@ class Job:
     metric: str  # of `evaluate`, the best checkpoint is chosen by it; "loss" is the only one where less is better
     row: Callable[[int], str]  # example index → "file:line", for messages
     start: Callable[[], None]  # called first in a fresh run: starts the head
+    told: Callable[[float, Mapping[str, float]], None] = lambda epoch, values: (
+        None
+    )  # of each evaluation; may raise, to end the run
 
 
 @dataclass
@@ -305,6 +308,7 @@ def _evaluate(job: Job, state: State, average: Average, *, epoch: float) -> None
     state.stopped_early = bool(stopping and state.step and state.without_gain >= stopping.patience)
     shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     job.progress.say(f"Step {state.step} (epoch {epoch:.1f}): validation {shown}")
+    job.told(epoch, values)
 
 
 class _Clock:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tunewright.core.files import write_text
 from tunewright.core.report import Report
 from tunewright.stages.report.card import render_card
 from tunewright.stages.report.html import render_html
 from tunewright.stages.report.markdown import render_markdown
+from tunewright.stages.report.search import render_search
 from tunewright.stages.report.spreadsheet import errors_csv
 
-__all__ = ["errors_csv", "render_card", "render_html", "render_markdown", "write_card", "write_reports"]
+__all__ = [
+    "errors_csv", "render_card", "render_html", "render_markdown", "render_search", "write_card", "write_reports", "write_search",
+]  # fmt: skip
 
 
 def write_reports(report: Report, folder: Path | str, language: str | None = None) -> None:
@@ -29,3 +34,8 @@ def write_reports(report: Report, folder: Path | str, language: str | None = Non
 def write_card(report: Report, folder: Path | str, language: str | None = None) -> None:
     """Write the model card README.md, in the form of the Hugging Face hub, into a bundle's `folder`."""
     write_text(Path(folder) / "README.md", render_card(report, language))
+
+
+def write_search(content: Mapping[str, Any], path: Path) -> None:
+    """Write the page of a search.json, whole or not at all."""
+    write_text(path, render_search(content))

@@ -200,7 +200,7 @@ def curves(
     return Plot(
         title,
         tuple(Tick(across.at(t), f"{t:,.0f}") for t in across.ticks if float(t).is_integer()),
-        tuple(Tick(100 - up.at(t), label) for t, label in zip(up.ticks, _labels(up.ticks, percent), strict=True)),
+        tuple(Tick(100 - up.at(t), label) for t, label in zip(up.ticks, tick_labels(up.ticks, percent), strict=True)),
         tuple(lines),
         mark=None if mark is None or not across.low <= mark <= across.high else across.at(mark),
         x_label=x_label,
@@ -260,7 +260,7 @@ def _bin_box(b: Mapping[str, Any], title: str) -> Bar:
     )
 
 
-def _labels(ticks: Sequence[float], percent: bool) -> list[str]:
+def tick_labels(ticks: Sequence[float], percent: bool) -> list[str]:
     """All ticks with the same number of decimals: as many as the finest needs."""
     values = [round(100 * t, 8) if percent else t for t in ticks]
     decimals = max((len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in values), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,19 @@ def number(value: Any) -> str:
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.4g}"
+
+
+def word(value: Any) -> str:
+    """A recipe's value in a few words: text as it is, a component by its name and settings, all else as JSON."""
+    if isinstance(value, Mapping) and "name" in value:
+        settings = ", ".join(f"{key} {word(item)}" for key, item in value.items() if key != "name")
+        return f"{value['name']} ({settings})" if settings else str(value["name"])
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def short(text: str, most: int = 18) -> str:
+    """A text that fits under a tick."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def size(mebibytes: Any) -> str:

@@ -22,7 +22,7 @@ def render_html(report: Report, language: str | None = None) -> str:
     """The report as an HTML page in `language` ("en" or "zh"; None: the report's own)."""
     language = language or report.language
     t, word = texts.translator(language), texts.namer(language)
-    css, script = _asset("report.css"), _asset("report.js")
+    css, script = asset("report.css"), asset("report.js")
     context = {
         "report": report,
         "metric": report.get("verdict.metric"),
@@ -30,7 +30,7 @@ def render_html(report: Report, language: str | None = None) -> str:
         "html_language": {"zh": "zh-Hans"}.get(language, language),
         "t": t,
         "word": word,
-        "policy": _content_security_policy(css, script),
+        "policy": content_security_policy(css, script),
         "css": Markup(css),
         "script": Markup(script),
         "created": str(report.get("created", "")).replace("T", " ")[:16],
@@ -51,7 +51,7 @@ def render_html(report: Report, language: str | None = None) -> str:
         "recipe": facts.recipe_yaml(report),
         "contents": [],  # (id, title) of the sections, gathered while they are rendered
     }
-    return _environment().get_template("report.html.j2").render(context)
+    return environment().get_template("report.html.j2").render(context)
 
 
 class _Environment(jinja2.Environment):
@@ -63,17 +63,18 @@ class _Environment(jinja2.Environment):
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    environment = _Environment(
+def environment() -> jinja2.Environment:
+    """What renders the templates."""
+    made = _Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["user"] = _shown
-    environment.globals.update(fmt=formats, view=views, cut=untrusted.cut)
-    return environment
+    made.filters["user"] = _shown
+    made.globals.update(fmt=formats, view=views, cut=untrusted.cut)
+    return made
 
 
 def _shown(text: Any) -> Markup:
@@ -82,11 +83,12 @@ def _shown(text: Any) -> Markup:
 
 
 @functools.cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A style or script that a page carries."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _content_security_policy(css: str, script: str) -> str:
+def content_security_policy(css: str, script: str) -> str:
     """Nothing may be loaded, sent or run but this page's own style and script, named by their hashes."""
     own = f"style-src {_hash_source(css)}; script-src {_hash_source(script)}"
     return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"

@@ -434,6 +434,103 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{base}（{source}）采用 {licence} 许可证，微调后的权重须遵守同样的条款。数据的许可证由数据的所有者说明。",
     ),
     "card.example": ("A text of yours", "在这里填入你的文本"),
+    # ---- a search
+    "search.title": ("{name} – search", "{name} – 搜索"),
+    "search.kind": ("Search for a better recipe", "搜索更好的配方"),
+    "search.said_own": (
+        "No gain: of {n} trials, none was better than the recipe's own values ({metric} {value} on {rows} validation rows).",
+        "没有提升：共试验 {n} 次，没有一次好于配方原来的设定（在 {rows} 条验证数据上，{metric} {value}）。",
+    ),
+    "search.said_alone": (
+        "The best of {n} trials: {metric} {value} on {rows} validation rows. The recipe's own values could not be "
+        "trained, so there is nothing to compare with.",
+        "{n} 次试验中最好的一次：在 {rows} 条验证数据上，{metric} {value}。配方原来的设定未能完成训练，因此无从比较。",
+    ),
+    "search.said_best": (
+        "The best of {n} trials: {metric} {value} on {rows} validation rows, against {own} with the recipe's own values.",
+        "{n} 次试验中最好的一次：在 {rows} 条验证数据上，{metric} {value}；配方原来的设定为 {own}。",
+    ),
+    "search.said_sure": (
+        "Without the luck of the choice, that gains {value}{unit} (95% interval {low} to {high}): more than chance.",
+        "扣除挑选带来的运气，提升为 {value}{unit}（95% 置信区间 {low} 至 {high}）：不只是偶然。",
+    ),
+    "search.said_chance": (
+        "Without the luck of the choice, that gains {value}{unit} (95% interval {low} to {high}), which may be chance.",
+        "扣除挑选带来的运气，提升为 {value}{unit}（95% 置信区间 {low} 至 {high}），可能只是偶然。",
+    ),
+    "search.said_unknown": (
+        "How much of that is luck cannot be told here; the best of many trials looks better than it is.",
+        "其中多少是运气，这里无法判断；多次试验中最好的一次，看上去总比实际更好。",
+    ),
+    "search.points": (" points", " 个百分点"),
+    "search.sealed": (
+        "Every trial saw training and validation rows alone. The test split is still sealed: train best.yaml, and its "
+        "verdict says what the recipe is worth.",
+        "每次试验只看训练集和验证集。测试集仍然封存：请用 best.yaml 训练，由其结论来说明这份配方究竟如何。",
+    ),
+    "search.key": ("Key figures", "关键数字"),
+    "search.key_read": (
+        "How to read it: the best of many trials looks better on the rows it was chosen by than it is. So the choice is "
+        "made anew on resampled validation rows, a thousand times, and judged on the rows left out. What is lost there was "
+        "luck; the gain is the difference to the recipe's own values that is left, with its 95% interval (Tsamardinos et al. "
+        "2018).",
+        "怎么看：多次试验中最好的一次，在用来挑选它的数据上看起来总比实际更好。因此对验证数据重采样一千次，每次重新挑选，"
+        "再用没有抽到的数据评判。此时失去的部分就是运气；提升是此时与配方原来设定之差，附 95% 置信区间（Tsamardinos 等，2018）。",
+    ),
+    "search.tile_best": ("best trial, {metric}", "最好的试验，{metric}"),
+    "search.tile_own": ("the recipe's own values", "配方原来的设定"),
+    "search.tile_gain": ("gain without luck", "扣除运气后的提升"),
+    "search.tile_trials": ("trials", "试验次数"),
+    "search.tile_seconds": ("time of all trials", "全部试验用时"),
+    "search.n_pruned": ("{n} stopped early", "{n} 次提前停止"),
+    "search.n_failed": ("{n} failed", "{n} 次失败"),
+    "search.best_title": ("The best values", "最好的设定"),
+    "search.best_read": (
+        "They stand in best.yaml, a complete recipe for tunewright train.",
+        "它们写在 best.yaml 中，那是一份完整的配方，可直接用于 tunewright train。",
+    ),
+    "search.over_title": ("Trial after trial", "逐次试验"),
+    "search.over_read": (
+        "How to read it: each dot is a trial's value on validation; trial 0 has the recipe's own values. The line is the "
+        "best so far. A trial that stood below the median of the others at the same point was stopped early; its dot is "
+        "where it stood then.",
+        "怎么看：每个点是一次试验在验证集上的结果；第 0 次用的是配方原来的设定。线是截至当时的最好结果。"
+        "若某次试验在同一时刻低于其他试验的中位数，就会提前停止，其点即停止时的结果。",
+    ),
+    "search.over_trials": ("Value on validation", "验证集上的结果"),
+    "search.trial_number": ("trial", "试验"),
+    "search.leading": ("best so far", "截至当时的最好结果"),
+    "search.best": ("best", "最好"),
+    "search.finished": ("finished", "完成"),
+    "search.pruned": ("stopped early", "提前停止"),
+    "search.failed": ("failed", "失败"),
+    "search.mattered": ("What mattered", "哪些设定重要"),
+    "search.mattered_read": (
+        "How to read it: the share of each setting in deciding whether a finished trial was among the best (PED-ANOVA, "
+        "Watanabe et al. 2023). The upright mark is what chance alone reaches: in 95 of a hundred shuffles of the trials' "
+        "values the share stays below it. A bar that ends before its mark tells nothing.",
+        "怎么看：每项设定在决定一次完成的试验能否进入最好之列时所占的份额（PED-ANOVA，Watanabe 等，2023）。竖线是仅凭偶然能达到的份额："
+        "把各次试验的结果打乱一百次，其中 95 次低于此线。没有越过竖线的条，什么也说明不了。",
+    ),
+    "search.setting": ("setting", "设定"),
+    "search.share": ("share", "份额"),
+    "search.chance": ("by chance", "偶然所及"),
+    "search.tells": ("what it tells", "说明什么"),
+    "search.stands_out": ("it mattered", "确实重要"),
+    "search.may_be_chance": ("may be chance", "可能是偶然"),
+    "search.too_few": (
+        "Too few trials have finished to say what mattered, or they all came to the same value.",
+        "完成的试验太少，或结果全都相同，还看不出哪些设定重要。",
+    ),
+    "search.slices": ("Setting by setting", "逐项设定"),
+    "search.slices_read": (
+        "How to read it: the same dots, laid out by the value of one setting from left to right; upwards is {metric}.",
+        "怎么看：同样的点，从左到右按某一项设定的取值排开；纵轴是{metric}。",
+    ),
+    "search.all": ("All trials", "全部试验"),
+    "search.all_read": ("Also in trials.csv.", "也在 trials.csv 中。"),
+    "search.state": ("state", "状态"),
+    "search.seconds": ("seconds", "秒"),
 }
 
 # Words that stand in reports as names: kind → name → (English, Chinese). A name that is not here is shown as it is.
