@@ -8,6 +8,7 @@ import pytest
 from tunewright.core import catalog
 from tunewright.core.edits import Passage, applied
 from tunewright.core.errors import MachineError, ModelError, RecipeError
+from tunewright.data import words
 from tunewright.testing.tiny import tiny_masked_lm, tiny_seq2seq
 
 
@@ -115,5 +116,6 @@ def test_an_augmenter_without_its_model_says_what_to_give(tiny_backbone, tmp_pat
 @pytest.mark.parametrize(("name", "package"), [("homophone", "pypinyin"), ("swap_delete_insert", "rjieba")])
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(monkeypatch, name, package):
     monkeypatch.setitem(sys.modules, package, None)
+    words.jieba.cache_clear()
     with pytest.raises(MachineError, match=r"pip install 'tunewright\[augment\]'"):
         changed(name, "这个手机很便宜")

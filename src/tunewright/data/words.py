@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from tunewright.core.edits import Place
 from tunewright.core.errors import MachineError
@@ -40,9 +42,15 @@ def cased(word: str, like: str) -> str:
     return word[:1].upper() + word[1:] if like[:1].isupper() else word
 
 
-def _cut(run: str) -> list[Place]:
+@functools.cache
+def jieba() -> Any:
+    """The opened dictionary of Chinese words: `tokenize`, `has_word`, `suggest_freq`. Raises MachineError as `words` does."""
     try:
         import rjieba
     except ImportError:
         raise MachineError(f"Chinese words are cut by the package rjieba, which is not installed: {INSTALL}.") from None
-    return [(start, end) for _, start, end in rjieba.tokenize(run)]
+    return rjieba.Jieba()
+
+
+def _cut(run: str) -> list[Place]:
+    return [(start, end) for _, start, end in jieba().tokenize(run)]

@@ -54,14 +54,11 @@ class _Sounds:
 
     def __init__(self, tones: bool) -> None:
         try:
-            import rjieba
             from pypinyin import Style, pinyin
             from pypinyin.constants import PINYIN_DICT
         except ImportError:
-            raise MachineError(
-                f"The augmenter homophone needs the packages pypinyin and rjieba: {words.INSTALL}."
-            ) from None
-        self._dictionary = rjieba.Jieba()
+            raise MachineError(f"The augmenter homophone needs the package pypinyin: {words.INSTALL}.") from None
+        self._dictionary = words.jieba()
         style = Style.TONE3 if tones else Style.NORMAL
         self._pinyin = lambda word: [sound for (sound,) in pinyin(word, style=style)]
         self._characters: dict[str, list[str]] = defaultdict(list)
