@@ -26,7 +26,10 @@ LEAKAGE = "leakage", "the same text stands in validation or test"
 
 @dataclass(frozen=True)
 class Copy:
-    """A changed copy. row: its original's place among the rows given; by: the augmenter's name."""
+    """A changed copy. row: its original's place among the rows given; by: the augmenter's name.
+
+    Its example carries the id of its original, where it came from: what keeps something by id must not be given both.
+    """
 
     row: int
     by: str
