@@ -240,6 +240,12 @@ BROKEN = {
         "        return lambda windows: run(windows)[::-1]",
         "it_gives_what_was_evaluated",
     ),
+    "an augmenter that edits what is fixed": (
+        "augmenters",
+        "from tunewright.core.edits import Edit\n@dataclass(frozen=True)\nclass Broken(Augmenter):\n"
+        "    def open(self): return lambda passages: [[Edit(0, len(p.text), p.text + '!')] for p in passages]",
+        "what_is_fixed_stays",
+    ),
     "a head that sees padding": (
         "heads",
         "@dataclass(frozen=True)\nclass Broken(Head):\n    transformers_class = 'AutoModelForSequenceClassification'\n"

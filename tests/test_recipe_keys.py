@@ -339,6 +339,7 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "data.overflow": Change("truncate", "tokens", SHORT),
     "data.stride": Change(2, "windows", SHORT),
     "data.leakage": Change("keep", "rows"),
+    "data.augment": Change(["typo"], "windows"),
     "data.refuse": Change(["duplicates"], REFUSED),
     "data.limit": Change(50, "rows"),
     # model
@@ -644,6 +645,92 @@ def test_the_same_recipe_shows_the_same_twice(world, tmp_path):
     assert {name: value for name, value in again.items() if name != "said"} == {
         name: value for name, value in once.items() if name != "said"
     }
+
+
+# ------------------------------------------------------------------------------------------- keys of augmenters
+
+
+def copies(
+    name: str, texts: tuple[str, ...] = ("the best film in town", "这个手机很便宜"), **settings: Any
+) -> list[str]:
+    """The copies that an augmenter with these settings makes of some rows."""
+    import pyarrow as pa
+
+    from tunewright.data.augment import Augmentation
+
+    split = types.SimpleNamespace(column=lambda name: pa.chunked_array([pa.array([0], pa.uint64())]))
+    made = catalog.create("augmenters", {"name": name, "copies": 20, **settings})
+    opened = Augmentation([made], catalog.create("tasks", "text_classification"), {"train": split, "test": split}, 13)
+    rows = [Example(f"rows.csv:{place}", {"text": text}, "a") for place, text in enumerate(texts)]
+    return [copy.example.inputs["text"] for copy in opened.copies(rows, 0)]
+
+
+@entry
+def slips(folder: Path, patch: Any) -> None:
+    """data.augment=typo.copies data.augment=typo.share data.augment=typo.slips"""
+    assert len(copies("typo", copies=3)) == 6
+    assert copies("typo", share=1.0) != copies("typo")
+    assert copies("typo", slips=("swap",)) != copies("typo")
+
+
+@entry
+def words_moved(folder: Path, patch: Any) -> None:
+    """data.augment=swap_delete_insert.copies data.augment=swap_delete_insert.share data.augment=swap_delete_insert.operations"""
+    name = "swap_delete_insert"
+    assert len(copies(name, copies=3)) == 6
+    assert copies(name, share=1.0) != copies(name)
+    assert copies(name, operations=("delete",)) != copies(name)
+
+
+@entry
+def sounds(folder: Path, patch: Any) -> None:
+    """data.augment=homophone.copies data.augment=homophone.share data.augment=homophone.tones"""
+    assert len(copies("homophone", copies=3)) == 6
+    assert copies("homophone", share=1.0) != copies("homophone")
+    assert copies("homophone", tones=True) != copies("homophone")
+
+
+@entry
+def synonyms(folder: Path, patch: Any) -> None:
+    """data.augment=synonym.copies data.augment=synonym.share data.augment=synonym.table data.augment=synonym.wordnet data.augment=synonym.vectors data.augment=synonym.likeness"""
+    tables = [folder / "one.txt", folder / "two.txt"]
+    for table, other in zip(tables, ("fine", "great"), strict=True):
+        table.write_text(f"best {other}\nfilm movie\n")
+    own = {"table": str(tables[0])}
+    assert len(copies("synonym", copies=3, **own)) == 6
+    assert copies("synonym", share=1.0, **own) != copies("synonym", **own) != copies("synonym", table=str(tables[1]))
+    asked: list[Any] = []
+    source = types.SimpleNamespace(synonyms=lambda word: ())
+    patch.setattr("tunewright.components.augmenters.synonym.WordNet", lambda place: asked.append(place) or source)
+    patch.setattr("tunewright.models.neighbours.Neighbours", lambda *given: asked.append(given) or source)
+    copies("synonym", wordnet="here", vectors="some-backbone", likeness=0.7)
+    assert asked == ["here", ("some-backbone", 0.7)]
+
+
+@entry
+def covered_words(folder: Path, patch: Any) -> None:
+    """data.augment=masked_lm.copies data.augment=masked_lm.share data.augment=masked_lm.model data.augment=masked_lm.top"""
+    from tunewright.testing.tiny import tiny_masked_lm
+
+    model, other = (str(tiny_masked_lm(folder / str(seed), seed=seed)) for seed in (0, 1))
+    plain = copies("masked_lm", model=model)
+    assert len(copies("masked_lm", copies=3, model=model)) == 6
+    assert copies("masked_lm", model=model, share=1.0) != plain
+    assert copies("masked_lm", model=other) != plain
+    assert len(set(copies("masked_lm", model=model, top=1))) < len(set(plain))
+
+
+@entry
+def there_and_back(folder: Path, patch: Any) -> None:
+    """data.augment=back_translation.copies data.augment=back_translation.there data.augment=back_translation.back data.augment=back_translation.prompts data.augment=back_translation.texts data.augment=back_translation.beams"""
+    from tunewright.testing.tiny import tiny_seq2seq
+
+    one, two, three = (str(tiny_seq2seq(folder / str(seed), seed=seed)) for seed in (0, 1, 2))
+    models = {"there": one, "back": two}
+    plain = copies("back_translation", **models)
+    assert len(copies("back_translation", copies=3, **models)) == 6
+    for change in ({"there": three}, {"back": three}, {"prompts": ("bad ", "")}, {"texts": "zh"}, {"beams": 1}):
+        assert copies("back_translation", **{**models, **change}) != plain, change
 
 
 # ------------------------------------------------------------------------------- keys of readers and trackers

@@ -26,6 +26,7 @@ KINDS: dict[str, type[Component]] = {
     "backbones": contracts.Backbone,
     "heads": contracts.Head,
     "tasks": contracts.Task,
+    "augmenters": contracts.Augmenter,
     "methods": contracts.Method,
     "starts": contracts.Start,
     "objectives": contracts.Objective,

@@ -10,10 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
+from tunewright.core.edits import Edits
 from tunewright.core.errors import RecipeError
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 
@@ -143,6 +145,8 @@ class Task(Component):
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
     probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
+    placed: ClassVar[bool] = False  # whether a row tells places in its text, so that the text cannot be written anew
+    marks: ClassVar[tuple[str, ...]] = ()  # signs in the text around what is asked about; nobody edits between two
 
     @abstractmethod
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
@@ -174,6 +178,24 @@ class Task(Component):
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:
         """One example's prediction from its joined (and calibrated) logits."""
+
+
+@dataclass(frozen=True)
+class Augmenter(Component):
+    """Changes training texts a little, so that the model learns from more forms of them."""
+
+    copies: Annotated[int, Field(ge=1, le=100)] = 1  # changed copies of each training row, beside the row itself
+
+    rewrites: ClassVar[bool] = False  # whether it writes whole texts anew: not for tasks with places in the text
+
+    @abstractmethod
+    def open(self) -> Edits:
+        """A function from passages to the edits of each (core/edits.py): within the text, apart from one another and
+        from what is fixed, and the same for the same passage and draw. No edits: it has nothing to change there.
+
+        What it needs is opened here, or when a text first needs it, and is given back with the function. Raises
+        MachineError or ModelError with what to install or name.
+        """
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tunewright.core import catalog
 from tunewright.core.contracts import (
+    Augmenter,
     Baseline,
     Calibrator,
     Method,
@@ -89,6 +90,7 @@ class Data:
     leakage: Literal["drop", "keep"] = (
         "drop"  # training rows whose text also stands in validation or test (normalised): drop them from train, or keep and report
     )
+    augment: tuple[Augmenter, ...] = ()  # changed copies of training rows to learn from too, as [typo, synonym]
     refuse: tuple[FindingKind, ...] = ()  # findings of `check` that stop a run (exit 2), as [leakage, conflicts]
     limit: Count | None = None  # use only that many rows of each file, for a quick try
 

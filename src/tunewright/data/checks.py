@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -120,10 +120,15 @@ class _Rows:
 def excerpt(split: Split, row: int, most: int = 60) -> str:
     """Return "file:line: beginning of the text" of one row, on one line, for people."""
     example = split.take([row])[0]
-    text = " | ".join(str(value) for value in example.inputs.values())
+    return f"{example.id}: {one_line(example.inputs.values(), most)}"
+
+
+def one_line(texts: Iterable[object], most: int) -> str:
+    """The beginning of a row's texts on one line, without characters that a terminal would act on."""
+    text = " | ".join(map(str, texts))
     flat = "".join(character if character.isprintable() else " " for character in text[: 2 * most])
     flat = " ".join(flat.split())
-    return f"{example.id}: {flat[:most]}{'…' if len(flat) > most else ''}"
+    return f"{flat[:most]}{'…' if len(flat) > most else ''}"
 
 
 def _lost_rows(dataset: Dataset) -> Iterator[Finding]:

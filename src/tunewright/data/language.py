@@ -89,6 +89,11 @@ def language(texts: Iterable[str], most: int = 1000) -> Language:
     return Language(code, share, shares, {script: count / all_letters for script, count in letters.most_common()})
 
 
+def script(text: str) -> str:
+    """The script that most of a text is written in, as "Han" or "Latin"; "" for a text without letters."""
+    return _main_script(_letters(text[:2000]))
+
+
 def _letters(text: str) -> dict[str, int]:
     if text.isascii():
         count = sum(map(str.isalpha, text))

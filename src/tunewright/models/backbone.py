@@ -33,7 +33,7 @@ def load_backbone(
         config = read_json(folder / "config.json")
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} is no model's folder: its config.json cannot be read ({error}).") from error
-    with _explained(folder):
+    with explained(folder):
         from tunewright.models.static import MODEL_TYPE, load_static
 
         if config.get("model_type") == MODEL_TYPE:
@@ -106,7 +106,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
     """Turn whatever the libraries raise at a broken folder into one message that names it."""
     try:
         yield

@@ -15,6 +15,7 @@ from tunewright.core.contracts import Head, Objective, Start
 from tunewright.core.errors import RecipeError, listing, nearest
 from tunewright.core.recipe import Decision, Recipe, replace
 from tunewright.core.types import Note, label_names
+from tunewright.data import augment
 from tunewright.data.checks import IMBALANCE
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.locate import Located, choose, locate
@@ -54,6 +55,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     name = recipe.model.backbone
     if name == "auto":
         name, whys["model.backbone"] = choose(dataset.language)
+    augment.check(recipe.data.augment, recipe.task)
     located = locate(name, pickled_weights=recipe.model.pickled_weights, remote_code=recipe.model.remote_code)
     processor = _processor(recipe, located, whys)
     counts = label_counts(dataset.splits["train"])

@@ -27,6 +27,7 @@ from tunewright.data.dataset import Dataset
 from tunewright.data.prepare import prepare
 from tunewright.stages import assemble
 from tunewright.stages.assemble import Plan
+from tunewright.stages.augmented import try_out
 from tunewright.stages.embed import Embedder
 from tunewright.stages.estimate import MIB, Estimate, estimate, spread
 from tunewright.training.precision import choose_device, choose_threads, threads
@@ -39,7 +40,8 @@ PROBED = 20_000  # training rows whose labels are judged at most
 class Checked:
     """What was found, what the machine has, and what training will take.
 
-    refused: those of `findings` that the recipe's data.refuse names; notes: what was guessed or changed in the data.
+    refused: those of `findings` that the recipe's data.refuse names; notes: what was guessed or changed in the data;
+    augmented: a few copies that data.augment makes, as {"by", "row", "from", "to"}.
     """
 
     findings: Sequence[Finding]
@@ -47,6 +49,7 @@ class Checked:
     machine: Gate
     estimate: Estimate
     notes: Sequence[str]
+    augmented: Sequence[dict[str, Any]] = ()
 
     @property
     def passed(self) -> bool:
@@ -62,6 +65,7 @@ class Checked:
             "estimate": asdict(self.estimate),
             "machine": self.machine.to_dict(),
             "notes": list(self.notes),
+            "augmented": list(self.augmented),
         }
 
 
@@ -85,13 +89,18 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
         seconds = time.perf_counter() - started
         if deep or "label_errors" in recipe.data.refuse:
             found += label_errors(plan, dataset, progress)
+        tried = try_out(plan, dataset)
         with progress.task("Training a few steps to see how long it takes", total=1) as step:
-            expected = estimate(plan, dataset, Path(folder), preparing=seconds)
+            augmenting = tried.seconds(len(dataset.splits["train"]))
+            expected = estimate(plan, dataset, Path(folder), preparing=seconds, augmenting=augmenting)
             step(1)
         chosen = dict(flat(to_mapping(plan.recipe)))
-        notes = [*map(str, dataset.notes), *(f"{key}: {chosen.get(key)} ({why})." for key, why in plan.whys.items())]
+        notes = [
+            *map(str, (*dataset.notes, *tried.notes())),
+            *(f"{key}: {chosen.get(key)} ({why})." for key, why in plan.whys.items()),
+        ]
     refused = [finding for finding in found if finding.kind in recipe.data.refuse]
-    return Checked(found, refused, _machine(expected), expected, notes)
+    return Checked(found, refused, _machine(expected), expected, notes, tried.shown())
 
 
 # ---------------------------------------------------------------------------------------------- labels in doubt

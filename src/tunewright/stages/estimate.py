@@ -23,6 +23,7 @@ from tunewright.core.files import sha256, writing_folder
 from tunewright.core.progress import Silent, Step
 from tunewright.core.recipe import replace
 from tunewright.core.types import Example
+from tunewright.data.augment import copies_a_row
 from tunewright.data.dataset import Dataset, Split
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
@@ -63,8 +64,11 @@ class Estimate:
     parts: dict[str, float]
 
 
-def estimate(plan: Plan, dataset: Dataset, folder: Path, *, preparing: float = 0.0) -> Estimate:
-    """Measure in `folder`, and reckon. preparing: seconds that reading and checking the data took.
+def estimate(
+    plan: Plan, dataset: Dataset, folder: Path, *, preparing: float = 0.0, augmenting: float = 0.0
+) -> Estimate:
+    """Measure in `folder`, and reckon. preparing: seconds that reading and checking the data took; augmenting: seconds
+    that copies of all training rows will take.
 
     The random state is as before afterwards, and nothing outside `folder` is written.
     """
@@ -74,8 +78,9 @@ def estimate(plan: Plan, dataset: Dataset, folder: Path, *, preparing: float = 0
         trained = _train(plan, dataset, lengths, folder, device)
         frozen = _embed(trained.plan, dataset, lengths, device)
     steps, training = _training(plan, dataset, lengths, trained)
-    parts = {"data": preparing, "starting": trained.starting}
-    parts["tokenizing"] = lengths.seconds * sum(map(len, dataset.splits.values())) / lengths.rows
+    parts = {"data": preparing, "augmenting": augmenting, "starting": trained.starting}
+    copies = copies_a_row(plan.recipe.data.augment) * len(dataset.splits["train"])
+    parts["tokenizing"] = lengths.seconds * (copies + sum(map(len, dataset.splits.values()))) / lengths.rows
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
     evaluations = steps / _steps_an_evaluation(plan, dataset, lengths)
     checkpoints = training / CHECKPOINT_SECONDS + 1
@@ -159,9 +164,9 @@ def _train(plan: Plan, dataset: Dataset, lengths: _Lengths, folder: Path, device
     rows = lengths.places[np.unique(lengths.windows.examples[np.concatenate(chosen)])]
     sample = _sample(dataset, {"train": rows, "validation": spread(len(dataset.splits["validation"]), len(rows)),
                                "test": np.zeros(1, dtype=np.int64)})  # fmt: skip
-    random = catalog.create("starts", "random")
     short = {
-        "train.start": random,
+        "data.augment": (),
+        "train.start": catalog.create("starts", "random"),
         "train.epochs": 2.0,
         "train.evaluate_every": 2.0,
         "train.early_stopping": None,
@@ -223,7 +228,7 @@ def _training(plan: Plan, dataset: Dataset, lengths: _Lengths, trained: _Trained
     sizes = np.array([_padded(step, trained.lengths) for step in trained.steps[: len(times)]])
     warm = min(2, len(times) - 1)  # the first steps also make room for gradients and the optimizer's state
     settings, windows = plan.recipe.train, lengths.windows
-    all_windows = len(windows) * len(dataset.splits["train"]) / lengths.rows
+    all_windows = _all_windows(plan, dataset, lengths)
     steps = settings.start.steps + math.ceil(settings.epochs * math.ceil(all_windows / settings.batch_size))
     population = steps_of_epoch(windows.lengths, settings.batch_size, plan.recipe.seed, 0)
     typical = float(np.mean([_padded(step, windows.lengths) for step in population]))
@@ -265,8 +270,14 @@ def _growth(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) ->
 
 
 def _steps_an_evaluation(plan: Plan, dataset: Dataset, lengths: _Lengths) -> float:
-    windows = len(lengths.windows) * len(dataset.splits["train"]) / lengths.rows
+    windows = _all_windows(plan, dataset, lengths)
     return max(1.0, plan.recipe.train.evaluate_every * windows / plan.recipe.train.batch_size)
+
+
+def _all_windows(plan: Plan, dataset: Dataset, lengths: _Lengths) -> float:
+    """Windows that training goes over in an epoch: of the rows, and of their copies, which are about as long."""
+    rows = len(dataset.splits["train"]) * (1 + copies_a_row(plan.recipe.data.augment))
+    return len(lengths.windows) * rows / lengths.rows
 
 
 def _disk(checkpoints: Path) -> int:

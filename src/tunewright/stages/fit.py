@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
 from tunewright.core.types import Label, Note, Policy, Prediction, Window
+from tunewright.data.augment import SPLIT as AUGMENTED
+from tunewright.data.augment import Augmentation
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
@@ -113,7 +116,7 @@ def train_model(
 
 
 def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> EncodedSplit:
-    """Encode the training split to disk, once; the token counts of all splits go into the run's ledger."""
+    """Encode the training split and its copies to disk, once; the token counts of all splits go into the run's ledger."""
     target = folder / "encoded"
     if (target / "encoded.json").exists():
         return open_encoded(target)
@@ -123,34 +126,48 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
             for _ in _encoded(plan, dataset, split, ledger, progress):
                 pass
 
+    augmenters = plan.recipe.data.augment
+    copies = Augmentation(augmenters, plan.recipe.task, dataset.splits, plan.recipe.seed) if augmenters else None
+
     def windows() -> Iterator[Window]:
-        yield from _encoded(plan, dataset, dataset.splits["train"], ledger, progress)
+        yield from _encoded(plan, dataset, dataset.splits["train"], ledger, progress, copies)
         ledger.close()  # before the folder takes its name: a resumed run that finds it needs a whole ledger
 
     return write_encoded(windows(), target, plan.processor.pad_id)
 
 
-def _encoded(plan: Plan, dataset: Dataset, split: Split, ledger: Ledger, progress: Progress) -> Iterator[Window]:
-    seen = used = truncated = count = split_rows = 0
+def _encoded(
+    plan: Plan, dataset: Dataset, split: Split, ledger: Ledger, progress: Progress, copies: Augmentation | None = None
+) -> Iterator[Window]:
+    """The windows of a split's rows, each followed by those of its copies, which carry their row's index."""
+    counts: dict[str, Counter[str]] = {split.name: Counter()}
     with progress.task(f"Tokenizing {split.name}", total=len(split)) as step:
         for start in range(0, len(split), CHUNK):
-            examples = split.examples(start, start + CHUNK)
+            rows = split.examples(start, start + CHUNK)
+            examples = list(copies.with_copies(rows, start, ledger) if copies else enumerate(rows))
             try:
-                windows = plan.recipe.task.encode(examples, plan.processor, dataset.labels)
+                windows = plan.recipe.task.encode([one for _, one in examples], plan.processor, dataset.labels)
             except TooLong as error:
-                raise DataError(f"{examples[error.index].id}: {error}") from None
+                raise DataError(f"{examples[error.index][1].id}: {error}") from None
             for index, own in itertools.groupby(windows, key=lambda window: window.example):
                 parts = list(own)
-                lost = sum(part.truncated for part in parts)
-                fresh = sum(part.tokens - part.shared for part in parts)
-                seen, used, truncated = seen + fresh + lost, used + fresh, truncated + lost
-                count, split_rows = count + len(parts), split_rows + (len(parts) > 1)
-                if lost:
-                    ledger.truncate(split.name, examples[index].id, lost)
+                row, example = examples[index]
+                name = split.name if example is rows[row] else AUGMENTED
+                if lost := sum(part.truncated for part in parts):
+                    ledger.truncate(name, example.id, lost)
+                counts.setdefault(name, Counter()).update(_counted(parts, lost))
                 for part in parts:
-                    yield Window(start + index, part.features, part.tokens)
-            step(len(examples))
-    ledger.tokens(split.name, seen=seen, used=used, truncated=truncated, windows=count, split_rows=split_rows)
+                    yield Window(start + row, part.features, part.tokens)
+            step(len(rows))
+    for name, counted in counts.items():
+        ledger.tokens(name, **{key: counted[key] for key in ("seen", "used", "truncated", "windows", "split_rows")})
+
+
+def _counted(parts: list[Window], lost: int) -> dict[str, int]:
+    """What an example's windows add to the ledger's tokens."""
+    fresh = sum(part.tokens - part.shared for part in parts)
+    own = {"seen": fresh + lost, "used": fresh, "truncated": lost}
+    return {**own, "windows": len(parts), "split_rows": int(len(parts) > 1)}
 
 
 def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decided: Mapping[str, Any]) -> Plan:

@@ -54,6 +54,34 @@ def tiny_backbone(folder: Path | str, seed: int = 0, family: Literal["bert", "ro
     return folder
 
 
+def tiny_masked_lm(folder: Path | str, seed: int = 0) -> Path:
+    """Write a masked language model of the same size and vocabulary; what it fills in is as good as random."""
+    return _written(Path(folder), seed, "BertForMaskedLM", "bert", _sizes("bert"))
+
+
+def tiny_seq2seq(folder: Path | str, seed: int = 0) -> Path:
+    """Write a network that reads a text and writes another, of the same vocabulary; what it writes is as good as random."""
+    ends = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 2}
+    sizes = {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in _BART.items()}
+    # Weights this large give outputs that depend on the text; smaller ones repeat one piece.
+    sizes |= {"d_model": 32, "max_position_embeddings": MAX_TOKENS, "init_std": 0.5, "forced_eos_token_id": None}
+    return _written(Path(folder), seed, "BartForConditionalGeneration", "bart", {**sizes, **ends})
+
+
+def _written(folder: Path, seed: int, kind: str, family: str, sizes: dict[str, int]) -> Path:
+    import torch
+    import transformers
+
+    from tunewright.models.backbone import quiet
+
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.manual_seed(seed)
+        config = transformers.AutoConfig.for_model(family, **sizes, vocab_size=len(vocabulary()))
+        getattr(transformers, kind)(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
 def write_tokenizer(folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json: WordPiece, lower-cased, one piece for each Chinese character."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -75,6 +103,9 @@ def write_tokenizer(folder: Path) -> None:
         folder / "tokenizer_config.json",
         {"tokenizer_class": "PreTrainedTokenizerFast", **names, "model_max_length": MAX_TOKENS},
     )
+
+
+_BART = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
 
 
 def vocabulary() -> list[str]:

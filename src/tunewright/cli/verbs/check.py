@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PARTS = {
     "data": "reading and checking",
+    "augmenting": "changed copies of training rows",
     "starting": "opening the network",
     "tokenizing": "tokenizing",
     "embedding": "embedding with the frozen backbone",
@@ -79,7 +80,23 @@ def _show(checked: Checked) -> None:
         console.print()
     else:
         console.print("Nothing wrong was found in the data.\n")
+    if checked.augmented:
+        console.print(_copies(checked))
+        console.print()
     console.print(_costs(checked))
+
+
+def _copies(checked: Checked) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    from tunewright.data.checks import one_line
+
+    title = "Copies that training would see as well (data.augment)"
+    table = Table("by", "row", "changed", title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+    for copy in checked.augmented:
+        table.add_row(copy["by"], *(Text(one_line(copy[side].values(), most=200)) for side in ("from", "to")))
+    return table
 
 
 def _examples(finding: Finding) -> list[str]:

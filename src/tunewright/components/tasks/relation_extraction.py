@@ -27,6 +27,8 @@ class RelationExtraction(classes.LabelTask):
     target: ClassVar[str] = "relation"
     metric: ClassVar[str] = "relation_f1"
     baselines: ClassVar[tuple[str, ...]] = ("majority", "tfidf", "linear_probe")
+    placed: ClassVar[bool] = True
+    marks: ClassVar[tuple[str, ...]] = tuple(MARKS.values())
 
     @property
     def measures(self) -> Measures:  # type: ignore[override]

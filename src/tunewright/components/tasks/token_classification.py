@@ -45,6 +45,7 @@ class TokenClassification(Task):
     measures: ClassVar[Measures] = spans.SpanMeasures()
     metric: ClassVar[str] = "f1"
     baselines: ClassVar[tuple[str, ...]] = ("dictionary",)
+    placed: ClassVar[bool] = True
 
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
         """See Task.read. Spans are mappings of start, end and label in characters, or a tag a word.

@@ -595,6 +595,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "train": ("train", "训练集"),
         "validation": ("validation", "验证集"),
         "test": ("test", "测试集"),
+        "augmented": ("changed copies of training rows", "训练数据的增强副本"),
     },
     "severity": {
         "error": ("error", "错误"),
@@ -618,6 +619,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "leakage": ("the text also stands in validation or test", "文本也出现在验证集或测试集中"),
         "garbled": ("garbled characters", "乱码"),
         "broken_row": ("the row cannot be parsed", "这一行无法解析"),
+        "unchanged": ("a copy without any change", "副本没有变化"),
+        "same_text": ("a copy whose text another training row or copy has", "副本与另一条训练数据或副本文本相同"),
         "limit": ("beyond the limit of rows that the recipe sets", "超出配方设定的条数上限"),
     },
     "finding": {
