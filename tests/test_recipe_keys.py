@@ -315,6 +315,8 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "task=text_classification.separator": Change(
         {"name": "text_classification", "multi_label": True, "separator": ";"}, "labels", SEVERAL
     ),
+    "task=text_classification.texts": Change({"name": "text_classification", "texts": ["text", "other"]}, "texts"),
+    "task=text_classification.levels": Change({"name": "text_classification", "levels": "/"}, "results"),
     "predict.runtime": Change("onnx", "files"),
     "predict.runtime=onnx.precision": Change(
         {"name": "onnx", "precision": "fp32"}, "errors", {"predict.runtime": {"name": "onnx"}}

@@ -115,9 +115,13 @@ class Measures(ABC):
         Rows of unknown label are left out.
         """
 
+    def right(self, gold: Label, value: Any) -> bool:
+        """Whether what is answered is no error, though it may say less than `gold`. By default it has to be the same."""
+        return value == gold
+
     def quality(self, gold: Label, prediction: Prediction) -> float:
         """How good one answer is by itself; larger is better. By default 1 where it is right, else 0."""
-        return float(prediction.value == gold)
+        return float(self.right(gold, prediction.value))
 
     def weighed(
         self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
@@ -150,6 +154,11 @@ class Task(Component):
         The target's cell may be missing, None or "": the label is unknown then. Raises LabelError with what is expected
         for a label that does not fit, DataError for inputs that do not.
         """
+
+    @property
+    def needed(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of inputs of which one at least must not be empty: by default each input by itself."""
+        return tuple((role,) for role in self.inputs)
 
     @property
     def scored(self) -> bool:

@@ -266,7 +266,7 @@ def _judge(
         calibrated = judge.refit_policy(calibrated, recipe, validation, dataset.labels)
         predictions = decide(items, recipe.task, dataset.labels, calibrated.policy)
         if calibrated.about["coverage"]:
-            calibrated.about["coverage"]["test"] = judge.coverage_on_test(items, predictions)
+            calibrated.about["coverage"]["test"] = judge.coverage_on_test(recipe.task, items, predictions)
         baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
         embedder.release()
         verdict = _verdict(run, recipe, dataset, items, predictions, baselines)

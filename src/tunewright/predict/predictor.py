@@ -72,12 +72,13 @@ class Predictor:
     def _example(self, item: str | Mapping[str, Any] | Example, index: int) -> Example:
         if isinstance(item, Example):
             return item
-        roles = self.bundle.task.inputs
+        task, roles = self.bundle.task, self.bundle.task.inputs
         values = {roles[0]: item} if isinstance(item, str) and len(roles) == 1 else item
-        if not isinstance(values, Mapping) or any(values.get(role) is None for role in roles):
-            raise DataError(f"Input {index} must be a text, or a mapping with {', '.join(roles)}; it is {item!r:.60}.")
+        if not isinstance(values, Mapping) or any(all(values.get(r) is None for r in group) for group in task.needed):
+            told = "a mapping with" if len(roles) > 1 else "a text, or a mapping with"
+            raise DataError(f"Input {index} must be {told} {', '.join(roles)}; it is {item!r:.60}.")
         try:
-            inputs, _ = self.bundle.task.read({role: values[role] for role in roles})
+            inputs, _ = task.read({role: values.get(role) for role in roles})
         except DataError as error:
             raise DataError(f"Input {index}: {error}") from None
         return Example(f"input#{index}", inputs)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from tunewright.core import classes
-from tunewright.core.errors import LabelError
-from tunewright.core.types import Label
+from tunewright.core.contracts import Measures
+from tunewright.core.errors import LabelError, listing
+from tunewright.core.hierarchy import HierarchyMeasures, path, settled
+from tunewright.core.types import Label, Policy, Prediction, Window
 from tunewright.data.cell import is_empty, plain
+
+JOIN = "\n"  # between texts of several columns
 
 
 @dataclass(frozen=True)
@@ -22,19 +27,64 @@ class TextClassification(classes.LabelTask):
     separator: Annotated[str, Field(min_length=1)] = (
         "|"  # between the labels of one cell when multi_label; JSON lists are understood as well
     )
+    texts: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "text",
+    )  # what is read of a row, as [title, body]: several columns become one text, in this order; one of them may be empty
 
-    inputs: ClassVar[tuple[str, ...]] = ("text",)
     target: ClassVar[str] = "label"
     baselines: ClassVar[tuple[str, ...]] = ("majority", "tfidf", "linear_probe")
+
+    levels: Annotated[str, Field(min_length=1)] | None = (
+        None  # what stands between the levels of a label, as "/" in science/physics; null: labels have no levels
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.levels is not None and self.multi_label:
+            raise ValueError("levels are for one label a text, and multi_label allows several. Leave one of them out.")
+        if len({*self.texts, self.target}) <= len(self.texts):
+            raise ValueError(
+                f"texts names a column twice, or {self.target!r}, which is what is predicted: {listing(self.texts)}."
+            )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """See Task.inputs."""
+        return tuple(self.texts)
+
+    @property
+    def needed(self) -> tuple[tuple[str, ...], ...]:
+        """See Task.needed: one of the texts."""
+        return (self.inputs,)
 
     @property
     def metric(self) -> str:  # type: ignore[override]
         """See Task.metric."""
+        if self.levels is not None:
+            return "hierarchical_f1"
         return "micro_f1" if self.multi_label else "accuracy"
+
+    @property
+    def measures(self) -> Measures:  # type: ignore[override]
+        """See Task.measures, core.classes and core.hierarchy."""
+        return super().measures if self.levels is None else HierarchyMeasures(separator=self.levels)
+
+    def decode(
+        self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
+    ) -> Prediction:
+        """See LabelTask.decode; where labels have levels, an ancestor that is sure enough stands in for its label."""
+        found = super().decode(logits, windows, labels, policy)
+        return found if self.levels is None else settled(found, self.levels, policy.accept)
 
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
         """See Task.read. An empty cell is unknown; an empty list, when multi_label, says that no label applies."""
-        return {"text": cells.get("text")}, self._label(plain(cells.get("label")))
+        return {"text": self._text(cells)}, self._label(plain(cells.get("label")))
+
+    def _text(self, cells: Mapping[str, Any]) -> Any:
+        """The cell, or what stands in several of them, one after the other."""
+        if len(self.texts) == 1:
+            return cells.get(self.texts[0])
+        return JOIN.join(str(cells[role]).strip() for role in self.texts if not is_empty(cells.get(role)))
 
     def _label(self, value: Any) -> Label:
         if is_empty(value):
@@ -44,6 +94,8 @@ class TextClassification(classes.LabelTask):
             return tuple(sorted({classes.one(part) for part in parts if not is_empty(part)}))
         if isinstance(value, (list, tuple)) and len(value) == 1:
             value = value[0]
+        if self.levels is not None:
+            return path(classes.several(value, self.levels), self.levels)
         if isinstance(value, (list, tuple)):
             raise LabelError(
                 f"One label is expected, and the cell holds {len(value)}: {value!r:.80}. "

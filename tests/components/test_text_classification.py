@@ -1,0 +1,183 @@
+"""What `text_classification` can be besides one text with one label, from a file to answers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tunewright.core import catalog
+from tunewright.core.errors import DataError, LabelError, RecipeError
+from tunewright.core.recipe_file import from_mapping
+from tunewright.core.types import Policy
+from tunewright.predict.predictor import load
+
+WORDS = {"card": "card bank lost", "music": "play song music", "weather": "天气 rain cold"}
+
+
+def written(path, rows):
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory, tiny_backbone):
+    """Function: train(task, rows, **changes) trains on a file of these rows and returns the run's folder."""
+    from tunewright.engine.local import train
+
+    def made(task, rows, **changes):
+        folder = tmp_path_factory.mktemp("run")
+        recipe = {
+            "task": {"name": "text_classification", **task},
+            "data": {"train": str(written(folder / "rows.jsonl", rows))},
+            "model": {"backbone": str(tiny_backbone)},
+            "train": {"epochs": 3, "learning_rate": 0.002, "threads": 1, "precision": "fp32"},
+            "evaluate": {"baselines": ["majority"], "resamples": 100},
+            "predict": {"runtime": "torch"},
+            **changes,
+        }
+        return train(from_mapping(recipe), out=folder / "run").run
+
+    return made
+
+
+# ------------------------------------------------------------------------------------------------ several columns
+
+
+BOTH = {"texts": ["title", "body"]}
+
+
+def titled(count=90):
+    """Rows whose label a word of the title tells, or in every third row one of the body."""
+    for number in range(count):
+        label, words = list(WORDS.items())[number % 3]
+        told, other = f"{words.split()[number % 2]} {number}", f"it is good {number}"
+        title, body = (other, told) if number % 9 < 3 else (told, other)
+        yield {"title": None if number % 9 == 1 else title, "body": body, "label": label}
+
+
+@pytest.fixture(scope="module")
+def titled_run(train):
+    return train(BOTH, [*titled(), {"title": " ", "body": None, "label": "card"}])
+
+
+@pytest.mark.parametrize(
+    ("cells", "text"),
+    [
+        ({"title": " Rain ", "body": "a wet day"}, "Rain\na wet day"),
+        ({"title": None, "body": "a wet day"}, "a wet day"),
+        ({"title": "雨", "body": "  "}, "雨"),
+        ({"body": "a wet day"}, "a wet day"),
+    ],
+)
+def test_several_columns_become_one_text_and_an_empty_one_leaves_no_trace(cells, text):
+    task = catalog.create("tasks", {"name": "text_classification", **BOTH})
+    assert task.read({**cells, "label": "card"}) == ({"text": text}, "card")
+
+
+@pytest.mark.parametrize("texts", [["title", "title"], ["title", "label"]])
+def test_a_column_is_read_once_and_the_label_not_at_all(texts):
+    with pytest.raises(RecipeError, match="task: texts names a column twice, or 'label', which is what is predicted"):
+        from_mapping({"task": {"name": "text_classification", "texts": texts}, "data": {"train": "rows.csv"}})
+
+
+def test_a_row_with_one_of_its_texts_is_learned_from_and_one_with_none_is_accounted_for(titled_run):
+    report = json.loads((titled_run / "report.json").read_text("utf-8"))
+    assert report["data"]["ledger"]["rows"]["train"]["reasons"] == {"empty_text": 1}
+    lost = json.loads((titled_run / "ledger.jsonl").read_text("utf-8").splitlines()[0])
+    assert (lost["line"], lost["reason"]) == (91, "columns 'title', 'body' are empty")
+
+
+def test_both_columns_count_and_the_report_shows_both(titled_run):
+    predictor = load(titled_run)
+    rows = [{"title": "play", "body": "it is good"}, {"title": "it is good", "body": "play"}, {"body": "play"}]
+    assert len({prediction.scores["music"] for prediction in predictor.predict(rows)}) == 3
+    joined = load(titled_run).predict([{"title": "play\nit is good"}])
+    assert joined == predictor.predict(rows[:1])
+    with pytest.raises(DataError, match="must be a mapping with title, body; it is 'play'"):
+        predictor.predict(["play"])
+
+
+def test_predict_reads_the_same_columns_and_names_one_that_is_missing(titled_run, tmp_path, command):
+    file = written(tmp_path / "new.jsonl", [{"title": "play", "body": ""}, {"title": "", "body": ""}])
+    code, out, err = command("predict", titled_run, file)
+    assert (code, [json.loads(line)["decision"] for line in out.splitlines()]) == (0, ["model", "error"])
+    assert "new.jsonl:2: columns 'title', 'body' are empty" in err
+    code, _, err = command("predict", titled_run, written(tmp_path / "less.jsonl", [{"title": "play"}]))
+    assert code == 3 and "less.jsonl has no column that could be 'body'" in err and "--column body=NAME" in err
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest(train):
+    with pytest.raises(DataError, match=r"no column that could be 'titel'\. Did you mean 'title'\?"):
+        train({"texts": ["titel", "body"]}, list(titled(9)))
+
+
+# ------------------------------------------------------------------------------------------------------- levels
+
+
+LEVELS = {"levels": "/"}
+TREE = catalog.create("tasks", {"name": "text_classification", **LEVELS})
+NAMES = ("money/card", "money/rate", "news/rain", "news/sport")
+
+
+@pytest.mark.parametrize(
+    "cell", ["money/card", " money / card ", ["money", "card"], '["money", "card"]', np.array(["money", "card"])]
+)
+def test_a_label_with_levels_is_the_same_however_it_is_written(cell):
+    assert TREE.read({"text": "x", "label": cell})[1] == "money/card"
+
+
+def test_a_level_without_a_name_and_several_labels_at_once_are_refused():
+    with pytest.raises(LabelError, match=r"A level of the label 'money/' has no name\. Levels are joined by '/'"):
+        TREE.read({"text": "x", "label": "money/"})
+    with pytest.raises(RecipeError, match="levels are for one label a text, and multi_label allows several"):
+        from_mapping(
+            {"task": {"name": "text_classification", "multi_label": True, **LEVELS}, "data": {"train": "rows.csv"}}
+        )
+
+
+def decided(shares, accept):
+    return TREE.decode(np.log(shares), (), NAMES, Policy(accept=accept))
+
+
+def test_an_ancestor_answers_where_the_label_is_not_sure_enough_and_it_is():
+    sure = decided([0.5, 0.4, 0.06, 0.04], None)
+    assert (sure.decision, sure.given) == ("model", ("money/card", pytest.approx(0.5)))
+    assert sure.wider == (("money", pytest.approx(0.9)),)
+    parent = decided([0.5, 0.4, 0.06, 0.04], 0.8)
+    assert (parent.decision, parent.value, parent.given) == ("parent", "money/card", ("money", pytest.approx(0.9)))
+    assert decided([0.5, 0.4, 0.06, 0.04], 0.95).decision == "abstain"
+    assert decided([0.5, 0.4, 0.06, 0.04], 0.95).given[0] == "money/card"
+
+
+@pytest.fixture(scope="module")
+def tree_run(train):
+    """Which of two labels below a top a row has is a coin's fall; the top is told by a word."""
+    words = {"money": "card", "news": "rain"}
+    ends = {"money": ("card", "rate"), "news": ("rain", "sport")}
+    draw = np.random.default_rng(0)
+    rows = [
+        {"text": f"{words[top]} {number}", "label": f"{top}/{ends[top][draw.integers(2)]}"}
+        for number in range(600)
+        for top in words
+    ]
+    return train(LEVELS, rows, decision={"max_error": 0.1}, train={"epochs": 1, "learning_rate": 0.002, "threads": 1})
+
+
+def test_where_only_the_top_can_be_told_the_top_is_answered(tree_run, tmp_path, command):
+    tops = {"card": "money", "rain": "news"}
+    file = written(tmp_path / "new.jsonl", [{"text": f"{word} {n}"} for n in range(20) for word in tops])
+    _, out, err = command("predict", tree_run, file)
+    parents = [row for row in map(json.loads, out.splitlines()) if row["decision"] == "parent"]
+    assert len(parents) > 20 and f"{len(parents)} rows got a parent instead of a whole label" in err
+    assert all(row["label"] == tops[row["text"].split()[0]] and row["score"] > 0.9 for row in parents)
+    test = json.loads((tree_run / "report.json").read_text("utf-8"))["decision"]["coverage"]["test"]
+    assert test["accepted"] == 1.0 and test["error"] <= 0.1 and test["parents"] > 0.5
+    assert "of these, a parent instead of the whole label" in (tree_run / "report.md").read_text("utf-8")
+
+
+def test_every_level_is_measured_and_the_hierarchical_measure_decides(tree_run):
+    report = json.loads((tree_run / "report.json").read_text("utf-8"))
+    tuned = report["results"]["tuned"]
+    assert report["verdict"]["metric"] == "hierarchical_f1"
+    assert tuned["level_1_accuracy"] == 1.0 and tuned["level_2_accuracy"] == tuned["accuracy"] < 0.7
+    assert tuned["hierarchical_f1"] == pytest.approx((1 + tuned["accuracy"]) / 2)
