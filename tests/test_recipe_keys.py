@@ -317,6 +317,9 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     ),
     "task=text_classification.texts": Change({"name": "text_classification", "texts": ["text", "other"]}, "texts"),
     "task=text_classification.levels": Change({"name": "text_classification", "levels": "/"}, "results"),
+    "task=text_classification.ordinal": Change(
+        {"name": "text_classification", "ordinal": True}, "metric", {"data.labels": ["a", "b", "c"]}
+    ),
     "predict.runtime": Change("onnx", "files"),
     "predict.runtime=onnx.precision": Change(
         {"name": "onnx", "precision": "fp32"}, "errors", {"predict.runtime": {"name": "onnx"}}

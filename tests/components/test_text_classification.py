@@ -129,7 +129,7 @@ def test_a_label_with_levels_is_the_same_however_it_is_written(cell):
 def test_a_level_without_a_name_and_several_labels_at_once_are_refused():
     with pytest.raises(LabelError, match=r"A level of the label 'money/' has no name\. Levels are joined by '/'"):
         TREE.read({"text": "x", "label": "money/"})
-    with pytest.raises(RecipeError, match="levels are for one label a text, and multi_label allows several"):
+    with pytest.raises(RecipeError, match="multi_label and levels cannot go together: each says what a label is"):
         from_mapping(
             {"task": {"name": "text_classification", "multi_label": True, **LEVELS}, "data": {"train": "rows.csv"}}
         )
@@ -181,3 +181,39 @@ def test_every_level_is_measured_and_the_hierarchical_measure_decides(tree_run):
     assert report["verdict"]["metric"] == "hierarchical_f1"
     assert tuned["level_1_accuracy"] == 1.0 and tuned["level_2_accuracy"] == tuned["accuracy"] < 0.7
     assert tuned["hierarchical_f1"] == pytest.approx((1 + tuned["accuracy"]) / 2)
+
+
+# ------------------------------------------------------------------------------------------------------ an order
+
+
+GRADES = ("2", "9", "10")
+
+
+def graded(count=90, names=GRADES):
+    words = ("bad", "good", "great love")
+    return [{"text": f"it is {words[n % 3]} {n}", "label": names[n % 3]} for n in range(count)]
+
+
+def test_numbers_are_ordered_as_numbers_and_the_error_is_counted_in_steps(train):
+    run = train({"ordinal": True}, graded(), evaluate={"baselines": ["majority", "tfidf"], "resamples": 100})
+    report = json.loads((run / "report.json").read_text("utf-8"))
+    assert load(run).labels == GRADES
+    assert report["verdict"]["metric"] == "quadratic_weighted_kappa"
+    tuned, constant = report["results"]["tuned"], report["results"]["baselines"]["majority"]
+    assert 0 <= tuned["mae"] <= 2 and constant["quadratic_weighted_kappa"] == pytest.approx(0.0)
+    assert "quadratic weighted kappa" in (run / "report.md").read_text("utf-8")
+    assert "mean absolute error" in (run / "report.md").read_text("utf-8")
+
+
+def test_an_order_of_names_has_to_be_said(train):
+    rows = graded(9, ("bad", "fair", "good"))
+    with pytest.raises(RecipeError, match=r"labels bad, fair, good are no numbers: say their order.*data\.labels"):
+        train({"ordinal": True}, rows)
+
+
+def test_what_is_said_of_labels_with_an_order_is_the_middle_of_what_is_likely():
+    task = catalog.create("tasks", {"name": "text_classification", "ordinal": True})
+    found = task.decode(np.log([0.46, 0.1, 0.44]), (), GRADES, Policy())
+    assert (found.value, found.score) == ("9", pytest.approx(0.1))
+    plain = catalog.create("tasks", "text_classification").decode(np.log([0.46, 0.1, 0.44]), (), GRADES, Policy())
+    assert plain.value == "2"

@@ -79,10 +79,14 @@ class LabelTask(Task):
         """See Task.join: the mean of the windows' logits, weighted by their tokens. Returns (labels,)."""
         return weighted_mean(windows, outputs)
 
+    def choose(self, probabilities: np.ndarray) -> int:
+        """The index of the label that is said: by default the likeliest."""
+        return int(np.argmax(probabilities))
+
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:
-        """See Task.decode: the likeliest label, or when multi_label all above their thresholds.
+        """See Task.decode: the label that `choose` names, or when multi_label all above their thresholds.
 
         The score is that of the label, or of the least certain yes or no.
         """
@@ -95,7 +99,7 @@ class LabelTask(Task):
             score = float(np.min(np.where(yes, probabilities, 1 - probabilities)))
         else:
             probabilities = softmax(logits)
-            best = int(np.argmax(probabilities))
+            best = self.choose(probabilities)
             value, score = labels[best], float(probabilities[best])
         return Prediction(
             value=value,

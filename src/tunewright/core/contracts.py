@@ -144,6 +144,7 @@ class Task(Component):
     measures: ClassVar[Measures]  # what its answers are measured by
     metric: ClassVar[str]  # of its measures, the one that decides unless the recipe names another; larger is better
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
+    ordinal: ClassVar[bool] = False  # whether labels have an order: that of data.labels, or of the numbers they are
     probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
 

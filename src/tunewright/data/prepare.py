@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -183,10 +183,21 @@ class _Work:
                     refuse_unknown(part, self.data.labels, "that data.labels does not list")
             return tuple(dict.fromkeys(self.data.labels))
         first, *others = gathered.values()
-        labels = tuple(sorted(first.counts()))
+        labels = self._ordered(first.counts())
         for part in others:
             refuse_unknown(part, labels, "that no training row has")
         return labels
+
+    def _ordered(self, names: Iterable[str]) -> tuple[str, ...]:
+        if not self.task.ordinal:
+            return tuple(sorted(names))
+        try:
+            return tuple(sorted(names, key=float))
+        except ValueError:
+            raise RecipeError(
+                f"task.ordinal is on, and the labels {listing(sorted(names))} are no numbers: say their order, the least "
+                "first, as data.labels: [bad, fair, good]."
+            ) from None
 
     def _sides(self, gathered: dict[str, Gathered], ledger: Ledger) -> dict[str, np.ndarray]:
         """Source → (rows,) index into SPLITS, or _DROPPED, after the limit and the cut."""

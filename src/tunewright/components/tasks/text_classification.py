@@ -13,6 +13,7 @@ from tunewright.core import classes
 from tunewright.core.contracts import Measures
 from tunewright.core.errors import LabelError, listing
 from tunewright.core.hierarchy import HierarchyMeasures, path, settled
+from tunewright.core.ordinal import KAPPA, OrdinalMeasures, middle
 from tunewright.core.types import Label, Policy, Prediction, Window
 from tunewright.data.cell import is_empty, plain
 
@@ -38,10 +39,12 @@ class TextClassification(classes.LabelTask):
         None  # what stands between the levels of a label, as "/" in science/physics; null: labels have no levels
     )
 
+    ordinal: bool = False  # labels have an order: that of data.labels, or of the numbers they are
+
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
-        if self.levels is not None and self.multi_label:
-            raise ValueError("levels are for one label a text, and multi_label allows several. Leave one of them out.")
+        if len(forms := [name for name in ("multi_label", "levels", "ordinal") if getattr(self, name)]) > 1:
+            raise ValueError(f"{' and '.join(forms)} cannot go together: each says what a label is. Keep one of them.")
         if len({*self.texts, self.target}) <= len(self.texts):
             raise ValueError(
                 f"texts names a column twice, or {self.target!r}, which is what is predicted: {listing(self.texts)}."
@@ -62,12 +65,20 @@ class TextClassification(classes.LabelTask):
         """See Task.metric."""
         if self.levels is not None:
             return "hierarchical_f1"
+        if self.ordinal:
+            return KAPPA
         return "micro_f1" if self.multi_label else "accuracy"
 
     @property
     def measures(self) -> Measures:  # type: ignore[override]
-        """See Task.measures, core.classes and core.hierarchy."""
-        return super().measures if self.levels is None else HierarchyMeasures(separator=self.levels)
+        """See Task.measures, core.classes, core.hierarchy and core.ordinal."""
+        if self.levels is not None:
+            return HierarchyMeasures(separator=self.levels)
+        return OrdinalMeasures() if self.ordinal else super().measures
+
+    def choose(self, probabilities: np.ndarray) -> int:
+        """See LabelTask.choose; of labels with an order the one in the middle of what is likely."""
+        return middle(probabilities) if self.ordinal else super().choose(probabilities)
 
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy

@@ -453,6 +453,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "relation_f1": ("F1 of relations", "关系 F1"),
         "hierarchical_f1": ("hierarchical F1", "层级 F1"),
         **{f"level_{n}_accuracy": (f"accuracy, level {n}", f"第 {n} 层准确率") for n in range(1, 10)},
+        "quadratic_weighted_kappa": ("quadratic weighted kappa", "二次加权 kappa"),
         "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
         "pearson": ("Pearson correlation", "皮尔逊相关系数"),
         "mae": ("mean absolute error", "平均绝对误差"),
@@ -489,6 +490,10 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
             f"level_{n}_accuracy": (f"share of rows right down to level {n}", f"前 {n} 层全部答对的数据所占的比例")
             for n in range(1, 10)
         },
+        "quadratic_weighted_kappa": (
+            "agreement beyond chance, where far misses count by the square of their steps: 1 is perfect, 0 chance",
+            "超出偶然的一致程度，错得越远按级数的平方计：1 为完美，0 等于偶然",
+        ),
         "spearman": (
             "correlation of the two orders: 1 is the same order, 0 none in common",
             "两种排序的相关系数：1 为顺序完全一致，0 为毫无关系",
