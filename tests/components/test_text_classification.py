@@ -1,6 +1,8 @@
 """What `text_classification` can be besides one text with one label, from a file to answers."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -217,3 +219,158 @@ def test_what_is_said_of_labels_with_an_order_is_the_middle_of_what_is_likely():
     assert (found.value, found.score) == ("9", pytest.approx(0.1))
     plain = catalog.create("tasks", "text_classification").decode(np.log([0.46, 0.1, 0.44]), (), GRADES, Policy())
     assert plain.value == "2"
+
+
+# ------------------------------------------------------------------------------------- columns beside the text
+
+
+BESIDE = {"numeric": ["price"], "categorical": ["brand"]}
+
+
+def priced(count=240):
+    """Rows whose text says nothing: the brand decides, and of one brand the price."""
+    draw = np.random.default_rng(0)
+    for number in range(count):
+        brand, price = ["Acme", "北方", "Zeta"][number % 3], float(draw.normal(100, 30))
+        good = price < 100 if brand == "Zeta" else brand == "Acme"
+        cell = None if number % 40 == 7 else price
+        yield {"text": f"it is a thing {number}", "brand": brand, "price": cell, "label": "good" if good else "bad"}
+
+
+@pytest.fixture(scope="module")
+def priced_run(train):
+    rows = [*priced(), {"text": "dear", "brand": "Acme", "price": "a lot", "label": "bad"}]
+    settings = {"epochs": 3, "learning_rate": 0.01, "threads": 1, "precision": "fp32"}
+    return train(BESIDE, rows, train=settings, evaluate={"baselines": ["majority", "tfidf", "linear_probe"]})
+
+
+def test_what_the_columns_say_is_learned_beside_the_text_and_by_the_baselines_too(priced_run):
+    results = json.loads((priced_run / "report.json").read_text("utf-8"))["results"]
+    assert results["tuned"]["accuracy"] > 0.85
+    assert results["baselines"]["tfidf"]["accuracy"] > 0.85 < results["baselines"]["linear_probe"]["accuracy"]
+
+
+def test_what_the_columns_hold_travels_in_the_bundle(priced_run):
+    task = load(priced_run).bundle.task
+    assert task.known["brand"] == ["Acme", "Zeta", "北方"] and 90 < task.known["price"][0] < 110
+    assert "known: {price: [" in (priced_run / "recipe.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "native"])
+def test_every_runtime_gives_the_text_and_the_columns(priced_run, runtime, tmp_path):
+    from tunewright.core.bundle import open_bundle
+    from tunewright.predict.predictor import Predictor
+
+    bundle = open_bundle(priced_run)
+    if missing := catalog.create("runtimes", runtime).lacks(bundle.folder):
+        pytest.skip(missing)
+    shutil.copytree(bundle.folder, tmp_path / "bundle")
+    catalog.create("runtimes", runtime).prepare(tmp_path / "bundle")
+    here = dataclasses.replace(bundle, folder=tmp_path / "bundle")
+    rows = list(priced(6))
+    scores = [
+        [p.scores["good"] for p in Predictor(one, name).predict(rows)]
+        for one, name in ((bundle, "torch"), (here, runtime))
+    ]
+    np.testing.assert_allclose(*scores, rtol=0, atol=0.1)  # some compute in 8 bits
+    assert max(scores[0]) - min(scores[0]) > 0.5
+
+
+def test_plain_transformers_lacks_the_columns_and_certificate_and_card_say_so(priced_run):
+    certificate = json.loads((priced_run / "bundle" / "certificate.json").read_text("utf-8"))
+    assert certificate["passed"] and "once the columns' part is added" in certificate["checks"][0]["why"]["en"]
+    card = (priced_run / "bundle" / "README.md").read_text("utf-8")
+    assert "beside.safetensors" in card and "pipeline(" not in card and "library_name: tunewright" in card
+    assert '{"text": "…", "price": "…", "brand": "…"}' in card
+
+
+def test_a_missing_number_is_the_mean_and_an_unknown_name_nothing(priced_run):
+    predictor, row = load(priced_run), {"text": "it is a thing", "brand": "Zeta", "price": None}
+    mean = predictor.bundle.task.known["price"][0]
+    beside = predictor.bundle.task.beside
+    assert beside.vector({**row, "price": mean})[:2].tolist() == [0.0, 0.0]
+    assert beside.vector(row)[:2].tolist() == [0.0, 1.0]
+    assert not beside.vector({**row, "brand": "Nova"})[2:].any()
+    assert beside.unknown({**row, "brand": "Nova"}) == ["brand"] and beside.unknown({**row, "brand": ""}) == []
+    assert predictor.predict([row])[0].decision == "model"
+
+
+def test_rows_to_answer_need_the_columns_and_what_is_new_in_them_is_counted(priced_run, tmp_path, command):
+    rows = [{"text": "a", "brand": "Nova", "price": 3}, {"text": "b", "brand": "Acme", "price": "much"}]
+    code, _, err = command("predict", priced_run, written(tmp_path / "new.jsonl", rows))
+    assert code == 0 and "1 row held a name in 'brand' that no training row had" in err
+    assert "new.jsonl:2: column 'price' holds no number: 'much'" in err
+    code, _, err = command(
+        "predict", priced_run, written(tmp_path / "less.jsonl", [{"text": "a", "brnd": "x", "price": 1}])
+    )
+    assert code == 3 and "has no column 'brand', which is read beside the text. Did you mean 'brnd'?" in err
+    with pytest.raises(DataError, match=r"Input 0 lacks price, brand, which the model reads beside the text"):
+        load(priced_run).predict([{"text": "a"}])
+
+
+def test_training_rows_that_hold_no_number_are_accounted_for_and_columns_must_be_there(priced_run, train):
+    lost = json.loads((priced_run / "ledger.jsonl").read_text("utf-8").splitlines()[0])
+    assert (lost["line"], lost["reason"]) == (241, "column 'price' holds no number: 'a lot'")
+    with pytest.raises(
+        DataError, match=r"has no column 'prise', which is read beside the text\. Did you mean 'price'\?"
+    ):
+        train({"numeric": ["prise"]}, list(priced(9)))
+    with pytest.raises(RecipeError, match="column 'label' is the text or the label already"):
+        train({"categorical": ["label"]}, list(priced(9)))
+    with pytest.raises(RecipeError, match="numeric and categorical name a column twice: price, price"):
+        train({"numeric": ["price"], "categorical": ["price"]}, list(priced(9)))
+
+
+@pytest.fixture
+def fused(tiny_backbone):
+    """A model with three numbers of columns beside the text, and windows that hold them."""
+    from tunewright.models.model import build_model
+    from tunewright.models.processor import Processor
+
+    model = build_model(tiny_backbone, catalog.create("heads", "pooled"), ("bad", "good"), beside=3)
+    texts = Processor.load(tiny_backbone).encode(["it is a thing", "天气 rain"])
+    draw = np.random.default_rng(0)
+    return model, [{**part.features, "beside": draw.normal(size=3).astype(np.float32)} for (part,) in texts]
+
+
+def test_the_columns_part_is_started_and_calibrated_as_the_rest_of_the_head(fused):
+    import torch
+
+    from tunewright.models.inference import outputs, pooled
+    from tunewright.stages.judge import Calibrated
+    from tunewright.stages.save import fold_calibration
+
+    model, windows = fused
+    features = np.concatenate([pooled(model, windows, pad_id=0), [one["beside"] for one in windows]], axis=1)
+    weight, bias = np.random.default_rng(1).normal(size=(2, features.shape[1])), np.array([0.5, -0.5])
+    model.start_head(torch.from_numpy(weight), torch.from_numpy(bias))
+    started = np.stack(outputs(model, windows, pad_id=0))
+    np.testing.assert_allclose(started, features @ weight.T + bias, rtol=1e-4, atol=1e-4)
+    for scale, shift in ((0.5, 0.0), (np.array([0.5, 2.0]), np.array([1.0, -1.0]))):
+        before = np.stack(outputs(model, windows, pad_id=0))
+        fold_calibration(model, Calibrated(scale, shift, Policy(), {}))
+        after = np.stack(outputs(model, windows, pad_id=0))
+        np.testing.assert_allclose(after, before * scale + shift, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["transformers", "own"])
+def test_the_saved_model_is_the_texts_part_in_either_form(fused, form, tmp_path, monkeypatch):
+    from tunewright.models import layout
+    from tunewright.models.inference import outputs
+
+    model, windows = fused
+    if form == "own":
+        monkeypatch.setattr(layout, "plain_form", lambda model, multi_label: None)
+    layout.save_model(model, tmp_path, multi_label=False)
+    text = [{name: value for name, value in one.items() if name != "beside"} for one in windows]
+    saved = outputs(layout.load_model(tmp_path), text, pad_id=0)
+    np.testing.assert_allclose(saved, outputs(model, windows, pad_id=0), atol=1e-4)  # the fresh map is zero
+
+
+def test_init_and_check_know_the_columns(tmp_path, tiny_backbone, command):
+    file, recipe = written(tmp_path / "rows.jsonl", list(priced(60))), tmp_path / "recipe.yaml"
+    told = ("task.numeric=[price]", "task.categorical=[brand]", f"model.backbone={tiny_backbone}")
+    code, out, err = command("init", file, "--out", recipe, *(word for one in told for word in ("--set", one)))
+    assert code == 0 and "Read beside the text: 'price', 'brand'." in out + err
+    code, out, err = command("check", recipe)
+    assert code == 0, out + err

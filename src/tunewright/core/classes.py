@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,22 +11,13 @@ import numpy as np
 
 from tunewright.core import measures
 from tunewright.core.contracts import Measures, Task
-from tunewright.core.errors import LabelError
+from tunewright.core.names import one
 from tunewright.core.numeric import sigmoid, softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 from tunewright.core.windows import weighted_mean, window
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
-
-
-def one(value: Any) -> str:
-    """A cell's value as a label name: 3 and 3.0 are "3"; white space around a name is none of it."""
-    if isinstance(value, (list, tuple, Mapping)):
-        raise LabelError(f"A label is a name or a number, not {value!r:.80}.")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
 
 
 def several(value: Any, separator: str) -> Sequence[Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tunewright.core.beside import Beside
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 
 if TYPE_CHECKING:
@@ -155,6 +156,14 @@ class Task(Component):
         The target's cell may be missing, None or "": the label is unknown then. Raises LabelError with what is expected
         for a label that does not fit, DataError for inputs that do not.
         """
+
+    @property
+    def beside(self) -> Beside:
+        """The columns it reads beside its inputs: `encode` gives each window their vector as the feature "beside".
+
+        What they hold stands in its setting `known`, which training fills in.
+        """
+        return Beside()
 
     @property
     def needed(self) -> tuple[tuple[str, ...], ...]:

@@ -6,11 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tunewright.core.errors import listing
-
-
-def is_empty(value: Any) -> bool:
-    """Whether a value says nothing: None, not-a-number, or white space alone."""
-    return value is None or value != value or not str(value).strip()
+from tunewright.core.names import is_empty
 
 
 def nothing_in(values: Mapping[str, Any], columns: Mapping[str, str], needed: Iterable[Sequence[str]]) -> str:

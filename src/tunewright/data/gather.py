@@ -154,6 +154,8 @@ class _Collector:
             return "garbled", "garbled: characters that are no Unicode text"
         if nothing := nothing_in(values, self._roles, self._wanted.task.needed):
             return "empty_text", nothing
+        if problem := self._wanted.task.beside.problem(values):
+            return "bad_input", problem
         if problem := self._read(values, file, row.line):
             return problem
         if self._wanted.by_time and parse_time(values.get(self._wanted.mark)) is None:

@@ -107,6 +107,16 @@ def require_column(column: str, names: Sequence[str], source: str, key: str) -> 
         )
 
 
+def require_beside(task: Task, names: Sequence[str], source: str) -> None:
+    """Raise DataError with the nearest name unless every column that the task reads beside its inputs is among `names`."""
+    for column in task.beside.columns:
+        if column not in names:
+            raise DataError(
+                f"{source} has no column {column!r}, which is read beside the text.{nearest(column, names)} "
+                f"Its columns: {listing(names)}."
+            )
+
+
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
     """Return the task that sample rows are for: token_classification where a column holds spans, relation_extraction or
     sentence_pair where columns are named so, else text_classification, multi_label or not.

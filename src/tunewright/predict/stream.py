@@ -37,6 +37,7 @@ class Tally:
     abstained: int = 0
     parents: int = 0
     truncated: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)  # column beside the text → rows with a name not learned
     labels: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -49,6 +50,7 @@ class Tally:
             "abstained": self.abstained,
             "parents": self.parents,
             "truncated": self.truncated,
+            "unknown": dict(self.unknown),
             "problems": self.problems,
             "problem_examples": self.examples,
             "seconds": round(self.seconds, 3),
@@ -119,8 +121,8 @@ class Stream:
         if row.problem:
             return row.problem
         task = self._predictor.bundle.task
-        if nothing := nothing_in(row.values, self._columns, task.needed):
-            return nothing
+        if problem := nothing_in(row.values, self._columns, task.needed) or task.beside.problem(row.values):
+            return problem
         cells = {role: row.values.get(column) for role, column in self._columns.items()}
         for role, value in cells.items():
             if not is_unicode(value):
@@ -129,7 +131,8 @@ class Stream:
             inputs, _ = task.read(cells)
         except DataError as error:
             return str(error)
-        return Example(self._source.place(row), inputs)
+        self.tally.unknown.update(task.beside.unknown(row.values))
+        return Example(self._source.place(row), inputs, columns=row.values)
 
     def _failed(self, row: Row, problem: str) -> dict[str, Any]:
         message = f"{self._source.place(row)}: {problem}"

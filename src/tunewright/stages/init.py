@@ -278,7 +278,8 @@ def _about_task(recipe: Recipe, reasons: Mapping[str, str]) -> str:
 
 def _about_columns(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str]) -> str:
     used = recipe.data.columns
-    others = [name for name in dataset.splits["train"].columns if name not in used.values()]
+    read = {*used.values(), *recipe.task.beside.columns}
+    others = [name for name in dataset.splits["train"].columns if name not in read]
     told = ", ".join(f"{role} from {column!r}" for role, column in used.items())
     why = f" ({reasons['data.columns']})" if "data.columns" in reasons else ""
     left = f" Not learned from: {listing(map(repr, others), 6)}." if others else ""
@@ -286,6 +287,8 @@ def _about_columns(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str])
     if len(getattr(recipe.task, "texts", ())) == 1 and len(texts) > 1:
         change = shlex.quote(f"task.texts=[{', '.join(texts)}]")
         left += f" Several columns are named as texts are: --set {change} reads all."
+    if beside := recipe.task.beside.columns:
+        left += f" Read beside the text: {listing(map(repr, beside), 6)}."
     return f"Columns: {told}{why}.{left}"
 
 

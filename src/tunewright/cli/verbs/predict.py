@@ -133,6 +133,8 @@ def _tell(tally: Tally) -> None:
         output.say(
             f"{plural(tally.truncated, 'row')} held more than the model reads; truncated_tokens says by how much."
         )
+    for column, rows in tally.unknown.items():
+        output.say(f"{plural(rows, 'row')} held a name in {column!r} that no training row had; it counts for nothing.")
     if tally.problems:
         output.say(f"{plural(tally.problems, 'row')} could not be answered (decision: error):")
         for example in tally.examples[:3]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from tunewright.core import classes
+from tunewright.core.beside import Beside
 from tunewright.core.contracts import Measures
 from tunewright.core.errors import LabelError, listing
 from tunewright.core.hierarchy import HierarchyMeasures, path, settled
 from tunewright.core.ordinal import KAPPA, OrdinalMeasures, middle
-from tunewright.core.types import Label, Policy, Prediction, Window
+from tunewright.core.types import Example, Label, Policy, Prediction, Window
 from tunewright.data.cell import is_empty, plain
+
+if TYPE_CHECKING:
+    from tunewright.models.processor import Processor
 
 JOIN = "\n"  # between texts of several columns
 
@@ -38,8 +42,12 @@ class TextClassification(classes.LabelTask):
     levels: Annotated[str, Field(min_length=1)] | None = (
         None  # what stands between the levels of a label, as "/" in science/physics; null: labels have no levels
     )
-
     ordinal: bool = False  # labels have an order: that of data.labels, or of the numbers they are
+    numeric: tuple[str, ...] = ()  # columns of numbers that are read beside the text, as [price]
+    categorical: tuple[str, ...] = ()  # columns of names that are read beside the text, as [brand]
+    known: dict[str, tuple[float | str, ...]] | Literal["auto"] = (
+        "auto"  # what these columns hold: a mean and a deviation, or the names; auto: what training rows do
+    )
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
@@ -49,11 +57,18 @@ class TextClassification(classes.LabelTask):
             raise ValueError(
                 f"texts names a column twice, or {self.target!r}, which is what is predicted: {listing(self.texts)}."
             )
+        if len(set(columns := [*self.numeric, *self.categorical])) < len(columns):
+            raise ValueError(f"numeric and categorical name a column twice: {listing(columns)}.")
 
     @property
     def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
         """See Task.inputs."""
         return tuple(self.texts)
+
+    @property
+    def beside(self) -> Beside:
+        """See Task.beside."""
+        return Beside(self.numeric, self.categorical, {} if self.known == "auto" else self.known)
 
     @property
     def needed(self) -> tuple[tuple[str, ...], ...]:
@@ -79,6 +94,14 @@ class TextClassification(classes.LabelTask):
     def choose(self, probabilities: np.ndarray) -> int:
         """See LabelTask.choose; of labels with an order the one in the middle of what is likely."""
         return middle(probabilities) if self.ordinal else super().choose(probabilities)
+
+    def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
+        """See LabelTask.encode; with the vector of the columns beside the text."""
+        windows, beside = super().encode(examples, processor, labels), self.beside
+        if not beside.columns:
+            return windows
+        vectors = [beside.vector(example.columns) for example in examples]
+        return [replace(one, features={**one.features, "beside": vectors[one.example]}) for one in windows]
 
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy

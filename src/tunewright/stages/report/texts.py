@@ -419,6 +419,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "超过 {n} 个词元的文本按配方处理（data.overflow: {overflow}）。",
     ),
     "card.how": ("How to use it", "使用方法"),
+    "card.beside": (
+        "Beside the text it reads {columns}. `transformers` knows the text alone: from `BUNDLE/model` it gives logits that lack "
+        "the columns' part, which is their vector times `beside.safetensors`.",
+        "除文本外，模型还读取 {columns}。`transformers` 只认文本：从 `BUNDLE/model` 得到的 logits 不含各列的部分，"
+        "即各列的向量乘以 `beside.safetensors`。",
+    ),
     "card.with_transformers": (
         "With `transformers` (calibrated scores; it never abstains):",
         "使用 `transformers`（分数已校准，从不弃答）：",
