@@ -17,8 +17,7 @@ KAPPA = "quadratic_weighted_kappa"
 def middle(probabilities: np.ndarray) -> int:
     """The place of the label to say: the median, which is the one of least expected distance.
 
-    On similarity in six grades (STS-B) it was ahead of the likeliest label and of the rounded mean, in kappa, distance and
-    accuracy alike.
+    On similarity in six grades (STS-B) it was ahead of the likeliest label and of the rounded mean, in kappa and distance.
     """
     return int(np.searchsorted(np.cumsum(probabilities), 0.5 * np.sum(probabilities)))
 
