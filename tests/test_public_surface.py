@@ -20,7 +20,7 @@ PUBLIC = {
     "load": "(bundle, runtime='auto')",
     "Recipe": "(task, data, version, model, train, evaluate, decision, predict, report, search, trackers, seed)",
     "Example": "(id, inputs, label, columns)",
-    "Prediction": "(value, score, scores, decision, truncated_tokens)",
+    "Prediction": "(value, score, scores, decision, truncated_tokens, wider)",
     "TunewrightError": Exception,
     "UsageError": tunewright.TunewrightError,
     "RecipeError": tunewright.TunewrightError,

@@ -105,7 +105,7 @@ def made_row(draw: random.Random, label: str, number: int) -> dict[str, str]:
     day = f"2024-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}"
     return {
         "text": " ".join(words), "label": label, "other": " ".join(reversed(words)), "group": f"g{draw.randint(0, 9)}",
-        "day": day, "language": "zh" if label == "c" else "en",
+        "day": day, "language": "zh" if label == "c" else "en", "number": str(len(words)),
     }  # fmt: skip
 
 
@@ -317,6 +317,20 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "task=text_classification.multi_label": Change({"name": "text_classification", "multi_label": True}, "decision"),
     "task=text_classification.separator": Change(
         {"name": "text_classification", "multi_label": True, "separator": ";"}, "labels", SEVERAL
+    ),
+    "task=text_classification.texts": Change({"name": "text_classification", "texts": ["text", "other"]}, "texts"),
+    "task=text_classification.levels": Change({"name": "text_classification", "levels": "/"}, "results"),
+    "task=text_classification.ordinal": Change(
+        {"name": "text_classification", "ordinal": True}, "metric", {"data.labels": ["a", "b", "c"]}
+    ),
+    "task=text_classification.categorical": Change(
+        {"name": "text_classification", "categorical": ["language"]}, "results"
+    ),
+    "task=text_classification.numeric": Change({"name": "text_classification", "numeric": ["number"]}, "files"),
+    "task=text_classification.known": Change(
+        {"name": "text_classification", "categorical": ["language"], "known": {"language": ["zh"]}},
+        "weights",
+        {"task": {"name": "text_classification", "categorical": ["language"]}},
     ),
     "predict.runtime": Change("onnx", "files"),
     "predict.runtime=onnx.precision": Change(
@@ -532,7 +546,7 @@ IMPOSSIBLE = (
         {"evaluate.slices": ["langauge"]},
         "evaluate.slices: 'langauge' is neither length nor a further column of the data.",
     ),
-    ({"evaluate.slices": ["langauge"]}, "Did you mean 'language'? Known: length, other, group, day, language."),
+    ({"evaluate.slices": ["langauge"]}, "Did you mean 'language'? Known: length, other, group, day, language, number."),
     ({"evaluate.metric": "loss"}, "evaluate.metric: there is no metric 'loss' to choose by. Known: accuracy,"),
     (
         {"evaluate.metric": "acuracy"},

@@ -92,3 +92,34 @@ def test_an_error_limit_of_zero_can_never_be_shown():
 def test_the_upper_bound_is_that_of_clopper_and_pearson(errors, rows):
     exact = 1.0 if errors == rows else beta.ppf(0.95, errors + 1, rows - errors)
     assert upper_bound(errors, rows, 0.05) == pytest.approx(exact, abs=1e-9)
+
+
+def leveled(rng, rows):
+    """Answers beside which a wider one stands: surer, and right wherever the answer itself is."""
+    scores, correct = world(rng, rows)
+    share = rng.random(rows)  # of what the answer lacks to certainty
+    wider = scores + (1 - scores) * share
+    return np.stack([scores, wider], axis=1), np.stack([correct, correct | (rng.random(rows) < share)], axis=1)
+
+
+def test_wider_answers_keep_the_error_limit_too_and_answer_more():
+    rng = np.random.default_rng(5)
+    scores, correct = leveled(rng, 200_000)
+    broken, gained = 0, 0.0
+    for _ in range(100):
+        rows, limit = leveled(rng, 600), 0.05
+        found = fit_accept(*rows, max_error=limit)
+        sure = scores >= found.accept
+        answered = sure.any(axis=1)
+        wrong = ~correct[np.arange(len(scores)), sure.argmax(axis=1)]
+        broken += answered.any() and wrong[answered].mean() > limit
+        gained += (found.coverage - fit_accept(rows[0][:, 0], rows[1][:, 0], max_error=limit).coverage) / 100
+    assert broken <= 5
+    assert gained > 0.1
+
+
+def test_an_answer_without_a_wider_one_is_measured_as_before():
+    scores, correct = world(np.random.default_rng(1), 900)
+    none = np.full_like(scores, -1.0)
+    beside = fit_accept(np.stack([scores, none], axis=1), np.stack([correct, none > 0], axis=1), max_error=0.1)
+    assert beside == fit_accept(scores, correct, max_error=0.1)

@@ -95,3 +95,17 @@ def test_spans_pairs_numbers_and_relations_are_told_by_their_columns(cells, name
     assert columns.keys() == {*task.inputs, task.target}
     inputs, label = task.read({role: rows[0][column] for role, column in columns.items()})
     assert label is not None and all(isinstance(text, str) for text in inputs.values())
+
+
+@pytest.mark.parametrize(
+    ("labels", "levels"),
+    [
+        (["a/b", "a/c", "d/e", "d/f"], "/"),
+        (["理学 > 物理", "理学 > 化学", "文学 > 诗", "文学 > 小说"], ">"),
+        (["a/b", "a/c", "d"], None),
+        (["yes/no", "on/off"], None),
+    ],
+)
+def test_labels_of_several_levels_are_seen(labels, levels):
+    rows = [{"text": f"text {number}", "label": label} for number in range(5) for label in labels]
+    assert guess_task(rows).settings.get("levels") == levels

@@ -294,3 +294,15 @@ def test_an_existing_recipe_stays_unless_forced(tmp_path, tiny):
 def test_a_folder_is_no_recipe(tmp_path):
     with pytest.raises(UsageError, match=r"is a folder\. Name the recipe's file"):
         init.refuse_taken(tmp_path)
+
+
+def test_further_columns_of_text_are_named_with_how_to_read_them(tmp_path, tiny):
+    source = tmp_path / "train.csv"
+    words = {"good": "love it", "bad": "hate it"}
+    lines = [f"title {i},{words[label]} number {i},{label}" for i in range(20) for label in words]
+    source.write_text("\n".join(["title,text,label", *lines]) + "\n")
+    seen = init.look(str(source), changes=tiny)
+    assert any("--set 'task.texts=[title, text]' reads all." in note for note in seen.notes)
+    both = init.look(str(source), changes=[*tiny, "task.texts=[title, text]"])
+    assert both.columns == {"title": "title", "text": "text", "label": "label"}
+    assert not any("task.texts" in note for note in both.notes)

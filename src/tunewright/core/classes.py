@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,22 +11,13 @@ import numpy as np
 
 from tunewright.core import measures
 from tunewright.core.contracts import Measures, Task
-from tunewright.core.errors import LabelError
+from tunewright.core.names import one
 from tunewright.core.numeric import sigmoid, softmax
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 from tunewright.core.windows import weighted_mean, window
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
-
-
-def one(value: Any) -> str:
-    """A cell's value as a label name: 3 and 3.0 are "3"; white space around a name is none of it."""
-    if isinstance(value, (list, tuple, Mapping)):
-        raise LabelError(f"A label is a name or a number, not {value!r:.80}.")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
 
 
 def several(value: Any, separator: str) -> Sequence[Any]:
@@ -79,10 +70,14 @@ class LabelTask(Task):
         """See Task.join: the mean of the windows' logits, weighted by their tokens. Returns (labels,)."""
         return weighted_mean(windows, outputs)
 
+    def choose(self, probabilities: np.ndarray) -> int:
+        """The index of the label that is said: by default the likeliest."""
+        return int(np.argmax(probabilities))
+
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:
-        """See Task.decode: the likeliest label, or when multi_label all above their thresholds.
+        """See Task.decode: the label that `choose` names, or when multi_label all above their thresholds.
 
         The score is that of the label, or of the least certain yes or no.
         """
@@ -95,7 +90,7 @@ class LabelTask(Task):
             score = float(np.min(np.where(yes, probabilities, 1 - probabilities)))
         else:
             probabilities = softmax(logits)
-            best = int(np.argmax(probabilities))
+            best = self.choose(probabilities)
             value, score = labels[best], float(probabilities[best])
         return Prediction(
             value=value,

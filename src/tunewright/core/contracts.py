@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from tunewright.core.beside import Beside
 from tunewright.core.edits import Edits
 from tunewright.core.errors import RecipeError
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
@@ -118,9 +119,13 @@ class Measures(ABC):
         Rows of unknown label are left out.
         """
 
+    def right(self, gold: Label, value: Any) -> bool:
+        """Whether what is answered is no error, though it may say less than `gold`. By default it has to be the same."""
+        return value == gold
+
     def quality(self, gold: Label, prediction: Prediction) -> float:
         """How good one answer is by itself; larger is better. By default 1 where it is right, else 0."""
-        return float(prediction.value == gold)
+        return float(self.right(gold, prediction.value))
 
     def weighed(
         self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
@@ -143,6 +148,7 @@ class Task(Component):
     measures: ClassVar[Measures]  # what its answers are measured by
     metric: ClassVar[str]  # of its measures, the one that decides unless the recipe names another; larger is better
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
+    ordinal: ClassVar[bool] = False  # whether labels have an order: that of data.labels, or of the numbers they are
     probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
     placed: ClassVar[bool] = False  # whether a row tells places in its text, so that the text cannot be written anew
@@ -155,6 +161,19 @@ class Task(Component):
         The target's cell may be missing, None or "": the label is unknown then. Raises LabelError with what is expected
         for a label that does not fit, DataError for inputs that do not.
         """
+
+    @property
+    def beside(self) -> Beside:
+        """The columns it reads beside its inputs: `encode` gives each window their vector as the feature "beside".
+
+        What they hold stands in its setting `known`, which training fills in.
+        """
+        return Beside()
+
+    @property
+    def needed(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of inputs of which one at least must not be empty: by default each input by itself."""
+        return tuple((role,) for role in self.inputs)
 
     @property
     def scored(self) -> bool:

@@ -45,7 +45,8 @@ def fit_thresholds(probabilities: np.ndarray, gold: np.ndarray, labels: Sequence
 def fit_accept(scores: np.ndarray, correct: np.ndarray, max_error: float, confidence: float = 0.95) -> Acceptance:
     """The lowest acceptance threshold whose answers are wrong at most `max_error` of the time, with this confidence.
 
-    scores: (rows,) score of each answer; correct: (rows,) whether it is right.
+    scores: (rows,) score of each answer; correct: (rows,) whether it is right; both (rows, levels) where a row has wider
+    answers beside, of which the first that reaches the threshold is given (a score of -1: there is none).
     Thresholds are tested from strict to lax, by an exact binomial test each (Clopper and Pearson 1934), and widening
     stops at the first that fails: fixed-sequence testing from several starts (Angelopoulos et al. 2021, Learn then
     Test, section 3), so that choosing among thresholds costs none of the confidence. The starts share the allowed
@@ -53,18 +54,16 @@ def fit_accept(scores: np.ndarray, correct: np.ndarray, max_error: float, confid
     four it takes 86 (0.95⁸⁶ < 0.0125); in return, one unlucky stretch among the surest answers does not end the search.
     """
     scores, correct = np.asarray(scores, dtype=float), np.asarray(correct, dtype=bool)
-    order = np.argsort(-scores, kind="stable")
-    scores, errors = scores[order], np.cumsum(~correct[order])
+    scores, correct = scores.reshape(len(scores), -1), correct.reshape(len(scores), -1)
     risk = (1 - confidence) / STARTS
     least = int(np.ceil(np.log(risk) / np.log1p(-max_error))) if 0 < max_error < 1 else 1
     if max_error <= 0 or len(scores) < least:
         return Acceptance(NEVER, 0.0, reason=_too_few(len(scores), least, max_error))
-    rows = _widest(scores, errors, least, max_error, risk)
-    if rows == 0:
+    accept = _widest(scores, correct, least, max_error, risk)
+    if accept is None:
         return Acceptance(NEVER, 0.0, reason=_too_wrong(len(scores), max_error))
-    accept = (scores[rows - 1] + scores[rows]) / 2 if rows < len(scores) else min(scores[-1], 0.0)
-    wrong = int(errors[rows - 1])
-    return Acceptance(float(accept), rows / len(scores), wrong / rows, upper_bound(wrong, rows, risk))
+    wrong, rows = _answered(scores, correct, accept)
+    return Acceptance(accept, rows / len(scores), wrong / rows, upper_bound(wrong, rows, risk))
 
 
 def upper_bound(errors: int, rows: int, risk: float) -> float:
@@ -76,18 +75,34 @@ def upper_bound(errors: int, rows: int, risk: float) -> float:
     return high
 
 
-def _widest(scores: np.ndarray, errors: np.ndarray, least: int, max_error: float, risk: float) -> int:
-    """The largest number of rows that is reached from any start without a failed test; 0 when none is."""
-    rows = np.unique(np.round(np.linspace(least, len(scores), STEPS)).astype(int))
-    rows = np.unique([np.searchsorted(-scores, -scores[number - 1], side="right") for number in rows])  # ties together
-    passed = [_binomial_cdf(int(errors[number - 1]), int(number), max_error) <= risk for number in rows]
-    best = 0
-    for start in range(0, len(rows), -(-len(rows) // STARTS)):
-        for number, fine in zip(rows[start:], passed[start:], strict=True):
+def _widest(scores: np.ndarray, correct: np.ndarray, least: int, max_error: float, risk: float) -> float | None:
+    """The lowest threshold that is reached from any start without a failed test; None when none is."""
+    tried = _thresholds(scores, least)
+    passed = [_binomial_cdf(*_answered(scores, correct, accept), max_error) <= risk for accept in tried]
+    best = None
+    for start in range(0, len(tried), -(-len(tried) // STARTS)):
+        for accept, fine in zip(tried[start:], passed[start:], strict=True):
             if not fine:
                 break
-            best = max(best, int(number))
+            best = accept if best is None else min(best, accept)
     return best
+
+
+def _thresholds(scores: np.ndarray, least: int) -> list[float]:
+    """The thresholds that are tested, from strict to lax: half-way between two scores, equal ones kept together."""
+    falling = -np.sort(-scores[scores >= 0])
+    numbers = np.unique(np.round(np.linspace(least, len(falling), STEPS)).astype(int))
+    numbers = np.unique([np.searchsorted(-falling, -falling[number - 1], side="right") for number in numbers])
+    ends = np.append(falling, min(falling[-1], 0.0))
+    return [float((ends[n - 1] + ends[n]) / 2) if n < len(falling) else float(ends[n]) for n in numbers]
+
+
+def _answered(scores: np.ndarray, correct: np.ndarray, accept: float) -> tuple[int, int]:
+    """(wrong answers, answers) at this threshold: of each row the first of its answers that reaches it."""
+    sure = scores >= accept
+    given = np.argmax(sure, axis=1)
+    answers = np.any(sure, axis=1)
+    return int(np.sum(answers & ~correct[np.arange(len(given)), given])), int(np.sum(answers))
 
 
 def _too_few(rows: int, least: int, max_error: float) -> Note:

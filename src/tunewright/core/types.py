@@ -88,9 +88,11 @@ class Prediction:
 
     value: the task's answer (a label name, several names, spans, a number, a text);
     score: its calibrated probability in [0, 1]; scores: label → probability of every label;
-    decision: "model", "abstain" when the score is below what the policy accepts, or "error" when there was nothing to
-    answer (value None, score 0);
-    truncated_tokens: how many of the input's tokens the model did not see.
+    decision: "model", "abstain" when the score is below what the policy accepts, "parent" when it is and a wider answer is
+    sure enough, or "error" when there was nothing to answer (value None, score 0);
+    truncated_tokens: how many of the input's tokens the model did not see;
+    wider: answers that say less and hold where `value` does, the nearest first, each with its probability; under
+    "parent" from the one on that is given.
     """
 
     value: Any
@@ -98,6 +100,12 @@ class Prediction:
     scores: Mapping[str, float] = field(default_factory=dict)
     decision: str = "model"
     truncated_tokens: int = 0
+    wider: tuple[tuple[Any, float], ...] = ()
+
+    @property
+    def given(self) -> tuple[Any, float]:
+        """What is answered, with its score: the value, or under "parent" the wider answer in its place."""
+        return self.wider[0] if self.decision == "parent" else (self.value, self.score)
 
 
 def label_names(label: Label) -> tuple[str, ...]:

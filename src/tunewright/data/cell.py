@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tunewright.core.errors import listing
+from tunewright.core.names import is_empty
 
-def is_empty(value: Any) -> bool:
-    """Whether a value says nothing: None, not-a-number, or white space alone."""
-    return value is None or value != value or not str(value).strip()
+
+def nothing_in(values: Mapping[str, Any], columns: Mapping[str, str], needed: Iterable[Sequence[str]]) -> str:
+    """Why a row's values say too little, "" where they suffice: of each group of roles one column must not be empty.
+
+    columns: role → column; needed: see Task.needed.
+    """
+    for group in needed:
+        names = [columns[role] for role in group]
+        if all(is_empty(values.get(name)) for name in names):
+            if len(names) > 1:
+                return f"columns {listing(map(repr, names))} are empty"
+            return f"column {names[0]!r} is empty" if names[0] in values else f"no column {names[0]!r}"
+    return ""
 
 
 def plain(value: Any) -> Any:

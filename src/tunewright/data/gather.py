@@ -16,7 +16,7 @@ from tunewright.core.errors import DataError, LabelError, listing, nearest, plur
 from tunewright.core.progress import Step
 from tunewright.core.types import label_names
 from tunewright.data import normalise, sources
-from tunewright.data.cell import is_empty, is_unicode
+from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.data.ledger import Ledger
 from tunewright.data.split import parse_time
 from tunewright.data.table import OWN, RowWriter
@@ -139,7 +139,6 @@ class _Collector:
         self._wanted = wanted
         self._found = found
         self._roles = {role: wanted.roles[role] for role in (*wanted.task.inputs, wanted.task.target)}
-        self._inputs = [wanted.roles[role] for role in wanted.task.inputs]
         self._target = wanted.roles[wanted.task.target]
         self._keys, self._codes = array.array("Q"), array.array("i")
         self._times = array.array("d")
@@ -153,9 +152,10 @@ class _Collector:
             return ("garbled" if row.problem.startswith("garbled") else "broken_row", row.problem)
         if any(type(value) is not int and not is_unicode(value) for value in values.values()):
             return "garbled", "garbled: characters that are no Unicode text"
-        for column in self._inputs:
-            if is_empty(values.get(column)):
-                return "empty_text", f"column {column!r} is empty"
+        if nothing := nothing_in(values, self._roles, self._wanted.task.needed):
+            return "empty_text", nothing
+        if problem := self._wanted.task.beside.problem(values):
+            return "bad_input", problem
         if problem := self._read(values, file, row.line):
             return problem
         if self._wanted.by_time and parse_time(values.get(self._wanted.mark)) is None:

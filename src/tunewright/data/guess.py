@@ -33,6 +33,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "text_b": ("text_b", "sentence2", "sentence_b", "hypothesis", "question2", "text2", "passage", "right"),
 }  # fmt: skip
 _SEPARATORS = ("|", ";", ",", "、", "；", "，")
+_LEVELS = ("/", ">", "::")
 _TAG = re.compile(r"^(O|[BIESLUM]-\S+)$")
 
 
@@ -84,7 +85,11 @@ def guess_columns(
     # The label is looked for first: what is left then is text.
     for role in sorted((role for role in needed if role not in chosen), key=lambda role: role != task.target):
         free = [name for name in names if name not in chosen.values()]
-        found = _by_name(role, free) or (_label_like(rows, free) if role == task.target else _text_like(rows, free))
+        found = _by_name(role, free)
+        if role == task.target:
+            found = found or _label_like(rows, free)
+        elif role in NAMES:  # a role with a name of the user's own is looked for by that name alone
+            found = found or _text_like(rows, free)
         if found is None:
             raise DataError(_nothing_fits(role, role == task.target, source, names, rows))
         chosen[role], why = found
@@ -100,6 +105,16 @@ def require_column(column: str, names: Sequence[str], source: str, key: str) -> 
         raise DataError(
             f"{source} has no column {column!r}.{nearest(column, names)} Its columns: {listing(names)}. Mend {key}."
         )
+
+
+def require_beside(task: Task, names: Sequence[str], source: str) -> None:
+    """Raise DataError with the nearest name unless every column that the task reads beside its inputs is among `names`."""
+    for column in task.beside.columns:
+        if column not in names:
+            raise DataError(
+                f"{source} has no column {column!r}, which is read beside the text.{nearest(column, names)} "
+                f"Its columns: {listing(names)}."
+            )
 
 
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
@@ -136,6 +151,9 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
         return TaskGuess(
             "text_classification", settings, f"column {column!r} holds several labels, joined by {separator!r}"
         )
+    if levels := _levels([str(value) for value in values]):
+        why = f"column {column!r} holds labels of several levels, joined by {levels!r}"
+        return TaskGuess("text_classification", {"levels": levels}, why)
     return TaskGuess("text_classification", {}, f"column {column!r} holds one label a row")
 
 
@@ -172,6 +190,16 @@ def guess_separator(cells: Sequence[str]) -> str:
         of_joined = [part for several in parts if len(several) > 1 for part in several]
         again = sum(names[part] > 1 for part in of_joined) / len(of_joined)
         if len({part for part in names}) < len(whole) and again > 0.8:
+            return mark
+    return ""
+
+
+def _levels(cells: Sequence[str]) -> str:
+    """The mark that joins the levels of labels, or "": every label has it, and the upper levels come back."""
+    labels = set(cells)
+    for mark in _LEVELS:
+        tops = {label.partition(mark)[0].strip() for label in labels if mark in label and not label.endswith(mark)}
+        if all(mark in label for label in labels) and all(tops) and 2 <= len(tops) <= len(labels) / 1.5:
             return mark
     return ""
 
@@ -237,7 +265,7 @@ def _nothing_fits(
             "rows without labels are for `tunewright predict`."
         )
     return (
-        f"{source} has no column that could be {role!r}. Its columns: {listing(names)}. "
+        f"{source} has no column that could be {role!r}.{nearest(role, names)} Its columns: {listing(names)}. "
         f"Name it under data.columns, as {{{role}: {names[0] if names else 'name'}}}."
     )
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from tunewright.core.types import Note
 from tunewright.data import sources, split, table
 from tunewright.data.dataset import DESCRIPTION, LEDGER, Dataset
 from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sample_rows
-from tunewright.data.guess import guess_columns, require_column
+from tunewright.data.guess import guess_columns, require_beside, require_column
 from tunewright.data.language import language
 from tunewright.data.ledger import Ledger
 
@@ -139,6 +139,8 @@ class _Work:
         first = next(iter(self.sources))
         sample = sample_rows(self.sources[first], self.readers[first])
         columns = guess_columns(sample, self.task, self.data.columns, source=self.sources[first])
+        if both := sorted({*self.task.beside.columns} & {*columns.of.values()}):
+            raise RecipeError(f"task: column {both[0]!r} is the text or the label already, and cannot stand beside it.")
         shown = self._shown(first)
         self.notes += [Note(f"{shown}: {why}.", f"{shown}：{why.zh}。") for why in columns.reasons]
         mark, by = self.data.split.column, self.data.split.by
@@ -158,6 +160,7 @@ class _Work:
         source, reader = self.sources[name], self.readers[name]
         sample = sample_rows(source, reader)
         guess_columns(sample, self.task, wanted.roles, source=source)
+        require_beside(self.task, list(dict.fromkeys(column for row in sample for column in row)), source)
         if name != "train":
             wanted = Wanted(wanted.task, wanted.roles)
         found = Gathered(source, name, self._shown(name))
@@ -183,10 +186,21 @@ class _Work:
                     refuse_unknown(part, self.data.labels, "that data.labels does not list")
             return tuple(dict.fromkeys(self.data.labels))
         first, *others = gathered.values()
-        labels = tuple(sorted(first.counts()))
+        labels = self._ordered(first.counts())
         for part in others:
             refuse_unknown(part, labels, "that no training row has")
         return labels
+
+    def _ordered(self, names: Iterable[str]) -> tuple[str, ...]:
+        if not self.task.ordinal:
+            return tuple(sorted(names))
+        try:
+            return tuple(sorted(names, key=float))
+        except ValueError:
+            raise RecipeError(
+                f"task.ordinal is on, and the labels {listing(sorted(names))} are no numbers: say their order, the least "
+                "first, as data.labels: [bad, fair, good]."
+            ) from None
 
     def _sides(self, gathered: dict[str, Gathered], ledger: Ledger) -> dict[str, np.ndarray]:
         """Source → (rows,) index into SPLITS, or _DROPPED, after the limit and the cut."""
@@ -370,7 +384,8 @@ def _write(
         for name, seen in part.kinds.items():
             kinds.setdefault(name, set()).update(seen)
     schema, nested = table.schema_of(kinds)
-    hashed = [wanted.roles[role] for role in (*wanted.task.inputs, wanted.task.target)]
+    roles = (*wanted.task.inputs, wanted.task.target)
+    hashed = [*(wanted.roles[role] for role in roles), *wanted.task.beside.columns]
     writers: dict[str, _SplitWriter] = {}
     leaked: list[tuple[str, int, int]] = []
     for index, batch in _sorted_out(gathered, sides, schema):

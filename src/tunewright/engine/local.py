@@ -23,6 +23,7 @@ from tunewright.data.checks import findings
 from tunewright.data.dataset import Dataset
 from tunewright.data.prepare import prepare
 from tunewright.kernels import library as kernels
+from tunewright.models.beside import opened
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
 from tunewright.predict.infer import Run as Infer
@@ -266,7 +267,7 @@ def _judge(
         calibrated = judge.refit_policy(calibrated, recipe, validation, dataset.labels)
         predictions = decide(items, recipe.task, dataset.labels, calibrated.policy)
         if calibrated.about["coverage"]:
-            calibrated.about["coverage"]["test"] = judge.coverage_on_test(items, predictions)
+            calibrated.about["coverage"]["test"] = judge.coverage_on_test(recipe.task, items, predictions)
         baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
         embedder.release()
         verdict = _verdict(run, recipe, dataset, items, predictions, baselines)
@@ -351,7 +352,7 @@ def _choose_runtime(
 
 def _exact(bundle: Path) -> Infer:
     """The runtime whose numbers the others are held against."""
-    return catalog.create("runtimes", EXACT).open(bundle)  # type: ignore[attr-defined]
+    return opened(catalog.create("runtimes", EXACT), bundle)  # type: ignore[arg-type]
 
 
 def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, run: Infer, progress: Progress) -> Any:

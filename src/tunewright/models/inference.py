@@ -8,12 +8,14 @@ import numpy as np
 import torch
 
 from tunewright.models.batches import Features, in_batches
+from tunewright.models.beside import added
 from tunewright.models.model import Model
 
 
 def outputs(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> list[np.ndarray]:
     """The logits of every window, without padding: (labels,) each, or (tokens, labels) for token-level heads."""
-    return _run(model, model.forward, windows, pad_id, device)
+    found = _run(model, model.forward, windows, pad_id, device)
+    return found if model.beside is None else added(found, windows, model.beside.detach().float().cpu().numpy())
 
 
 def pooled(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> np.ndarray:

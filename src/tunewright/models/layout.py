@@ -218,7 +218,8 @@ def _save_own(model: Model, folder: Path) -> None:
     mark: dict[str, Any] = {"head": catalog.describe(model.head_kind), "pooling_layers": 0, "transformers": False}
     write_json(folder / "config.json", {**config, "id2label": dict(enumerate(model.labels)), MARK: mark})
     save_file({n: v.contiguous() for n, v in model.backbone.state_dict().items()}, folder / "model.safetensors")
-    save_file({n: v.contiguous() for n, v in model.head.state_dict().items()}, folder / "head.safetensors")
+    head = {n: v.contiguous() for n, v in model.head.state_dict().items() if not n.startswith("beside.")}
+    save_file(head, folder / "head.safetensors")
 
 
 def _load_own(folder: Path, head: Head, labels: Sequence[str]) -> Model:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tunewright.core.contracts import Head
 from tunewright.models.backbone import load_backbone
 from tunewright.models.batches import INPUTS
+from tunewright.models.beside import FEATURE
 from tunewright.models.packed import PackedEncoder, packed
 from tunewright.models.surgery import hidden_size
 
@@ -41,12 +42,16 @@ class Model(nn.Module):
         return self.backbone(**{name: features[name] for name in INPUTS if name in features}).last_hidden_state
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Logits; the head computes in fp32 whatever the backbone's precision."""
+        """Logits; the head computes in fp32 whatever the backbone's precision.
+
+        Where features hold the columns beside the text, their part is in them.
+        """
         if self._pools:
             return self.pooled(features)
         hidden = self.hidden(features)
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.head(hidden.float(), _mask(features, hidden))
+            logits = self.head(hidden.float(), _mask(features, hidden))
+            return logits + self.head.beside(features[FEATURE]) if FEATURE in features else logits
 
     @contextmanager
     def pooling(self) -> Iterator[None]:
@@ -64,10 +69,18 @@ class Model(nn.Module):
             return self.head.features(hidden.float(), _mask(features, hidden))
 
     def start_head(self, weight: Tensor, bias: Tensor) -> None:
-        """Set the head's linear map: weight (labels, hidden), bias (labels,)."""
+        """Set the head's linear map: weight (labels, hidden), or (labels, hidden + columns beside), bias (labels,)."""
+        hidden = self.head.output.in_features
         with torch.no_grad():
-            self.head.output.weight.copy_(weight)
+            self.head.output.weight.copy_(weight[:, :hidden])
             self.head.output.bias.copy_(bias)
+            if self.beside is not None:
+                self.head.beside.weight.copy_(weight[:, hidden:])
+
+    @property
+    def beside(self) -> Tensor | None:
+        """The map of the columns beside the text (labels, width), which is part of the head; None where there is none."""
+        return self.head.beside.weight if hasattr(self.head, "beside") else None
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """Name → parameter, of those that train, in order."""
@@ -75,13 +88,27 @@ class Model(nn.Module):
 
 
 def build_model(
-    folder: Path, head: Head, labels: Sequence[str], *, dropout: float = 0.0, attention: str = "eager", **trust: bool
+    folder: Path,
+    head: Head,
+    labels: Sequence[str],
+    *,
+    dropout: float = 0.0,
+    attention: str = "eager",
+    beside: int = 0,
+    **trust: bool,
 ) -> Model:
-    """Open the backbone in `folder` and put a fresh head for `labels` on it; `trust`: see load_backbone."""
+    """Open the backbone in `folder` and put a fresh head for `labels` on it; `trust`: see load_backbone.
+
+    beside: how many numbers there are of columns beside the text, whose map begins at zero.
+    """
     backbone = load_backbone(folder, dropout=dropout, attention=attention, **trust)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # heads here pool by themselves; its weights would never train
-    return Model(backbone, head.build(hidden_size(backbone), len(labels)), head, labels)
+    built = head.build(hidden_size(backbone), len(labels))
+    if beside:
+        built.beside = nn.Linear(beside, len(labels), bias=False)
+        nn.init.zeros_(built.beside.weight)
+    return Model(backbone, built, head, labels)
 
 
 def _mask(features: Mapping[str, Tensor], hidden: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from typing import Any
 from tunewright.core import catalog
 from tunewright.core.bundle import Bundle, open_bundle
 from tunewright.core.contracts import Runtime
-from tunewright.core.errors import DataError, MachineError
+from tunewright.core.errors import DataError, MachineError, listing
 from tunewright.core.files import read_json
 from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_empty, is_unicode
+from tunewright.models.beside import opened
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, infer_chunks
 
@@ -31,7 +32,7 @@ class Predictor:
         self.runtime, self.note = find_runtime(
             bundle.folder, runtime
         )  # what answers, and why it is not the bundle's own
-        self._run = self.runtime.open(bundle.folder)
+        self._run = opened(self.runtime, bundle.folder)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -72,15 +73,22 @@ class Predictor:
     def _example(self, item: str | Mapping[str, Any] | Example, index: int) -> Example:
         if isinstance(item, Example):
             return item
-        roles = self.bundle.task.inputs
+        task, roles = self.bundle.task, self.bundle.task.inputs
         values = {roles[0]: item} if isinstance(item, str) and len(roles) == 1 else item
-        if not isinstance(values, Mapping) or any(values.get(role) is None for role in roles):
-            raise DataError(f"Input {index} must be a text, or a mapping with {', '.join(roles)}; it is {item!r:.60}.")
+        if not isinstance(values, Mapping) or any(all(values.get(r) is None for r in group) for group in task.needed):
+            told = "a mapping with" if len(roles) > 1 else "a text, or a mapping with"
+            raise DataError(f"Input {index} must be {told} {', '.join(roles)}; it is {item!r:.60}.")
+        if absent := [column for column in task.beside.columns if column not in values]:
+            raise DataError(
+                f"Input {index} lacks {listing(absent)}, which the model reads beside the text (None: unknown)."
+            )
+        if problem := task.beside.problem(values):
+            raise DataError(f"Input {index}: {problem}.")
         try:
-            inputs, _ = self.bundle.task.read({role: values[role] for role in roles})
+            inputs, _ = task.read({role: values.get(role) for role in roles})
         except DataError as error:
             raise DataError(f"Input {index}: {error}") from None
-        return Example(f"input#{index}", inputs)
+        return Example(f"input#{index}", inputs, columns=values)
 
 
 def find_runtime(folder: Path, name: str) -> tuple[Runtime, str]:

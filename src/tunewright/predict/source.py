@@ -15,7 +15,7 @@ from tunewright.core.contracts import Row, Task
 from tunewright.core.errors import DataError, UsageError, listing, nearest
 from tunewright.core.progress import Progress, Silent
 from tunewright.data import encoding, jsontext, sources
-from tunewright.data.guess import guess_columns
+from tunewright.data.guess import guess_columns, require_beside
 
 SAMPLE_ROWS, SAMPLE_CHARACTERS = 1000, 1_000_000  # of a file, looked at to find the text's column
 AHEAD = 100  # rows of a stream looked at before the first is answered
@@ -135,6 +135,7 @@ def choose_columns(
         missing = [role for role in roles if role not in chosen]
         named = " or ".join(map(repr, missing))
         raise DataError(f"{source.name} has no column that could be {named}. {_advice(source, missing[0])}") from None
+    require_beside(task, source.columns, source.name)
     return found.of, [f"{source.name}: {why}" for why in found.reasons]
 
 

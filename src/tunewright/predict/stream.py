@@ -17,7 +17,7 @@ from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example, Prediction, Span, label_names
-from tunewright.data.cell import is_empty, is_unicode
+from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
 from tunewright.predict.predictor import Predictor
@@ -35,7 +35,9 @@ class Tally:
     rows: int = 0
     problems: int = 0
     abstained: int = 0
+    parents: int = 0
     truncated: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)  # column beside the text → rows with a name not learned
     labels: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -46,7 +48,9 @@ class Tally:
             "rows": self.rows,
             "labels": dict(self.labels.most_common()),
             "abstained": self.abstained,
+            "parents": self.parents,
             "truncated": self.truncated,
+            "unknown": dict(self.unknown),
             "problems": self.problems,
             "problem_examples": self.examples,
             "seconds": round(self.seconds, 3),
@@ -116,19 +120,19 @@ class Stream:
         """The row as an Example, or why it cannot be answered."""
         if row.problem:
             return row.problem
-        for column in self._columns.values():
-            if column not in row.values:
-                return f"no column {column!r}"
-            if is_empty(row.values[column]):
-                return f"column {column!r} is empty"
-            if not is_unicode(row.values[column]):
-                return f"garbled: column {column!r} holds characters that are no Unicode text"
-        cells = {role: row.values[column] for role, column in self._columns.items()}
+        task = self._predictor.bundle.task
+        if problem := nothing_in(row.values, self._columns, task.needed) or task.beside.problem(row.values):
+            return problem
+        cells = {role: row.values.get(column) for role, column in self._columns.items()}
+        for role, value in cells.items():
+            if not is_unicode(value):
+                return f"garbled: column {self._columns[role]!r} holds characters that are no Unicode text"
         try:
-            inputs, _ = self._predictor.bundle.task.read(cells)
+            inputs, _ = task.read(cells)
         except DataError as error:
             return str(error)
-        return Example(self._source.place(row), inputs)
+        self.tally.unknown.update(task.beside.unknown(row.values))
+        return Example(self._source.place(row), inputs, columns=row.values)
 
     def _failed(self, row: Row, problem: str) -> dict[str, Any]:
         message = f"{self._source.place(row)}: {problem}"
@@ -140,13 +144,15 @@ class Stream:
         return {**dict.fromkeys(self._added), "decision": "error", "error": message}
 
     def _said(self, prediction: Prediction) -> dict[str, Any]:
-        self.tally.labels.update(label_names(prediction.value))
+        value, score = prediction.given
+        self.tally.labels.update(label_names(value))
         self.tally.abstained += prediction.decision == "abstain"
+        self.tally.parents += prediction.decision == "parent"
         self.tally.truncated += prediction.truncated_tokens > 0
         target = self._added[0]
         said = {
-            target: answer(prediction.value),
-            "score": round(prediction.score, DIGITS),
+            target: answer(value),
+            "score": round(score, DIGITS),
             "decision": prediction.decision,
             "truncated_tokens": prediction.truncated_tokens,
         }

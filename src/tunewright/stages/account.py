@@ -107,6 +107,8 @@ def _model(trained: Trained) -> dict[str, Any]:
         "parameters": trained.parameters,
         "trained_parameters": trained.trained_parameters,
         "max_tokens": plan.processor.max_tokens,
+        "inputs": list(plan.recipe.task.inputs),
+        "beside": list(plan.recipe.task.beside.columns),
         "whys": {key: dataclasses.asdict(why) for key, why in plan.whys.items()},
     }
 

@@ -58,6 +58,9 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     augment.check(recipe.data.augment, recipe.task)
     located = locate(name, pickled_weights=recipe.model.pickled_weights, remote_code=recipe.model.remote_code)
     processor = _processor(recipe, located, whys)
+    if recipe.task.beside.columns and not recipe.task.beside.known:
+        known = recipe.task.beside.seen_in(example.columns for example in dataset.splits["train"])
+        recipe = replace(recipe, **{"task.known": known})
     counts = label_counts(dataset.splits["train"])
     ratio = max(counts.values(), default=1) / max(1, min(counts.values(), default=1))
     metric = recipe.evaluate.metric
@@ -199,7 +202,8 @@ def open_model(plan: Plan, labels: tuple[str, ...], *, dropout: float = 0.0, att
     """The planned backbone as it was pretrained, with a fresh head."""
     trust = {name: getattr(plan.recipe.model, name) for name in ("pickled_weights", "remote_code")}
     outputs = plan.recipe.task.outputs(labels)
-    return build_model(plan.located.folder, plan.head, outputs, dropout=dropout, attention=attention, **trust)
+    settings = {"dropout": dropout, "attention": attention, "beside": plan.recipe.task.beside.width}
+    return build_model(plan.located.folder, plan.head, outputs, **settings, **trust)
 
 
 def class_weights(plan: Plan, dataset: Dataset) -> np.ndarray | None:

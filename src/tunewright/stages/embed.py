@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from tunewright.core.progress import Progress
 from tunewright.core.types import Example
+from tunewright.models.beside import FEATURE
 from tunewright.models.inference import pooled
 from tunewright.models.model import Model
 from tunewright.stages.assemble import Plan, open_model
@@ -19,7 +21,7 @@ CHUNK = 2048  # examples between two steps of the progress bar
 class Embedder:
     """`embedder(examples) -> (examples, hidden)`: features under the untouched backbone, or of `model`, each computed once.
 
-    A long example's windows are averaged by their tokens, as the tuned model joins them.
+    A long example's windows are averaged by their tokens, as the tuned model joins them. Columns beside the text follow.
     """
 
     def __init__(self, plan: Plan, device: str, progress: Progress, model: Model | None = None) -> None:
@@ -43,13 +45,16 @@ class Embedder:
 
     def _embed(self, examples: Sequence[Example]) -> None:
         task, processor = self.plan.recipe.task, self.plan.processor
-        windows = task.encode([_unlabelled(example) for example in examples], processor, ())
+        unlabelled = [dataclasses.replace(example, label=None) for example in examples]
+        windows = task.encode(unlabelled, processor, ())
         with autocast(self.device, self.precision):
             features = pooled(self._open(), [w.features for w in windows], pad_id=processor.pad_id, device=self.device)
         weights = np.array([max(w.tokens, 1) for w in windows], dtype=np.float64)
         firsts = np.searchsorted([w.example for w in windows], np.arange(len(examples)))
         totals = np.add.reduceat(weights, firsts)
         joined = np.add.reduceat(features * weights[:, None], firsts) / totals[:, None]
+        if task.beside.columns:
+            joined = np.concatenate([joined, np.stack([windows[first].features[FEATURE] for first in firsts])], axis=1)
         self._known.update(zip([example.id for example in examples], joined.astype(np.float32), strict=True))
 
     def _open(self) -> Model:
@@ -58,7 +63,3 @@ class Embedder:
             if self.plan.recipe.train.engine == "auto":
                 self._model.pack()
         return self._model
-
-
-def _unlabelled(example: Example) -> Example:
-    return Example(id=example.id, inputs=example.inputs)

@@ -210,7 +210,7 @@ def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Fro
         asked.append(len(examples))
         return embedder(examples)
 
-    unlabelled = [Example(id=example.id, inputs=example.inputs) for example in validation]
+    unlabelled = [dataclasses.replace(example, label=None) for example in validation]
     given = Given(plan.recipe.task, train, validation, unlabelled, dataset.labels, embed, plan.recipe.seed)
     baselines = {
         catalog.name_of(baseline): _seconds(lambda baseline=baseline: baseline.predict(given))

@@ -172,16 +172,8 @@ def _intervals(
 def _accepted(bundle: Bundle, judged: Judged) -> dict[str, float] | None:
     if bundle.policy.accept is None:
         return None
-    answered = [
-        said.value == true
-        for true, said in zip(judged.gold, judged.predictions, strict=True)
-        if said.decision == "model"
-    ]
-    return {
-        "accept": bundle.policy.accept,
-        "coverage": len(answered) / max(1, len(judged.items)),
-        "error": 1 - sum(answered) / len(answered) if answered else None,
-    }
+    found = judge.accepted(bundle.task, judged.gold, judged.predictions)
+    return {"accept": bundle.policy.accept, "coverage": found.pop("accepted"), **found}
 
 
 def sealed_uses(bundle: Bundle, fingerprint: str) -> int | None:

@@ -25,6 +25,7 @@ from tunewright.data import sources
 from tunewright.data.checks import IMBALANCE
 from tunewright.data.dataset import Dataset
 from tunewright.data.gather import sample_rows
+from tunewright.data.guess import NAMES as ROLES
 from tunewright.data.guess import guess_columns, guess_task
 from tunewright.data.language import NAMES
 from tunewright.data.prepare import SPLITS, prepare
@@ -270,16 +271,25 @@ def _about_sources(recipe: Recipe, dataset: Dataset, bounded: bool) -> Iterator[
 
 def _about_task(recipe: Recipe, reasons: Mapping[str, str]) -> str:
     several = ", multi_label: a text can have several labels" if getattr(recipe.task, "multi_label", False) else ""
+    several += ", levels: an ancestor may answer for its label" if getattr(recipe.task, "levels", None) else ""
     why = f" ({reasons['task']})" if "task" in reasons else ""
     return f"Task: {catalog.name_of(recipe.task)}{several}{why}."
 
 
 def _about_columns(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str]) -> str:
     used = recipe.data.columns
-    others = [name for name in dataset.splits["train"].columns if name not in used.values()]
+    read = {*used.values(), *recipe.task.beside.columns}
+    others = [name for name in dataset.splits["train"].columns if name not in read]
     told = ", ".join(f"{role} from {column!r}" for role, column in used.items())
     why = f" ({reasons['data.columns']})" if "data.columns" in reasons else ""
-    return f"Columns: {told}{why}." + (f" Not learned from: {listing(map(repr, others), 6)}." if others else "")
+    left = f" Not learned from: {listing(map(repr, others), 6)}." if others else ""
+    texts = [name for name in dataset.splits["train"].columns if name.lower() in ROLES["text"]]
+    if len(getattr(recipe.task, "texts", ())) == 1 and len(texts) > 1:
+        change = shlex.quote(f"task.texts=[{', '.join(texts)}]")
+        left += f" Several columns are named as texts are: --set {change} reads all."
+    if beside := recipe.task.beside.columns:
+        left += f" Read beside the text: {listing(map(repr, beside), 6)}."
+    return f"Columns: {told}{why}.{left}"
 
 
 def _about_labels(dataset: Dataset, labels: Mapping[str, int]) -> Iterator[str]:

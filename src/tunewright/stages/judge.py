@@ -105,8 +105,12 @@ def _accept(
 ) -> tuple[float | None, dict[str, Any] | None]:
     if recipe.decision.max_error is None:
         return None, None
-    scores = np.array([prediction.score for prediction in predictions])
-    correct = np.array([prediction.value == gold for prediction, gold in zip(predictions, golds, strict=True)])
+    answers = [[(prediction.value, prediction.score), *prediction.wider] for prediction in predictions]
+    shape = len(answers), max(map(len, answers))
+    scores, correct = np.full(shape, -1.0), np.zeros(shape, dtype=bool)
+    for row, (gold, own) in enumerate(zip(golds, answers, strict=True)):
+        scores[row, : len(own)] = [score for _, score in own]
+        correct[row, : len(own)] = [recipe.task.measures.right(gold, value) for value, _ in own]
     fitted = fit_accept(scores, correct, recipe.decision.max_error)
     about = {
         "split": "validation",
@@ -119,15 +123,20 @@ def _accept(
     return fitted.accept, about
 
 
-def coverage_on_test(items: Sequence[Inferred], predictions: Sequence[Prediction]) -> dict[str, Any]:
+def coverage_on_test(task: Task, items: Sequence[Inferred], predictions: Sequence[Prediction]) -> dict[str, Any]:
     """What the policy costs and gives on rows it was not chosen on: share answered, and the error among them."""
-    answered = [i for i, prediction in enumerate(predictions) if prediction.decision == "model"]
-    wrong = sum(predictions[i].value != items[i].example.label for i in answered)
-    return {
-        "split": "test",
-        "accepted": len(answered) / max(1, len(predictions)),
-        "error": wrong / len(answered) if answered else None,
-    }
+    return {"split": "test", **accepted(task, [item.example.label for item in items], predictions)}
+
+
+def accepted(task: Task, golds: Sequence[Label], predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """ "accepted", the share that is answered; "error", that of wrong ones among them; and where labels have levels
+    "parents", that of ancestors given instead. The latter two are None where nothing is answered."""
+    answered = [(gold, said) for gold, said in zip(golds, predictions, strict=True) if said.decision != "abstain"]
+    counted = {"error": sum(not task.measures.right(gold, said.given[0]) for gold, said in answered)}
+    if any(said.wider for said in predictions):
+        counted["parents"] = sum(said.decision == "parent" for _, said in answered)
+    shares = {name: count / len(answered) if answered else None for name, count in counted.items()}
+    return {"accepted": len(answered) / max(1, len(predictions)), **shares}
 
 
 def baseline_predictions(

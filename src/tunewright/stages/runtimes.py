@@ -20,6 +20,7 @@ from tunewright.core.errors import MachineError, ModelError
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
 from tunewright.core.types import Policy, Prediction
+from tunewright.models.beside import opened as with_columns
 from tunewright.predict.infer import Inferred, Run, again, decide
 
 TRIED = 2000  # validation rows that every runtime answers
@@ -94,7 +95,7 @@ def take(bundle: Path, runtime: Runtime, about: Mapping[str, Any]) -> Chosen:
     if missing := runtime.lacks(bundle):
         raise MachineError(f"predict.runtime: {catalog.name_of(runtime)} cannot run here ({missing}).")
     runtime.prepare(bundle)
-    return Chosen(runtime, runtime.open(bundle), {**about, "chosen": catalog.describe(runtime)})
+    return Chosen(runtime, with_columns(runtime, bundle), {**about, "chosen": catalog.describe(runtime)})
 
 
 def fastest(trials: Sequence[Trial], max_loss: float) -> Runtime:
@@ -147,7 +148,7 @@ def _opened(runtime: Runtime, place: Path) -> tuple[Outputs | None, str]:
         return None, missing
     try:
         runtime.prepare(place)
-        return runtime.open(place), ""
+        return with_columns(runtime, place), ""
     except (ModelError, MachineError) as error:
         return None, " ".join(str(error).split())[:200]
 

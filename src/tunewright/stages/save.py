@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.gate import Gate
 from tunewright.core.recipe_file import to_yaml
 from tunewright.core.types import Note, Policy
+from tunewright.models import beside
 from tunewright.models.backbone import quiet
 from tunewright.models.batches import length_batches, padded
 from tunewright.models.layout import save_model
@@ -46,6 +48,8 @@ def write_model(model: Model, plan: Plan, folder: Path) -> None:
     merged = method.merge(model).to("cpu")
     save_model(merged, folder / "model", multi_label=getattr(plan.recipe.task, "multi_label", False))
     plan.processor.save(folder / "model")
+    if merged.beside is not None:
+        beside.save(merged.beside.detach().numpy(), folder / "model")
 
 
 def _name_base(adapter: Path, located: Located) -> None:
@@ -67,6 +71,8 @@ def fold_calibration(model: Model, calibrated: Calibrated) -> None:
     with torch.no_grad():
         output.weight.mul_(scale.reshape(-1, 1) if scale.ndim else scale)
         output.bias.mul_(scale).add_(shift)
+        if model.beside is not None:
+            model.beside.mul_(scale.reshape(-1, 1) if scale.ndim else scale)
 
 
 def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task: Task) -> Gate:
@@ -83,6 +89,9 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
     outputs, expected = _outputs(model, rows, processor.pad_id), np.stack([item.logits for item in rows])
+    weight = beside.weight_of(folder)
+    if weight is not None:  # plain transformers knows the text alone: the rest is added as every runtime adds it
+        outputs = np.stack(beside.added(outputs, [item.windows[0].features for item in rows], weight))
     multi_label = getattr(task, "multi_label", False)
     flips = 0
     if task.classes:
@@ -94,20 +103,26 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task:
         list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
     )
     difference = float(np.abs(outputs - expected).max())
+    same = partial(_same, rows=len(rows), columns=weight is not None)
     return Gate(
         "transformers",
         (
-            gate.check("flipped rows", int(flips), "==", 0, _same("answers", "答案", len(rows))),
-            gate.check("largest score difference", difference, "<=", TOLERANCE, _same("scores", "分数", len(rows))),
-            gate.check("rows tokenized otherwise", retokenized, "==", 0, _same("token ids", "词元编号", len(rows))),
+            gate.check("flipped rows", int(flips), "==", 0, same("answers", "答案")),
+            gate.check("largest score difference", difference, "<=", TOLERANCE, same("scores", "分数")),
+            gate.check("rows tokenized otherwise", retokenized, "==", 0, same("token ids", "词元编号")),
         ),
     )
 
 
-def _same(what: str, what_zh: str, rows: int) -> Note:
+def _same(what: str, what_zh: str, *, rows: int, columns: bool) -> Note:
+    en, zh = (
+        ("", "")
+        if not columns
+        else (", once the columns' part is added to its logits", "（其 logits 加上各列的部分之后）")
+    )
     return Note(
-        f"The same {what} in plain transformers, on {plural(rows, 'row')}.",
-        f"直接用 transformers 得到的{what_zh}在 {rows} 条数据上都相同。",
+        f"The same {what} in plain transformers, on {plural(rows, 'row')}{en}.",
+        f"直接用 transformers 得到的{what_zh}{zh}在 {rows} 条数据上都相同。",
     )
 
 

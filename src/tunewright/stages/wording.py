@@ -17,6 +17,8 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "mcc": "MCC",
         "f1": "F1",
         "relation_f1": "F1 of relations",
+        "hierarchical_f1": "hierarchical F1",
+        "quadratic_weighted_kappa": "quadratic weighted kappa",
         "spearman": "Spearman correlation",
     },
     "zh": {
@@ -26,6 +28,8 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "mcc": "MCC ",
         "f1": "F1 ",
         "relation_f1": "关系 F1 ",
+        "hierarchical_f1": "层级 F1 ",
+        "quadratic_weighted_kappa": "二次加权 kappa ",
         "spearman": "斯皮尔曼相关系数",
     },
 }

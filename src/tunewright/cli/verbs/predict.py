@@ -2,9 +2,9 @@
 
 INPUT is a .csv, .tsv, .jsonl, .json, .parquet or .txt file of any size (at constant memory), or `-` for standard input:
 one text a line, or one JSON object a line. Each answer keeps the input's columns in their order and adds label, score
-(the calibrated probability), decision (model or abstain) and truncated_tokens. A column of yours that has one of these
-names is kept as input_NAME. A row that cannot be answered stays in its place with decision "error" and the reason in
-`error`.
+(the calibrated probability), decision (model, abstain, or parent where only an upper level of the label is sure enough)
+and truncated_tokens. A column of yours that has one of these names is kept as input_NAME. A row that cannot be answered
+stays in its place with decision "error" and the reason in `error`.
 
 Answers go to standard output, one JSON object a line, or to a .jsonl, .csv or .tsv file with --out. With --json one
 object is printed: a summary with the number of rows, labels and problems, and without --out all answers, as
@@ -127,10 +127,14 @@ def _tell(tally: Tally) -> None:
     output.say(f"{plural(tally.rows, 'row')} in {tally.seconds:.1f} s{rate}.")
     if tally.abstained:
         output.say(f"{plural(tally.abstained, 'row')} got a score too low for the bundle's policy (decision: abstain).")
+    if tally.parents:
+        output.say(f"{plural(tally.parents, 'row')} got a parent instead of a whole label (decision: parent).")
     if tally.truncated:
         output.say(
             f"{plural(tally.truncated, 'row')} held more than the model reads; truncated_tokens says by how much."
         )
+    for column, rows in tally.unknown.items():
+        output.say(f"{plural(rows, 'row')} held a name in {column!r} that no training row had; it counts for nothing.")
     if tally.problems:
         output.say(f"{plural(tally.problems, 'row')} could not be answered (decision: error):")
         for example in tally.examples[:3]:

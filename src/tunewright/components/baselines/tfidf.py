@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from tunewright.core.contracts import Baseline, Given
+from tunewright.core.contracts import Baseline, Given, Task
 from tunewright.core.linear import predictions
 from tunewright.core.types import Example, Prediction
 
@@ -38,7 +38,8 @@ class TfIdf(Baseline):
         """See Baseline.predict."""
         weigh, seen = self._fitted(_texts(given.train), len(given.labels))
         held_out, unseen = (_transform(weigh, part, seen.shape[1]) for part in (given.validation, given.test))
-        return predictions(given, seen, held_out, unseen, PATH)
+        parts = zip((seen, held_out, unseen), (given.train, given.validation, given.test), strict=True)
+        return predictions(given, *(_with_columns(matrix, given.task, part) for matrix, part in parts), PATH)
 
     def _fitted(self, texts: list[str], labels: int) -> tuple[Any, Any]:
         """A fitted vectorizer, and the texts' features (CSR)."""
@@ -64,6 +65,16 @@ def _transform(weigh: Any, examples: Sequence[Example], width: int) -> Any:
     from scipy.sparse import csr_matrix
 
     return weigh.transform(_texts(examples)).tocsr() if examples else csr_matrix((0, width), dtype=np.float32)
+
+
+def _with_columns(features: Any, task: Task, examples: Sequence[Example]) -> Any:
+    """The features with those of the columns that the task reads beside the text: the tuned model has them too."""
+    if not task.beside.columns or not examples:
+        return features
+    from scipy.sparse import hstack
+
+    beside = [task.beside.vector(example.columns) for example in examples]
+    return hstack([features, np.stack(beside)], format="csr", dtype=np.float32)
 
 
 def _texts(examples: Sequence[Example]) -> list[str]:

@@ -5,6 +5,7 @@ The metadata keys follow https://huggingface.co/docs/hub/model-cards (model card
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -66,8 +67,8 @@ def metadata_of(report: Report) -> dict[str, Any]:
 
 
 def uses_transformers(report: Report) -> bool:
-    """Whether it was shown that plain `transformers` gives the same answers from the bundle."""
-    return views.certificate_passed(report) is True
+    """Whether it was shown that plain `transformers` gives the same answers from the bundle, and by itself."""
+    return views.certificate_passed(report) is True and not report.get("model.beside", [])
 
 
 def _result(report: Report) -> dict[str, Any]:
@@ -204,7 +205,9 @@ class _Card:
 
     def how(self) -> list[str]:
         t, text = self.t, self.t("card.example")
-        own = f'import tunewright\n\nmodel = tunewright.load("BUNDLE")\nprint(model.predict(["{text}"]))'
+        roles = [*self.report.get("model.inputs", []), *self.report.get("model.beside", [])]
+        item = json.dumps(text if len(roles) < 2 else {role: "…" for role in roles}, ensure_ascii=False)
+        own = f'import tunewright\n\nmodel = tunewright.load("BUNDLE")\nprint(model.predict([{item}]))'
         lines = [
             t("card.with_tunewright"),
             "",
@@ -212,6 +215,8 @@ class _Card:
             "",
             *fenced("tunewright predict BUNDLE input.csv", "sh"),
         ]
+        if columns := self.report.get("model.beside", []):
+            lines += ["", t("card.beside", columns=t("page.comma").join(map(markdown_code, columns)))]
         if uses_transformers(self.report):
             top = ", top_k=None" if self.report.get("multi_label") else ""
             plain = (

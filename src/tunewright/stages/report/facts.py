@@ -50,6 +50,7 @@ def decision(report: Report, t: texts.Translator) -> Facts:
         accept=formats.number(report.get("decision.accept")) if answers_from(report) is not None else None,
         **shares,
         test=t("decision.on_test", **test) if test else None,
+        parents=_percent(coverage.get("test", {}).get("parents")),
         thresholds=_thresholds(report.get("decision.thresholds", {}), t),
         calibration=report.get("decision.calibration.name"),
         scale=formats.number(scale) if isinstance(scale, (int, float)) else None,
@@ -136,6 +137,10 @@ def _thresholds(thresholds: Mapping[str, float], t: texts.Translator) -> str | N
         return t("page.comma").join(f"{label} ≥ {formats.number(value)}" for label, value in thresholds.items())
     low, high = (formats.number(end(thresholds.values())) for end in (min, max))
     return t("decision.range", low=low, high=high)
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else formats.percent(share)
 
 
 def _known(t: texts.Translator, section: str, **values: str | None) -> Facts:

@@ -264,6 +264,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "decision.limit": ("error allowed", "允许的错误率"),
     "decision.test": ("on the test", "在测试集上"),
     "decision.on_test": ("answered {accepted}, error among answers {error}", "作答 {accepted}，其中错误率 {error}"),
+    "decision.parents": ("of these, a parent instead of the whole label", "其中只答到上级标签的比例"),
     "decision.calibration": ("calibration", "校准"),
     "decision.scale": ("scale of the logits", "logits 的缩放系数"),
     "decision.never": (
@@ -412,6 +413,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "超过 {n} 个词元的文本按配方处理（data.overflow: {overflow}）。",
     ),
     "card.how": ("How to use it", "使用方法"),
+    "card.beside": (
+        "Beside the text it reads {columns}. `transformers` knows the text alone: from `BUNDLE/model` it gives logits that lack "
+        "the columns' part, which is their vector times `beside.safetensors`.",
+        "除文本外，模型还读取 {columns}。`transformers` 只认文本：从 `BUNDLE/model` 得到的 logits 不含各列的部分，"
+        "即各列的向量乘以 `beside.safetensors`。",
+    ),
     "card.with_transformers": (
         "With `transformers` (calibrated scores; it never abstains):",
         "使用 `transformers`（分数已校准，从不弃答）：",
@@ -541,6 +548,9 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "micro_f1": ("micro F1", "微平均 F1"),
         "mcc": ("MCC", "MCC"),
         "relation_f1": ("F1 of relations", "关系 F1"),
+        "hierarchical_f1": ("hierarchical F1", "层级 F1"),
+        **{f"level_{n}_accuracy": (f"accuracy, level {n}", f"第 {n} 层准确率") for n in range(1, 10)},
+        "quadratic_weighted_kappa": ("quadratic weighted kappa", "二次加权 kappa"),
         "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
         "pearson": ("Pearson correlation", "皮尔逊相关系数"),
         "mae": ("mean absolute error", "平均绝对误差"),
@@ -568,6 +578,18 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "relation_f1": (
             "F1 averaged over types of relation; the wrong direction is wrong, and no relation is no type",
             "各类关系 F1 的平均；方向答错算错，“无关系”不算一类",
+        ),
+        "hierarchical_f1": (
+            "F1 over all levels of the labels, so that a near miss costs less than a far one",
+            "标签各层合在一起的 F1，错得近比错得远扣分少",
+        ),
+        **{
+            f"level_{n}_accuracy": (f"share of rows right down to level {n}", f"前 {n} 层全部答对的数据所占的比例")
+            for n in range(1, 10)
+        },
+        "quadratic_weighted_kappa": (
+            "agreement beyond chance, where far misses count by the square of their steps: 1 is perfect, 0 chance",
+            "超出偶然的一致程度，错得越远按级数的平方计：1 为完美，0 等于偶然",
         ),
         "spearman": (
             "correlation of the two orders: 1 is the same order, 0 none in common",
