@@ -636,7 +636,7 @@ def test_an_error_of_spans_is_cut_where_they_begin_and_end():
         (" and ", "", "", ""),
         ("Bob", "missed", "PER", ""),
     ]
-    assert "".join(piece.text for piece in views.pieces(SPANS, 20)) == SPANS["text"][:20]
+    assert "".join(piece.text for piece in views.pieces(SPANS, 20)) == SPANS["text"][:20] + "…"
     assert views.pieces({**SPANS, "gold": "a", "predicted": 1.5}, 400) == []
 
 

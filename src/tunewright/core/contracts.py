@@ -115,9 +115,13 @@ class Measures(ABC):
         Rows of unknown label are left out.
         """
 
+    def right(self, gold: Label, prediction: Prediction) -> bool:
+        """Whether one answer is right; by default, whether it is the label."""
+        return prediction.value == gold
+
     def quality(self, gold: Label, prediction: Prediction) -> float:
         """How good one answer is by itself; larger is better. By default 1 where it is right, else 0."""
-        return float(prediction.value == gold)
+        return float(self.right(gold, prediction))
 
     def weighed(
         self, metric: str, gold: Sequence[Label], predictions: Sequence[Prediction], labels: Sequence[str]
@@ -142,6 +146,12 @@ class Task(Component):
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
     probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
+    stride: ClassVar[int] = 16  # tokens that neighbouring windows share unless the recipe says otherwise
+    located: ClassVar[str | None] = None  # the input in which its answers have places; None: the first
+    shown: ClassVar[tuple[str, ...]] = ()  # what of an answer a prediction holds beside it, as ("start", "end")
+    thresholds: ClassVar[
+        tuple[str, ...]
+    ] = ()  # names among a prediction's scores that decide on a threshold of their own
 
     @abstractmethod
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
