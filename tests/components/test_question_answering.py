@@ -337,5 +337,7 @@ def test_wrong_answers_are_drawn_in_their_context_below_the_question(run):
     report = json.loads((run / "report.json").read_text("utf-8"))
     for error in report["errors"]:
         assert error["before"] in ("where", "哪里")
+        said = [answer["text"] for answer in error["predicted"] or ()]
+        assert said != [answer["text"] for answer in error["gold"]], "a right answer is among the errors"
         for answer in (*error["gold"], *(error["predicted"] or ())):
             assert error["text"][answer["start"] : answer["end"]] == answer["text"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -294,3 +295,19 @@ def test_an_existing_recipe_stays_unless_forced(tmp_path, tiny):
 def test_a_folder_is_no_recipe(tmp_path):
     with pytest.raises(UsageError, match=r"is a folder\. Name the recipe's file"):
         init.refuse_taken(tmp_path)
+
+
+def test_questions_on_one_context_are_kept_on_one_side_of_a_cut(tmp_path, tiny):
+    rows = [
+        {"question": f"who is number {n}", "context": f"Anna is number {n // 3} now", "answers": ["Anna"]}
+        for n in range(90)
+    ]
+    train = tmp_path / "qa.jsonl"
+    train.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    seen = init.look(str(train), changes=tiny)
+    assert seen.recipe.data.split.by == "grouped" and seen.recipe.data.split.column == "context"
+    assert "one side of a cut" in seen.reasons["data.split.by"]
+    chosen = init.look(str(train), changes=[*tiny, "data.split.test_share=0.3"])
+    assert chosen.recipe.data.split.by == "stratified"  # what the user says stands
+    train.write_text("\n".join(json.dumps({**row, "context": f"{row['context']} {n}"}) for n, row in enumerate(rows)))
+    assert init.look(str(train), changes=tiny).recipe.data.split.by == "stratified"
