@@ -62,6 +62,23 @@ def test_an_answer_goes_through_the_model_s_tokens_and_comes_back_by_character(n
     assert found.score == pytest.approx(1.0, abs=1e-3)
 
 
+def test_space_that_a_token_holds_is_no_part_of_an_answer():
+    """As pieces of SentencePiece hold it, and as there are pieces of space alone."""
+    from tunewright.models.processor import Encoded
+
+    context = " in  北京 \u3000now "
+    offsets = np.array([(0, 0), (0, 3), (0, 0), (0, 3), (3, 7), (7, 9), (9, 13), (0, 0)])
+
+    class Pieces:
+        def encode(self, questions, contexts):
+            second = np.array([False, False, False, True, True, True, True, False])
+            return [[Encoded(np.zeros(8, np.int32), np.ones(8, np.int32), None, offsets, second, tokens=5)]]
+
+    windows = QUESTIONS.encode([row("who", context, "北京")], Pieces(), ())
+    assert [context[slice(*place)] for place in windows[0].places] == ["in", "北京", "now"]
+    assert decoded(windows, sure_of(windows)).value == Answer("北京", 5, 7)
+
+
 def test_windows_slide_over_the_context_and_each_holds_the_whole_question(narrow):
     question, context = "who met Anna", "the movie was good " * 12
     windows = QUESTIONS.encode([row(question, context, "movie")], narrow, ())
@@ -269,6 +286,20 @@ def test_a_row_whose_answer_is_not_in_its_context_is_left_out_and_told_with_its_
     assert finding["count"] == 1 and finding["examples"][0].startswith(
         "rows.jsonl:97: An answer says that its text is 'Ev"
     )
+
+
+def test_check_tells_answers_that_are_not_in_their_context_with_their_lines(run, folder, command, tmp_path):
+    rows = [{"question": f"who {n}", "context": f"Anna met Bob {n}", "answers": ["Anna"]} for n in range(40)]
+    rows[3]["answers"], rows[8]["answers"] = ["Eve"], [{"text": "Anna", "start": 900}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    recipe = f"task: question_answering\ndata: {{train: rows.jsonl}}\nmodel: {{backbone: '{folder}'}}\n"
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    code, out, err = command("check", tmp_path / "recipe.yaml", "--json")
+    assert code == 0, err
+    (finding,) = [found for found in json.loads(out)["findings"] if found["kind"] == "broken_rows"]
+    assert finding["count"] == 2
+    assert finding["examples"][0].startswith("rows.jsonl:4: The answer 'Eve' does not stand in the context.")
+    assert finding["examples"][1].startswith("rows.jsonl:9: An answer goes from character 900 to 904")
 
 
 def test_the_bundle_tells_nobody_the_texts_of_answers(run):

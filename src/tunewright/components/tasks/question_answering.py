@@ -205,7 +205,7 @@ def _likeliest(logits: np.ndarray, part: ContextWindow, longest: int) -> tuple[f
     padded = np.append(ends, np.full(longest - 1, -np.inf))
     both = starts[:, None] + np.lib.stride_tricks.sliding_window_view(
         padded, longest
-    )  # (from here, so many tokens more)
+    )  # (from token, to so many further)
     first, more = divmod(int(np.argmax(both)), longest)
     if both[first, more] == -np.inf:
         return -np.inf, None, none
