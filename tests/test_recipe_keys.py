@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from tunewright.core import catalog, files
@@ -27,7 +28,7 @@ from tunewright.core.contracts import Given
 from tunewright.core.errors import TunewrightError
 from tunewright.core.recipe import FindingKind, Recipe
 from tunewright.core.recipe_file import from_mapping
-from tunewright.core.types import Example, Prediction
+from tunewright.core.types import Answer, Example, Policy, Prediction
 from tunewright.data import sources
 from tunewright.kernels.library import library
 
@@ -761,6 +762,52 @@ def pairs_without_a_relation(folder: Path, patch: Any) -> None:
     assert found[0] != found[1]
 
 
+def asked(context: str, answer: Any = None, **settings: Any) -> tuple[Any, Example]:
+    """The task with these settings, and a question on the context."""
+    task = catalog.create("tasks", {"name": "question_answering", **settings})
+    cells = {"question": "who wrote it", "context": context, "answer": answer}
+    return task, Example("rows.jsonl:1", *task.read(cells))
+
+
+@entry
+def what_answers_there_may_be(folder: Path, patch: Any) -> None:
+    """task=question_answering.no_answer task=question_answering.longest"""
+    from tunewright.testing import materials
+
+    answers = []
+    for settings in ({}, {"no_answer": True}, {"longest": 1}):
+        task, example = asked("the movie was good", **settings)
+        [window] = task.encode([example], materials.processor(), ())
+        logits = np.zeros((len(window.offsets), 2))
+        logits[0], logits[window.inside[0], 0], logits[window.inside[-1], 1] = 6.0, 3.0, 3.0
+        said = task.decode(logits, [window], (), Policy()).value
+        answers.append(said and said.text)
+    assert answers == ["the movie was good", None, "the"]
+
+
+@entry
+def whose_counting(folder: Path, patch: Any) -> None:
+    """task=question_answering.counting"""
+    found = []
+    for counting in ("squad", "cmrc"):
+        task, example = asked("the 3 rings", "the 3 rings", counting=counting)
+        said = [Prediction(Answer("3 rings", 4, 11), 1.0)]
+        found.append(task.measures.metrics([example.label], said, ())["exact_match"])
+    assert found == [1.0, 0.0]
+
+
+@entry
+def how_far_words_act(folder: Path, patch: Any) -> None:
+    """evaluate.baselines=near_words.fading"""
+    task, example = asked("who Anna . : . : wrote , Bob , it", "Anna")
+    given = Given(task, [example], [], [example], (), None, 0)
+    said = [
+        catalog.create("baselines", {"name": "near_words", "fading": fading}).predict(given)[0].value.text
+        for fading in (0.1, 0.8)
+    ]
+    assert said == ["Anna", "Bob"]
+
+
 @entry
 def dictionary_entries(folder: Path, patch: Any) -> None:
     """evaluate.baselines=dictionary.least_share"""
@@ -838,8 +885,9 @@ def conll_settings(folder: Path, patch: Any) -> None:
 
 @entry
 def encodings(folder: Path, patch: Any) -> None:
-    """data.reader=json.encoding data.reader=jsonl.encoding data.reader=text.encoding data.reader=folder.encoding"""
-    written = {"json": '[{"text": "é"}]', "jsonl": '{"text": "é"}\n', "text": "é\n", "folder": "é"}
+    """data.reader=json.encoding data.reader=jsonl.encoding data.reader=text.encoding data.reader=folder.encoding data.reader=squad.encoding"""
+    nested = '{"data": [{"paragraphs": [{"context": "é", "qas": [{"question": "é"}]}]}]}'
+    written = {"squad": nested, "json": '[{"text": "é"}]', "jsonl": '{"text": "é"}\n', "text": "é\n", "folder": "é"}
     for reader, content in written.items():
         source = folder / reader
         (source / "label").mkdir(parents=True) if reader == "folder" else None

@@ -116,3 +116,21 @@ def test_focal_loss_has_a_slope_where_the_network_is_sure_and_gamma_small():
 def test_focal_loss_refuses_numbers():
     with pytest.raises(ValueError, match="focal takes labels, and no numbers"):
         focal(2.0).loss(torch.ones(3, 1), torch.ones(3), None)
+
+
+def test_starts_and_ends_are_sought_among_the_tokens_that_can_be_one():
+    objective = catalog.create("objectives", "start_end")
+    logits = torch.tensor([[[0.0, 1.0], [2.0, 0.0], [1.0, 3.0]]])
+    labels = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    start = -torch.log_softmax(logits[0, :, 0], dim=0)[1]
+    end = -torch.log_softmax(logits[0, :, 1], dim=0)[2]
+    torch.testing.assert_close(objective.loss(logits, labels, None), ((start + end) / 2).reshape(1))
+    padded = torch.cat([logits, torch.full((1, 4, 2), 9.0)], dim=1)
+    nowhere = torch.cat([labels, torch.full((1, 4, 2), -100.0)], dim=1)
+    torch.testing.assert_close(objective.loss(padded, nowhere, None), objective.loss(logits, labels, None))
+
+
+def test_of_several_right_starts_the_probabilities_are_added_up():
+    objective = catalog.create("objectives", "start_end")
+    labels = torch.tensor([[[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]])
+    torch.testing.assert_close(objective.loss(torch.zeros(1, 4, 2), labels, None), torch.tensor([0.5]).log().neg())

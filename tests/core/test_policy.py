@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta
 from sklearn.metrics import f1_score
 
-from tunewright.core.policy import NEVER, fit_accept, fit_thresholds, upper_bound
+from tunewright.core.policy import NEVER, fit_accept, fit_threshold, fit_thresholds, upper_bound
 
 
 def world(rng, rows):
@@ -123,3 +123,22 @@ def test_an_answer_without_a_wider_one_is_measured_as_before():
     none = np.full_like(scores, -1.0)
     beside = fit_accept(np.stack([scores, none], axis=1), np.stack([correct, none > 0], axis=1), max_error=0.1)
     assert beside == fit_accept(scores, correct, max_error=0.1)
+
+
+def test_a_threshold_is_where_the_answers_are_best_on_average():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        scores = np.round(rng.random(30), 1)  # some are equal
+        yes, no = rng.random(30) < scores, rng.random(30)
+        found = fit_threshold(scores, yes, no)
+
+        def mean(cut, scores=scores, yes=yes, no=no):
+            return np.where(scores >= cut, yes, no).mean()
+
+        assert mean(found) == pytest.approx(max(mean(cut) for cut in (*np.unique(scores), NEVER)))
+
+
+def test_where_one_answer_is_always_better_the_threshold_says_so():
+    assert fit_threshold([0.2, 0.9], yes=[1, 1], no=[0, 0]) <= 0.2
+    assert fit_threshold([0.2, 0.9], yes=[0, 0], no=[1, 1]) > 0.9
+    assert fit_threshold([0.2, 0.9], yes=[0, 1], no=[1, 0]) == pytest.approx(0.55)

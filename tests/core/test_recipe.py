@@ -152,11 +152,11 @@ def test_a_byte_order_mark_at_the_start_is_no_part_of_the_first_key(load):
         ),
         (
             "task: [a]\ndata: {train: a}",
-            "recipe.yaml:1: task takes a name or {name: …}. Known: relation_extraction,",
+            "recipe.yaml:1: task takes a name or {name: …}. Known: question_answering, relation_extraction,",
         ),
         (
             "task: {multi_label: true}\ndata: {train: a}",
-            "recipe.yaml:1: task needs a name. Known: relation_extraction,",
+            "recipe.yaml:1: task needs a name. Known: question_answering, relation_extraction,",
         ),
         (
             LEAST + "train:\n  method:\n    name: lora\n    rnak: 4\n",

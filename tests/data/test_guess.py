@@ -80,6 +80,11 @@ PAIR = {"sentence1": "a text", "sentence2": "another"}
           "relation": ["met", "Other"]}, "relation_extraction", {}),
         ({"text": "Anna", "entities": [[{"start_offset": 0, "end_offset": 4, "label": "PER"}]]}, "token_classification", {}),
         ({"text": "Anna", "label": [[[0, 4, "PER"]]]}, "token_classification", {}),
+        ({"question": "who", "context": "Anna", "answers": [[{"text": "Anna", "answer_start": 0}]]}, "question_answering", {}),
+        ({"query": "谁", "passage": "王明", "answer": ["王明", "明", "王明", "nobody"]}, "question_answering", {}),
+        ({"question": "who", "context": "Anna", "answers": [{"text": ["Anna"], "answer_start": [0]}, {"text": [], "answer_start": []}]},
+         "question_answering", {"no_answer": True}),
+        ({"question": "is it", "passage": "Anna", "answer": ["yes", "no"]}, "text_classification", {}),
         ({"tokens": [["Anna"]], "ner_tags": [["B-PER"]]}, "token_classification", {}),
     ],
 )  # fmt: skip

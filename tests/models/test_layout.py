@@ -6,7 +6,12 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from tunewright.core import catalog
 from tunewright.models import layout
@@ -59,6 +64,19 @@ def test_a_token_classifier_opens_as_one_in_transformers(tmp_path):
     plain = AutoModelForTokenClassification.from_pretrained(tmp_path / "saved").eval()
     with torch.inference_mode():
         torch.testing.assert_close(plain(**batch()).logits, model(batch()))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_starts_and_ends_open_as_a_model_for_question_answering_in_transformers(tmp_path, family):
+    model = built(tiny_backbone(tmp_path / "backbone", family=family), "start_end", ("start", "end"))
+    layout.save_model(model, tmp_path / "saved", multi_label=False)
+    plain = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "saved").eval()
+    with torch.inference_mode():
+        said, ours = plain(**batch()), model(batch())
+    torch.testing.assert_close(said.start_logits, ours[..., 0])
+    torch.testing.assert_close(said.end_logits, ours[..., 1])
+    with torch.inference_mode():
+        assert torch.equal(layout.load_model(tmp_path / "saved")(batch()), ours)
 
 
 def test_a_multi_label_model_says_so_to_transformers(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -306,3 +307,19 @@ def test_further_columns_of_text_are_named_with_how_to_read_them(tmp_path, tiny)
     both = init.look(str(source), changes=[*tiny, "task.texts=[title, text]"])
     assert both.columns == {"title": "title", "text": "text", "label": "label"}
     assert not any("task.texts" in note for note in both.notes)
+
+
+def test_questions_on_one_context_are_kept_on_one_side_of_a_cut(tmp_path, tiny):
+    rows = [
+        {"question": f"who is number {n}", "context": f"Anna is number {n // 3} now", "answers": ["Anna"]}
+        for n in range(90)
+    ]
+    train = tmp_path / "qa.jsonl"
+    train.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    seen = init.look(str(train), changes=tiny)
+    assert seen.recipe.data.split.by == "grouped" and seen.recipe.data.split.column == "context"
+    assert "one side of a cut" in seen.reasons["data.split.by"]
+    chosen = init.look(str(train), changes=[*tiny, "data.split.test_share=0.3"])
+    assert chosen.recipe.data.split.by == "stratified"  # what the user says stands
+    train.write_text("\n".join(json.dumps({**row, "context": f"{row['context']} {n}"}) for n, row in enumerate(rows)))
+    assert init.look(str(train), changes=tiny).recipe.data.split.by == "stratified"

@@ -636,7 +636,7 @@ def test_an_error_of_spans_is_cut_where_they_begin_and_end():
         (" and ", "", "", ""),
         ("Bob", "missed", "PER", ""),
     ]
-    assert "".join(piece.text for piece in views.pieces(SPANS, 20)) == SPANS["text"][:20]
+    assert "".join(piece.text for piece in views.pieces(SPANS, 20)) == SPANS["text"][:20] + "…"
     assert views.pieces({**SPANS, "gold": "a", "predicted": 1.5}, 400) == []
 
 
@@ -646,3 +646,30 @@ def test_errors_of_spans_are_drawn_in_the_text_and_stay_harmless():
     assert ("mark", "class", "span missed") in page.attributes
     assert "<q>" not in html.split('class="errors"')[1] and "<u>" not in html.split('class="errors"')[1]
     assert "New York (LOC)" in render_markdown(report("chinese", errors=[SPANS]))
+
+
+def question(gold, predicted):
+    text = "a " * 500 + "Anna met Bob" + " b" * 500
+    places = {"Anna": 1000, "met": 1005, "Bob": 1009}
+    answers = [
+        [{"text": one, "start": places[one], "end": places[one] + len(one)} for one in side]
+        for side in (gold, predicted)
+    ]
+    return {"id": "qa.json:7", "before": "who <b>met</b> Bob?", "text": text, "gold": answers[0], "predicted": answers[1], "score": 0.4}  # fmt: skip
+
+
+def test_of_a_long_text_what_stands_around_the_answers_is_shown():
+    found = [(piece.text, piece.kind) for piece in views.pieces(question(["Anna"], ["Bob"]), 400)]
+    assert found == [("…" + ("a " * 500)[-60:], ""), ("Anna", "missed"), (" met ", ""), ("Bob", "extra"), ((" b" * 500)[:60] + "…", "")]  # fmt: skip
+    nothing = views.pieces(question(["Anna", "met"], []), 400)
+    assert [piece.kind for piece in nothing if piece.kind] == ["missed", "missed"]
+
+
+def test_a_wrong_answer_stands_below_its_question_in_every_rendering():
+    shown = report("chinese", errors=[question(["Anna"], ["Bob"])])
+    html = render_html(shown)
+    assert "who &lt;b&gt;met&lt;/b&gt; Bob?" in html.split('class="errors"')[1]
+    markdown = render_markdown(shown)
+    assert "who <b>met</b> Bob?" in markdown and "Anna met Bob" in markdown and "Anna (" not in markdown
+    cells = list(csv.reader(io.StringIO(errors_csv(shown))))[1]
+    assert cells[1].startswith("who <b>met</b> Bob? ⏎ a a") and cells[2:4] == ["Anna", "Bob"]

@@ -30,6 +30,17 @@ def test_token_labels_are_padded_with_the_ignored_label(tmp_path):
     assert encoded.batch(np.array([0, 1]))["labels"].tolist() == [[0, 1], [2, -100]]
 
 
+def test_marks_on_both_outputs_of_tokens_are_padded_as_nowhere(tmp_path):
+    marks = [np.array([[1, 0], [0, 1], [-100, -100]], dtype=np.float32), np.array([[1, 1]], dtype=np.float32)]
+    encoded = write_encoded([window(0, [1, 2, 3], marks[0]), window(1, [4], marks[1])], tmp_path / "e", 0)
+    found = encoded.batch(np.array([1, 0]))["labels"]
+    assert found.dtype == np.float32
+    assert found.tolist() == [[[1, 1], [-100, -100], [-100, -100]], [[1, 0], [0, 1], [-100, -100]]]
+    (tmp_path / "e" / "labels.bin").write_bytes(b"\0" * 8)
+    with pytest.raises(DamagedFile, match=r"labels\.bin was cut off"):
+        open_encoded(tmp_path / "e")
+
+
 def test_several_labels_at_once_keep_their_shape_and_type(tmp_path):
     labels = np.array([0.0, 1.0, 1.0], dtype=np.float32)
     encoded = write_encoded([window(0, [1, 2, 3], labels)], tmp_path / "e", pad_id=0)

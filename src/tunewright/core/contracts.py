@@ -153,6 +153,12 @@ class Task(Component):
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
     placed: ClassVar[bool] = False  # whether a row tells places in its text, so that the text cannot be written anew
     marks: ClassVar[tuple[str, ...]] = ()  # signs in the text around what is asked about; nobody edits between two
+    stride: ClassVar[int] = 16  # tokens that neighbouring windows share unless the recipe says otherwise
+    located: ClassVar[str | None] = None  # the input in which its answers have places; None: the first
+    shown: ClassVar[tuple[str, ...]] = ()  # what of an answer a prediction holds beside it, as ("start", "end")
+    thresholds: ClassVar[
+        tuple[str, ...]
+    ] = ()  # names among a prediction's scores that decide on a threshold of their own
 
     @abstractmethod
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:

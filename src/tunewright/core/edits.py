@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tunewright.core.types import Span
+from tunewright.core.types import Answer, Span
 
 Place = tuple[int, int]  # characters from a start up to, not including, an end
 
@@ -43,6 +43,7 @@ class Passage:
         return [free[index] for index in sorted(self.draw.choice(len(free), size=count, replace=False))]
 
 
+Placed = TypeVar("Placed", Span, Answer)
 Edits = Callable[[Sequence[Passage]], list[list[Edit]]]  # what an opened augmenter is
 
 
@@ -70,8 +71,8 @@ def applied(text: str, edits: Sequence[Edit]) -> str:
     return "".join((*parts, text[at:]))
 
 
-def moved(spans: Sequence[Span], edits: Sequence[Edit]) -> tuple[Span, ...]:
-    """Spans at the places where their characters stand after `edits`, none of which touches one."""
+def moved(spans: Sequence[Placed], edits: Sequence[Edit]) -> tuple[Placed, ...]:
+    """Spans or answers at the places where their characters stand after `edits`, none of which touches one."""
     return tuple(_shifted(span, sum(_growth(edit) for edit in edits if edit.end <= span.start)) for span in spans)
 
 
@@ -79,5 +80,5 @@ def _growth(edit: Edit) -> int:
     return len(edit.text) - (edit.end - edit.start)
 
 
-def _shifted(span: Span, by: int) -> Span:
+def _shifted(span: Placed, by: int) -> Placed:
     return dataclasses.replace(span, start=span.start + by, end=span.end + by)

@@ -14,7 +14,7 @@ from tunewright.core.types import Note
 
 STARTS = 4  # independent places from which acceptance is widened; each is tested at a quarter of the allowed risk
 STEPS = 20  # acceptance is tried at so many numbers of rows
-NEVER = 1.1  # an acceptance threshold no score reaches: abstain always
+NEVER = 1.1  # a threshold no score reaches
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,21 @@ def fit_thresholds(probabilities: np.ndarray, gold: np.ndarray, labels: Sequence
     """
     probabilities, gold = np.asarray(probabilities, dtype=float), np.asarray(gold) > 0.5
     return {label: _best_f1(probabilities[:, index], gold[:, index]) for index, label in enumerate(labels)}
+
+
+def fit_threshold(scores: Sequence[float], yes: Sequence[float], no: Sequence[float]) -> float:
+    """The threshold of a score from which "yes" is said so that the mean quality of the answers is best.
+
+    scores, yes, no: (rows,) each row's score, and how good its answer is with yes and with no. Half-way between two
+    scores; NEVER, or 0, where saying always the same is best; the one nearest to 0.5 of those that are equally good.
+    """
+    order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
+    scores = np.asarray(scores, dtype=float)[order]
+    gains = np.append(0.0, np.cumsum(np.asarray(yes, dtype=float)[order] - np.asarray(no, dtype=float)[order]))
+    cuts = np.concatenate([[NEVER], (scores[:-1] + scores[1:]) / 2, [0.0]])
+    parted = np.concatenate([[True], scores[:-1] > scores[1:], [True]])  # between equal scores there is nothing to cut
+    best = parted & (gains >= np.max(gains[parted]) - 1e-9)
+    return float(min(cuts[best], key=lambda cut: abs(cut - 0.5)))
 
 
 def fit_accept(scores: np.ndarray, correct: np.ndarray, max_error: float, confidence: float = 0.95) -> Acceptance:

@@ -86,7 +86,9 @@ class Data:
     overflow: Literal["split", "truncate", "refuse"] = (
         "split"  # longer texts: split into windows that are joined again, cut off and counted, or refused
     )
-    stride: Annotated[int, Field(ge=0)] = 16  # tokens that neighbouring windows share when overflow is split
+    stride: Annotated[int, Field(ge=0)] | Auto = (
+        "auto"  # tokens that neighbouring windows share when overflow is split; auto: 16, or as many as an answer may need to be whole in one
+    )
     leakage: Literal["drop", "keep"] = (
         "drop"  # training rows whose text also stands in validation or test (normalised): drop them from train, or keep and report
     )

@@ -22,8 +22,18 @@ class Span:
     score: float | None = field(default=None, compare=False)
 
 
-# What a label may be: a name, several names, spans, a number (regression), a text (generation), or unknown.
-Label = str | tuple[str, ...] | tuple[Span, ...] | float | None
+@dataclass(frozen=True)
+class Answer:
+    """A stretch of a text that answers a question: what stands there, characters `start` up to, not including, `end`."""
+
+    text: str
+    start: int
+    end: int
+
+
+# What a label may be: a name, several names, spans, a number (regression), a text (generation), the answers of which
+# each is right (none of them: the text has no answer), or unknown.
+Label = str | tuple[str, ...] | tuple[Span, ...] | tuple[Answer, ...] | float | None
 
 
 @dataclass(frozen=True)
@@ -86,10 +96,10 @@ class Policy:
 class Prediction:
     """What the model says of one example.
 
-    value: the task's answer (a label name, several names, spans, a number, a text);
+    value: the task's answer (a label name, several names, spans, a number, a text, an Answer or None for none);
     score: its calibrated probability in [0, 1]; scores: label → probability of every label;
     decision: "model", "abstain" when the score is below what the policy accepts, "parent" when it is and a wider answer is
-    sure enough, or "error" when there was nothing to answer (value None, score 0);
+    sure enough, or "error" when there was nothing to answer from (value None, score 0);
     truncated_tokens: how many of the input's tokens the model did not see;
     wider: answers that say less and hold where `value` does, the nearest first, each with its probability; under
     "parent" from the one on that is given.
@@ -109,9 +119,9 @@ class Prediction:
 
 
 def label_names(label: Label) -> tuple[str, ...]:
-    """Return the label names that `label` uses: none for numbers, texts that are no labels, and the unknown."""
+    """Return the label names that `label` uses: none for numbers, answers, texts that are no labels, and the unknown."""
     if isinstance(label, str):
         return (label,)
     if isinstance(label, tuple):
-        return tuple(part.label if isinstance(part, Span) else part for part in label)
+        return tuple(part.label if isinstance(part, Span) else part for part in label if not isinstance(part, Answer))
     return ()

@@ -11,8 +11,9 @@ from typing import Any
 from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, listing, nearest
 from tunewright.core.types import Note
-from tunewright.data.cell import is_empty
-from tunewright.data.places import ENDS
+from tunewright.data.answers import answers_in
+from tunewright.data.cell import is_empty, plain
+from tunewright.data.places import ENDS, located
 
 NAMES: dict[str, tuple[str, ...]] = {
     "text": (
@@ -30,6 +31,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "head": ("head", "e1", "subject", "头实体"),
     "tail": ("tail", "e2", "object", "尾实体"),
     "relation": ("relation", "predicate", "关系"),
+    "question": ("question", "query", "问题", "提问"),
+    "context": ("context", "passage", "paragraph", "document", "article", "text", "content", "上下文", "文章", "段落", "原文", "材料"),
+    "answer": ("answer", "answers", "answer_text", "答案", "回答"),
     "text_b": ("text_b", "sentence2", "sentence_b", "hypothesis", "question2", "text2", "passage", "right"),
 }  # fmt: skip
 _SEPARATORS = ("|", ";", ",", "、", "；", "，")
@@ -118,12 +122,20 @@ def require_beside(task: Task, names: Sequence[str], source: str) -> None:
 
 
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
-    """Return the task that sample rows are for: token_classification where a column holds spans, relation_extraction or
-    sentence_pair where columns are named so, else text_classification, multi_label or not.
+    """Return the task that sample rows are for: question_answering where questions have answers in contexts,
+    token_classification where a column holds spans, relation_extraction or sentence_pair where columns are named so, else
+    text_classification, multi_label or not.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
+    if asked := _named(("question", "context", "answer"), names):
+        known = [row for row in rows if not is_empty(row.get(asked[2]))]
+        found = [answers for row in known if (answers := _answers_of(row, *asked[1:])) is not None]
+        if any(found) and len(found) > len(known) / 2:
+            settings, more = ({}, "") if all(found) else ({"no_answer": True}, ", or none")
+            why = f"column {asked[2]!r} holds answers that stand in column {asked[1]!r}{more}"
+            return TaskGuess("question_answering", settings, why)
     for name in [target] if target else names:
         values = [row.get(name) for row in rows if not is_empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
@@ -161,6 +173,14 @@ def _named(roles: Sequence[str], names: Sequence[str]) -> list[str]:
     """The columns that are named as these roles; [] unless all of them are there."""
     found = [_by_name(role, names) for role in roles]
     return [one[0] for one in found if one] if all(found) else []
+
+
+def _answers_of(row: Mapping[str, Any], context: str, answer: str) -> tuple | None:
+    """The answers in a row's cell; None where there are none that stand in its context."""
+    try:
+        return answers_in(plain(row.get(answer)), located(row.get(context)))
+    except DataError:
+        return None
 
 
 def _are_degrees(values: Sequence[Any]) -> bool:

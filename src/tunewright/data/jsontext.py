@@ -13,6 +13,7 @@ from tunewright.data.encoding import LONGEST_LINE, MARK, first_lines, lines
 
 _DATA_KEYS = ("data", "rows", "examples", "items", "records")
 _LIST_UNDER_KEY = re.compile(rf'\s*{{\s*"(?:{"|".join(_DATA_KEYS)})"\s*:\s*\[')
+_PARAGRAPHS = re.compile(r'"paragraphs"\s*:\s*\[')
 _BLANK = " \t\r\n"
 _LONG_NUMBER = "a number has thousands of digits"  # the one thing that Python refuses and JSON allows
 
@@ -39,6 +40,11 @@ def looks_jsonl(path: Path | str) -> bool:
     if not found or parse_object(found[0])[1]:
         return False
     return len(found) > 1 or not any(isinstance(value, list) for value in parse_object(found[0])[0].values())
+
+
+def looks_nested(path: Path | str) -> bool:
+    """Whether a file begins like SQuAD's JSON, whose questions stand inside paragraphs of articles."""
+    return any(_PARAGRAPHS.search(line) for line in first_lines(path))
 
 
 def marked(value: Any) -> bool:

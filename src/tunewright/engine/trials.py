@@ -15,7 +15,7 @@ import numpy as np
 from tunewright.core import recipe_file
 from tunewright.core.errors import TrainingError
 from tunewright.core.progress import Silent
-from tunewright.core.recipe import Recipe, replace
+from tunewright.core.recipe import Recipe, replace, to_mapping
 from tunewright.core.space import FIGURES, TIMES, Choices, Parameter
 from tunewright.data.dataset import Dataset
 from tunewright.models.model import Model
@@ -177,6 +177,7 @@ def _kind(plan: Plan) -> str:
     """A word for all trials that see the same windows and features: they share encodings and features."""
     recipe, trained = plan.recipe, plan.recipe.train
     model = replace(recipe, **{"model.dropout": 0.0, "model.word_embeddings": "auto"}).model  # which change neither
-    sees = [asdict(model), recipe.data.max_tokens, recipe.data.overflow, recipe.data.stride]
+    data = {name: to_mapping(getattr(recipe.data, name)) for name in ("max_tokens", "overflow", "stride", "augment")}
+    sees = [asdict(model), to_mapping(recipe.task), data]
     computes = [trained.precision, trained.engine, trained.device, trained.threads]
     return hashlib.sha256(json.dumps([sees, computes], sort_keys=True).encode()).hexdigest()[:12]

@@ -19,8 +19,9 @@ def outputs(model: Model, windows: Sequence[Features], *, pad_id: int, device: s
 
 
 def pooled(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> np.ndarray:
-    """The head's pooled features of every window (windows, hidden)."""
-    return np.stack(_run(model, model.pooled, windows, pad_id, device))
+    """The head's features of every window (windows, hidden); their mean where it has some for every token."""
+    found = _run(model, model.pooled, windows, pad_id, device)
+    return np.stack([features if features.ndim == 1 else features.mean(axis=0) for features in found])
 
 
 @torch.inference_mode()

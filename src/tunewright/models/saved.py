@@ -22,6 +22,7 @@ LAYER = "encoder.layer.{}."
 MAPS = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
 MAPS += ("intermediate.dense", "output.dense")
 NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+FINAL = ("classifier.", "qa_outputs.")  # what `transformers` calls the maps that end its models
 # Families whose positions start behind the padding id.
 COUNT_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text")
 
@@ -119,7 +120,7 @@ def final_map(folder: Path, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """The last map of a saved classifier: weight (outputs, hidden), bias (outputs,)."""
     file = folder / "model.safetensors"
     found = places(file)
-    names = [name for name in found if name.startswith("classifier.") and name.endswith("weight")]
+    names = [name for name in found if name.startswith(FINAL) and name.endswith("weight")]
     final = [name for name in sorted(names) if found[name].shape[0] == outputs][-1]
     weight, bias = (np.array(mapped(file, found[name])) for name in (final, final.removesuffix("weight") + "bias"))
     return weight, bias

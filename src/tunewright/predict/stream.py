@@ -16,7 +16,7 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Example, Prediction, Span, label_names
+from tunewright.core.types import Answer, Example, Prediction, Span, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
@@ -80,7 +80,9 @@ class Stream:
         self._columns = dict(columns)
         self._strict = strict
         scores = ("scores",) if all_scores else ()
-        self._added = (predictor.bundle.task.target, "score", "decision", "truncated_tokens", *scores, "error")
+        task = predictor.bundle.task
+        self._shown = task.shown
+        self._added = (task.target, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
         self.renamed = _renamed(source.columns, self._added)
 
     @property
@@ -152,6 +154,7 @@ class Stream:
         target = self._added[0]
         said = {
             target: answer(value),
+            **{name: getattr(value, name, None) for name in self._shown},
             "score": round(score, DIGITS),
             "decision": prediction.decision,
             "truncated_tokens": prediction.truncated_tokens,
@@ -185,10 +188,12 @@ def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]]
 
 
 def answer(value: Any) -> Any:
-    """A prediction's value as plain data: several labels or spans become a list."""
+    """A prediction's value, or a label, as plain data: several labels or spans become a list, an Answer its text."""
     if isinstance(value, tuple):
-        return [dataclasses.asdict(part) if isinstance(part, Span) else part for part in value]
-    return value
+        return [answer(part) for part in value]
+    if isinstance(value, Answer):
+        return value.text
+    return dataclasses.asdict(value) if isinstance(value, Span) else value
 
 
 def refuse_same_file(source: Path | str, out: Path | str | None) -> None:

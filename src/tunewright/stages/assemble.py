@@ -103,6 +103,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
             "evaluate.baselines": baselines,
             "model.backbone": name,
             "data.max_tokens": processor.max_tokens,
+            "data.stride": processor.stride,
             "data.columns": dict(dataset.roles),
             "evaluate.metric": metric,
             "decision": decision,
@@ -250,5 +251,6 @@ def _processor(recipe: Recipe, located: Located, whys: dict[str, Note]) -> Proce
                 f"窗口越长越费时；{located.name} 最多能读 {limit}",
             )
         )
-    settings: dict[str, Any] = {"overflow": data.overflow, "stride": data.stride, "prefix": located.facts.prefix}
+    stride = recipe.task.stride if data.stride == "auto" else data.stride
+    settings: dict[str, Any] = {"overflow": data.overflow, "stride": stride, "prefix": located.facts.prefix}
     return Processor.load(located.folder, max_tokens=chosen, **settings)

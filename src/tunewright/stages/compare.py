@@ -11,6 +11,7 @@ from typing import Any
 
 from tunewright.core import catalog
 from tunewright.core.bundle import Bundle
+from tunewright.core.contracts import Measures
 from tunewright.core.errors import BundleError, listing
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.statistics import Interval
@@ -88,7 +89,7 @@ def compare(
                 name: b.task.measures.metrics(judged.gold, judged.predictions, labels)
                 for name, judged in (("a", first), ("b", second))
             },
-            flips=_flips(first, second.predictions),
+            flips=_flips(b.task.measures, first, second.predictions),
             dropped=dataset.ledger["rows"]["test"].get("reasons", {}),
             test_uses=sealed_uses(b, rows.fingerprint),
         )
@@ -128,12 +129,13 @@ def _verdict(b: Bundle, first: Judged, second: Judged, labels: Sequence[str]) ->
     )
 
 
-def _flips(first: Judged, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+def _flips(measures: Measures, first: Judged, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
     flips = []
     for item, a, b in zip(first.items, first.predictions, predictions, strict=True):
         if a.value != b.value:
             example = item.example
-            kind = "fixed" if b.value == example.label else "broken" if a.value == example.label else "changed"
+            right = [measures.right(example.label, said.value) for said in (a, b)]
+            kind = "fixed" if right[1] else "broken" if right[0] else "changed"
             flips.append(
                 {
                     "id": example.id,

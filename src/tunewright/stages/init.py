@@ -19,7 +19,7 @@ from tunewright.core.contracts import Reader, Row, Task
 from tunewright.core.errors import DataError, MachineError, UsageError, listing, plural
 from tunewright.core.files import write_text
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.recipe import Recipe, replace, to_mapping
+from tunewright.core.recipe import Recipe, Split, replace, to_mapping
 from tunewright.core.recipe_file import changed, from_mapping, to_yaml
 from tunewright.data import sources
 from tunewright.data.checks import IMBALANCE
@@ -132,13 +132,28 @@ def _first_recipe(
     beside = {f"data.{name}": source for name, source in found.items() if source and not getattr(recipe.data, name)}
     reasons.update(dict.fromkeys(beside, "stands beside the training rows"))
     recipe = replace(recipe, **beside)
-    if task or any(change.partition("=")[0].strip() == "task" for change in changes):
-        return recipe
     rows = sample_rows(recipe.data.train, reader)
+    if task or any(change.partition("=")[0].strip() == "task" for change in changes):
+        return _with_groups(recipe, rows, reasons)
     guessed = guess_task(rows, recipe.data.columns.get(recipe.task.target), source=recipe.data.train)
     reasons["task"] = guessed.reason
     settings = {"name": guessed.name, **guessed.settings}
-    return changed(from_mapping({**to_mapping(recipe), "task": settings}), changes)
+    return _with_groups(changed(from_mapping({**to_mapping(recipe), "task": settings}), changes), rows, reasons)
+
+
+def _with_groups(recipe: Recipe, rows: Sequence[Mapping[str, Any]], reasons: dict[str, str]) -> Recipe:
+    """The recipe that cuts no two rows apart which share the text that answers stand in, where rows do and cuts are open."""
+    role, data = recipe.task.located, recipe.data
+    if role is None or data.split != Split() or (data.validation and data.test):
+        return recipe
+    column = guess_columns(rows, recipe.task, data.columns, source=data.train).of[role]
+    texts = [str(row.get(column)) for row in rows]
+    if len(set(texts)) == len(texts):
+        return recipe
+    reasons["data.split.by"] = (
+        f"rows that share their {column} stay on one side of a cut, or results would look too good"
+    )
+    return replace(recipe, **{"data.split.by": "grouped", "data.split.column": column})
 
 
 def _prepared(recipe: Recipe, folder: Path, progress: Progress) -> tuple[Dataset, bool]:

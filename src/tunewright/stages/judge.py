@@ -12,10 +12,10 @@ import numpy as np
 
 from tunewright.core import catalog, measures, statistics
 from tunewright.core.contracts import Given, Task
-from tunewright.core.policy import fit_accept, fit_thresholds
+from tunewright.core.policy import NEVER, fit_accept, fit_threshold, fit_thresholds
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
-from tunewright.core.types import Example, Label, Policy, Prediction, Span
+from tunewright.core.types import Answer, Example, Label, Policy, Prediction, Span
 from tunewright.data.dataset import Dataset
 from tunewright.predict.infer import Inferred
 from tunewright.stages.embed import Embedder
@@ -38,7 +38,8 @@ class Calibrated:
 def calibrate(recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str]) -> Calibrated:
     """Fit calibration and policy on validation logits. Tasks without a probability for every label go uncalibrated."""
     if not items or not recipe.task.scored:
-        return Calibrated(1.0, 0.0, Policy(), {"calibration": None, "accept": None, "coverage": None})
+        about = {"calibration": None, "accept": None, "coverage": None}
+        return _with_own_thresholds(recipe, items, labels, Calibrated(1.0, 0.0, Policy(), about))
     settings = recipe.decision
     logits = np.stack([item.logits for item in items]).astype(np.float64)
     gold = measures.encode_labels([item.example.label for item in items], labels)
@@ -65,8 +66,23 @@ def refit_policy(
 ) -> Calibrated:
     """The policy anew, from validation as the calibrated model answers it through the runtime that ships."""
     if not items or not recipe.task.scored:
-        return calibrated
+        return _with_own_thresholds(recipe, items, labels, calibrated)
     return _with_policy(recipe, items, np.stack([item.logits for item in items]), labels, calibrated)
+
+
+def _with_own_thresholds(
+    recipe: Recipe, items: Sequence[Inferred], labels: Sequence[str], calibrated: Calibrated
+) -> Calibrated:
+    """The task's own thresholds, each where answers to validation rows are best on average."""
+    task, found = recipe.task, {}
+    logits, golds = [item.logits for item in items], [item.example.label for item in items]
+    for name in task.thresholds if items else ():
+        either = [_decoded(task, items, logits, labels, Policy({**found, name: limit})) for limit in (0.0, NEVER)]
+        yes, no = ([task.measures.quality(*pair) for pair in zip(golds, said, strict=True)] for said in either)
+        found[name] = fit_threshold([prediction.scores[name] for prediction in either[0]], yes, no)
+    if not found:
+        return calibrated
+    return dataclasses.replace(calibrated, policy=Policy(found), about={**calibrated.about, "thresholds": found})
 
 
 def _with_policy(
@@ -252,16 +268,19 @@ def worst_errors(
     task: Task, items: Sequence[Inferred], predictions: Sequence[Prediction], most: int
 ) -> list[dict[str, Any]]:
     """The worst of the wrong answers; of equally bad ones those the model was surest of first."""
-    wrong = [i for i, item in enumerate(items) if item.example.label != predictions[i].value]
+    wrong = [i for i, item in enumerate(items) if not task.measures.right(item.example.label, predictions[i].value)]
     wrong.sort(key=lambda i: (task.measures.quality(items[i].example.label, predictions[i]), -predictions[i].score))
-    return [_error(items[i].example, predictions[i]) for i in wrong[:most]]
+    return [_error(task, items[i].example, predictions[i]) for i in wrong[:most]]
 
 
-def _error(example: Example, prediction: Prediction) -> dict[str, Any]:
+def _error(task: Task, example: Example, prediction: Prediction) -> dict[str, Any]:
+    """One wrong answer; "text" is what its places count in, "before" the inputs that go with it."""
     top = sorted(prediction.scores.items(), key=lambda pair: -pair[1])[:3]
-    text = " ⏎ ".join(str(value) for value in example.inputs.values())
+    before = {role: str(value) for role, value in example.inputs.items()}
+    text = before.pop(task.located) if task.located else " ⏎ ".join(before.values())
     return {
         "id": example.id,
+        **({"before": " ⏎ ".join(before.values())} if task.located else {}),
         "text": text,
         "gold": _shown(example.label, text),
         "predicted": _shown(prediction.value, text),
@@ -272,6 +291,11 @@ def _error(example: Example, prediction: Prediction) -> dict[str, Any]:
 
 def _shown(label: Any, text: str) -> Any:
     """A label as JSON: spans with their text, several labels as a list."""
+    if isinstance(label, Answer):
+        label = (label,)
     if not isinstance(label, tuple):
         return label
-    return [{**asdict(part), "text": text[part.start : part.end]} if isinstance(part, Span) else part for part in label]
+    placed = (Span, Answer)
+    return [
+        {**asdict(part), "text": text[part.start : part.end]} if isinstance(part, placed) else part for part in label
+    ]

@@ -16,7 +16,7 @@ from tunewright.core.errors import plural
 from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.gate import Gate
 from tunewright.core.recipe_file import to_yaml
-from tunewright.core.types import Note, Policy
+from tunewright.core.types import Note, Policy, label_names
 from tunewright.models import beside
 from tunewright.models.backbone import quiet
 from tunewright.models.batches import length_batches, padded
@@ -144,7 +144,8 @@ def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[fl
     histogram, _ = np.histogram(scores, bins=20, range=(0, 1))
     labels: dict[str, int] = {}
     for item in items:
-        labels[str(item.example.label)] = labels.get(str(item.example.label), 0) + 1
+        for name in label_names(item.example.label):
+            labels[name] = labels.get(name, 0) + 1
     write_json(
         folder / "reference.json",
         {

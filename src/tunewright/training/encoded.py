@@ -19,7 +19,8 @@ PADDING = {"labels": -100}  # what a feature that runs along the tokens is padde
 class EncodedSplit:
     """Windows in a folder: one flat file a feature, with offsets for those that run along the tokens.
 
-    lengths: tokens of every window (special ones included); examples: each window's example index.
+    lengths: tokens of every window (special ones included); examples: each window's example index; shapes: of a feature
+    of one window, or of one of its tokens where it runs along them.
     """
 
     folder: Path
@@ -48,7 +49,8 @@ class EncodedSplit:
         offsets = self.offsets[name]
         longest = max(int(offsets[i + 1] - offsets[i]) for i in indices)
         pad = self.pad_id if name == "input_ids" else PADDING.get(name, 0)
-        result = np.full((len(indices), longest), pad, dtype=np.int64)
+        dtype = np.int64 if np.issubdtype(values.dtype, np.integer) else values.dtype
+        result = np.full((len(indices), longest, *self.shapes[name]), pad, dtype=dtype)
         for row, i in enumerate(indices):
             piece = values[offsets[i] : offsets[i + 1]]
             result[row, : len(piece)] = piece
@@ -56,7 +58,7 @@ class EncodedSplit:
 
 
 def write_encoded(windows: Iterable[Window], folder: Path, pad_id: int) -> EncodedSplit:
-    """Stream `windows` to `folder`, atomically, and open it. Features that are 1-D integers run along the tokens."""
+    """Stream `windows` to `folder`, atomically, and open it. Features that are 1-D integers, or 2-D, run along the tokens."""
     with writing_folder(folder) as temporary:
         writer = _Writer(temporary)
         for window in windows:
@@ -72,13 +74,11 @@ def open_encoded(folder: Path) -> EncodedSplit:
     for name, feature in about["features"].items():
         shapes[name] = tuple(feature["shape"])
         flat = _map(folder / f"{name}.bin", feature["dtype"])
+        values[name] = flat.reshape(-1, *shapes[name])
         if feature["ragged"]:
-            values[name] = flat
             offsets[name] = np.fromfile(folder / f"{name}.offsets", dtype=np.int64)
-            if len(flat) != offsets[name][-1]:
+            if len(values[name]) != offsets[name][-1]:
                 raise DamagedFile(f"{folder / name}.bin was cut off. Remove {folder}: it is written anew.")
-        else:
-            values[name] = flat.reshape(-1, *shapes[name])
     return EncodedSplit(
         folder=folder,
         lengths=np.fromfile(folder / "lengths", dtype=np.int32),
@@ -118,9 +118,9 @@ class _Writer:
 
     def _open(self, name: str, value: np.ndarray) -> None:
         integer = np.issubdtype(value.dtype, np.integer)
-        ragged = integer and value.ndim == 1
-        dtype = "int32" if ragged else ("int64" if integer else "float32")
-        self.features[name] = {"dtype": dtype, "shape": [] if ragged else list(value.shape), "ragged": ragged}
+        ragged = value.ndim == 2 or (integer and value.ndim == 1)
+        dtype = ("int32" if ragged else "int64") if integer else "float32"
+        self.features[name] = {"dtype": dtype, "shape": list(value.shape[ragged:]), "ragged": ragged}
         self.files[f"{name}.bin"] = open(self.folder / f"{name}.bin", "wb")  # noqa: SIM115
         if ragged:
             self.ends[name] = 0

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from tunewright.core import spans
+from tunewright.core import lexical
 from tunewright.core.contracts import Baseline, Given, Task
 from tunewright.core.linear import predictions
 from tunewright.core.types import Example, Prediction
@@ -27,33 +27,20 @@ class Overlap(Baseline):
 
     def predict(self, given: Given) -> list[Prediction]:
         """See Baseline.predict."""
-        rarity = self._rarity(given.task, given.train)
+        rarity = lexical.rarity(str(example.inputs[role]) for example in given.train for role in given.task.inputs)
         parts = (given.train, given.validation, given.test)
         return predictions(given, *(self._features(given.task, part, rarity) for part in parts))
-
-    def _rarity(self, task: Task, examples: Sequence[Example]) -> dict[str, float]:
-        """Unit → the logarithm of how many texts there are for one that has it."""
-        texts = [self._units(example, role) for example in examples for role in task.inputs]
-        counts: dict[str, int] = {}
-        for units in texts:
-            for unit in units:
-                counts[unit] = counts.get(unit, 0) + 1
-        return {unit: float(np.log(1 + len(texts) / count)) for unit, count in counts.items()}
 
     def _features(self, task: Task, examples: Sequence[Example], rarity: dict[str, float]) -> np.ndarray:
         """(examples, 9): shared parts in three measures, by units, rare units, and n-grams."""
         unknown = max(rarity.values(), default=1.0)
         rows = []
         for example in examples:
-            units = [self._units(example, role) for role in task.inputs]
+            units = [frozenset(lexical.units(str(example.inputs[role]))) for role in task.inputs]
             grams = [self._grams(example, role) for role in task.inputs]
             weighed = _shares(*units, lambda part: sum(rarity.get(unit, unknown) for unit in part))
             rows.append([*_shares(*units, len), *weighed, *_shares(*grams, len)])
         return np.array(rows, dtype=np.float32).reshape(len(examples), 9)
-
-    def _units(self, example: Example, role: str) -> frozenset[str]:
-        text = str(example.inputs[role]).lower()
-        return frozenset(text[start:end] for start, end in spans.bounds(text))
 
     def _grams(self, example: Example, role: str) -> frozenset[str]:
         text = "".join(str(example.inputs[role]).lower().split())

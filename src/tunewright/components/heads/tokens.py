@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-import numpy as np
-
-from tunewright.core.contracts import Head
-
-if TYPE_CHECKING:
-    from torch import nn
+from tunewright.models.per_token import PerToken
 
 
 @dataclass(frozen=True)
-class Tokens(Head):
+class Tokens(PerToken):
     """What entity recognition needs; saved as a plain `transformers` token classifier."""
 
     transformers_class: ClassVar[str] = "AutoModelForTokenClassification"
-
-    def build(self, hidden_size: int, outputs: int) -> nn.Module:
-        """See Head.build; logits are (batch, tokens, outputs)."""
-        from tunewright.models.heads import TokensHead
-
-        return TokensHead(hidden_size, outputs)
-
-    def answer(self, hidden: np.ndarray, offsets: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
-        """See Head.answer; each (tokens, outputs)."""
-        logits = (hidden @ weight.T + bias).astype(np.float32)
-        return [logits[start:end] for start, end in itertools.pairwise(offsets)]

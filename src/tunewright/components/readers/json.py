@@ -23,10 +23,10 @@ class Json(Reader):
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
 
     def recognises(self, source: str) -> bool:
-        """See Reader.recognises. A .json file of one object a line is left to the reader jsonl."""
+        """See Reader.recognises. A .json file of one object a line, or of SQuAD's form, is left to a reader of its own."""
         if not os.path.isfile(source) or Path(source).suffix.lower() not in self.suffixes:
             return False
-        return not jsontext.looks_jsonl(source)
+        return not jsontext.looks_jsonl(source) and not jsontext.looks_nested(source)
 
     def read(self, source: str) -> Iterator[Row]:
         """See Reader.read. Rows that share a line are counted on from it: each has a place of its own."""

@@ -206,11 +206,13 @@ class _Page:
     def errors(self) -> list[str]:
         t, lines = self.t, []
         for error in self.report.get("errors", [])[:WORST_ERRORS]:
-            text, rest = cut(error.get("text"), TEXT_LENGTH)
+            drawn = "".join(piece.text for piece in views.pieces(error, TEXT_LENGTH))
+            text, rest = cut(drawn or error.get("text"), TEXT_LENGTH)
+            before = f"{markdown_code(error['before'])} " if error.get("before") else ""
             more = f" {t('page.more', n=formats.count(rest))}" if rest else ""
             gold, predicted = (self.answer(error.get(key)) for key in ("gold", "predicted"))
             lines.append(
-                f"- {markdown_code(text)}{more}  \n  {t('errors.gold')} {gold}, {t('errors.predicted')} {predicted} "
+                f"- {before}{markdown_code(text)}{more}  \n  {t('errors.gold')} {gold}, {t('errors.predicted')} {predicted} "
                 f"({formats.percent(error.get('score'))}), {markdown_code(error.get('id'))}"
             )
         return lines

@@ -19,6 +19,7 @@ def errors_csv(report: Report) -> str:
     writer.writerow(COLUMNS)
     for error in report.get("errors", []):
         gold, predicted = ("; ".join(names_of(error.get(key))) for key in ("gold", "predicted"))
-        row = (error.get("id"), error.get("text"), gold, predicted, error.get("score"))
+        text = " ⏎ ".join(error[part] for part in ("before", "text") if error.get(part))
+        row = (error.get("id"), text, gold, predicted, error.get("score"))
         writer.writerow([spreadsheet_cell(value) for value in row])
     return "\ufeff" + file.getvalue()

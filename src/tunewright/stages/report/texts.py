@@ -560,6 +560,9 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "precision": ("precision", "精确率"),
         "recall": ("recall", "召回率"),
         "f1": ("F1", "F1"),
+        "exact_match": ("exact match", "完全匹配率"),
+        "answerable_f1": ("F1 of rows with an answer", "有答案的数据的 F1"),
+        "no_answer_accuracy": ("right where there is no answer", "无答案的数据的正确率"),
     },
     "means": {
         "accuracy": ("share of rows answered wholly right", "完全答对的数据所占的比例"),
@@ -601,6 +604,15 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "precision": ("share of what it says that is right", "所给答案中正确的比例"),
         "recall": ("share of what is true that it finds", "真实答案中被找到的比例"),
         "f1": ("precision and recall in one number", "精确率与召回率的综合"),
+        "exact_match": (
+            "share of answers that are a right one, but for punctuation, letter case and articles",
+            "与某个正确答案相同（不计标点、大小写和英文冠词）的比例",
+        ),
+        "answerable_f1": ("F1 where the context holds an answer", "上下文中有答案时的 F1"),
+        "no_answer_accuracy": (
+            "share of rows without an answer that are answered so",
+            "没有答案的数据中，回答“无答案”的比例",
+        ),
         "ece": (
             "average gap between confidence and correctness; smaller is better",
             "置信度与正确率的平均差距，越小越好",
@@ -610,6 +622,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "majority": ("guessing the most frequent label", "一律猜最常见的标签"),
         "tfidf": ("word counts (TF-IDF) + logistic regression", "词频（TF-IDF）+ 逻辑回归"),
         "linear_probe": ("untuned model + linear map", "未微调的模型 + 线性映射"),
+        "best_sentence": ("the sentence most like the question", "与问题最相近的句子"),
+        "near_words": ("rare words beside those of the question", "问题用词附近的少见词"),
         "dictionary": ("entities of the training rows, looked up", "查训练数据中的实体词典"),
         "overlap": ("shared words and characters + linear map", "共有词与字符 + 线性映射"),
     },

@@ -19,6 +19,7 @@ SPLITS = ("train", "validation", "test")
 MOST_CONFUSED = 12  # labels in the matrix: more do not fit a page
 MOST_PAIRS = 12
 ERRORS_SHOWN, MOST_ERRORS = 15, 100  # at once, and after a click; errors.csv holds them all
+AROUND = 60  # characters of a long text that are shown on either side of a span
 EXTREME_LABELS = 10  # most frequent and rarest, when there are too many to show
 SEVERITIES = ("error", "warning", "note")
 
@@ -306,11 +307,17 @@ def certificate_passed(report: Report) -> bool | None:
 
 
 def names_of(value: Any) -> list[str]:
-    """The label or labels of an answer as a list: [] for none; of a span its text and label."""
+    """The label or labels of an answer as a list: [] for none; of a span its text, and its label where it has one."""
     if value is None:
         return []
     items = value if isinstance(value, (list, tuple)) else [value]
-    return [f"{item.get('text')} ({item.get('label')})" if isinstance(item, Mapping) else str(item) for item in items]
+    return [_name_of(item) for item in items]
+
+
+def _name_of(item: Any) -> str:
+    if not isinstance(item, Mapping):
+        return str(item)
+    return f"{item.get('text')} ({item['label']})" if "label" in item else str(item.get("text"))
 
 
 class Piece(NamedTuple):
@@ -324,17 +331,34 @@ class Piece(NamedTuple):
 
 
 def pieces(error: Mapping[str, Any], most: int) -> list[Piece]:
-    """The first `most` characters of an error's text, cut where a span begins or ends; [] where its answers are no spans."""
+    """An error's text, cut where a span begins or ends; [] where its answers are no spans. Of one longer than `most`
+    characters what stands around the spans."""
     gold, predicted = (
         [span for span in answer if isinstance(span, Mapping)] if isinstance(answer := error.get(key), list) else []
         for key in ("gold", "predicted")
     )
     if not gold and not predicted:
         return []
-    text = str(error.get("text"))[:most]
+    text = str(error.get("text"))
     edges = {place for span in (*gold, *predicted) for place in (span["start"], span["end"])}
     places = sorted({0, len(text), *(place for place in edges if 0 < place < len(text))})
-    return [_piece(text, *ends, gold, predicted) for ends in itertools.pairwise(places)]
+    found = [_piece(text, *ends, gold, predicted) for ends in itertools.pairwise(places)]
+    return found if len(text) <= most else _shortened(found, most)
+
+
+def _shortened(found: Sequence[Piece], most: int) -> list[Piece]:
+    """The same pieces in about `most` characters: of those outside spans what is next to one, until there are enough."""
+    kept: list[Piece] = []
+    for index, piece in enumerate(found):
+        text = piece.text
+        if not piece.kind and len(text) > 2 * AROUND:
+            last = index + 1 == len(found)
+            text = f"{text[:AROUND] if index else ''}…{'' if last else text[-AROUND:]}"
+        room = most - sum(len(one.text) for one in kept)
+        if len(text) > room:
+            return [*kept, piece._replace(text=f"{text[:room]}…")]
+        kept.append(piece._replace(text=text))
+    return kept
 
 
 def drawn(errors: Sequence[Mapping[str, Any]]) -> bool:
@@ -345,12 +369,11 @@ def drawn(errors: Sequence[Mapping[str, Any]]) -> bool:
 def _piece(
     text: str, start: int, end: int, gold: Sequence[Mapping[str, Any]], predicted: Sequence[Mapping[str, Any]]
 ) -> Piece:
-    true, said = (
-        next((span for span in spans if span["start"] <= start < span["end"]), None) for spans in (gold, predicted)
-    )
-    same = true and said and all(true[key] == said[key] for key in ("start", "end", "label"))
+    here = [[span for span in spans if span["start"] <= start < span["end"]] for spans in (gold, predicted)]
+    true, said = (spans[0] if spans else None for spans in here)
+    same = said and any(all(one.get(key) == said.get(key) for key in ("start", "end", "label")) for one in here[0])
     kind = "right" if same else "other" if true and said else "missed" if true else "extra" if said else ""
-    names = (str(span["label"]) if span and span["end"] == end else "" for span in (true, said))
+    names = (str(span.get("label", "")) if span and span["end"] == end else "" for span in (true, said))
     return Piece(text[start:end], kind, *names)
 
 

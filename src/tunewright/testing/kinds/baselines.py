@@ -59,7 +59,7 @@ def the_training_labels_matter(subject: Subject) -> None:
 def _tasks(subject: Subject) -> list[Task]:
     """One label a row, several, one for a pair, and spans, as far as the baseline says that it can do them."""
     several = {"name": "text_classification", "multi_label": True}
-    kinds = ("text_classification", several, "sentence_pair", "token_classification")
+    kinds = ("text_classification", several, "sentence_pair", "token_classification", "question_answering")
     made = (catalog.create("tasks", kind) for kind in kinds)
     return [task for task in made if subject.create().suits(task)]
 

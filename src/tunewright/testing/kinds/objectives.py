@@ -43,10 +43,10 @@ def a_step_along_the_gradient_makes_it_smaller(subject: Subject) -> None:
 
 
 def class_weights_count(subject: Subject) -> None:
-    """Heavier labels weigh more; weights of one change nothing. One for numbers refuses them."""
+    """Heavier labels weigh more; weights of one change nothing. One for numbers or places refuses them."""
     import torch
 
-    if _logits(subject).shape[1] == 1:
+    if _logits(subject).shape[-1] != LABELS:
         try:
             subject.create().loss(_logits(subject), _gold(subject), torch.ones(1))
         except ValueError:
@@ -87,15 +87,20 @@ def _gold(subject: Subject) -> Any:
 
 
 def _made(subject: Subject) -> tuple[Any, Any]:
-    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number."""
+    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number,
+    zeros and ones for both outputs of every token, below zero where a token is none."""
     import torch
 
     outputs = torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
     indices = torch.tensor([0, 1, 2, 0])
+    hot = torch.nn.functional.one_hot(indices, LABELS).float()
+    marks = torch.stack([hot, hot.roll(1, dims=1)], dim=-1)
+    marks[3, 2] = -100.0
     forms = (
         (outputs, indices),
-        (outputs, torch.nn.functional.one_hot(indices, LABELS).float()),
+        (outputs, hot),
         (outputs[:, :1], indices.float()),
+        (outputs.unsqueeze(-1) * torch.tensor([1.0, -1.0]), marks),
     )
     for logits, gold in forms:
         try:
