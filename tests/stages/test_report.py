@@ -671,5 +671,6 @@ def test_a_wrong_answer_stands_below_its_question_in_every_rendering():
     assert "who &lt;b&gt;met&lt;/b&gt; Bob?" in html.split('class="errors"')[1]
     markdown = render_markdown(shown)
     assert "who <b>met</b> Bob?" in markdown and "Anna met Bob" in markdown and "Anna (" not in markdown
+    assert "more characters" not in render_markdown(report("chinese", errors=[question(["Anna", "met"], ["Bob"])]))
     cells = list(csv.reader(io.StringIO(errors_csv(shown))))[1]
     assert cells[1].startswith("who <b>met</b> Bob? ⏎ a a") and cells[2:4] == ["Anna", "Bob"]

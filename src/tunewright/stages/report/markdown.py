@@ -207,7 +207,7 @@ class _Page:
         t, lines = self.t, []
         for error in self.report.get("errors", [])[:WORST_ERRORS]:
             drawn = "".join(piece.text for piece in views.pieces(error, TEXT_LENGTH))
-            text, rest = cut(drawn or error.get("text"), TEXT_LENGTH)
+            text, rest = (drawn, 0) if drawn else cut(error.get("text"), TEXT_LENGTH)
             before = f"{markdown_code(error['before'])} " if error.get("before") else ""
             more = f" {t('page.more', n=formats.count(rest))}" if rest else ""
             gold, predicted = (self.answer(error.get(key)) for key in ("gold", "predicted"))
