@@ -124,7 +124,7 @@ def test_what_a_search_gives_back_says_everything(searched):
 def test_a_poor_trial_is_stopped_early(searched):
     whole = len(searched.trials[0]["evaluations"])
     pruned = [trial for trial in searched.trials if trial["state"] == "pruned"]
-    assert pruned and all(len(trial["evaluations"]) < whole for trial in pruned)
+    assert pruned and all(len(trial["evaluations"]) < whole for trial in pruned), "none at its very end"
 
 
 def test_the_page_needs_nothing_else_and_shows_every_trial(searched):

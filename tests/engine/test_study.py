@@ -96,6 +96,7 @@ def test_a_trial_below_the_median_of_the_others_is_told_to_stop(tmp_path):
         assert not poor.tell(0.0, 0.1), "the start is no point to judge by"
         assert poor.tell(1.0, 0.2) is pruning
         assert not good.tell(1.0, 0.75)
+        assert not poor.tell(2.0, 0.1), "as far as this no other has come"
 
 
 def test_the_recipes_own_values_are_fixed_where_the_space_holds_them(tmp_path):

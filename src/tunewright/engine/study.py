@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
 RANDOM = 6  # trials drawn at random before the sampler learns from them
-FULL = 4  # trials that run to their end before one may be pruned: a median of fewer means little
+FULL = 4  # trials that must have come as far before one may be pruned: a median of fewer means little
 EPOCH = 1000  # a point of training is told to Optuna as whole thousandths of an epoch
 ATTEMPTS = 20  # draws for one trial; when all of them were tried before, the space is taken for exhausted
 LEAST = 6  # finished trials from which something is said of what mattered
@@ -104,7 +104,7 @@ class Study:
                 storage=JournalStorage(JournalFileBackend(str(path), lock_obj=_Alone())),
                 study_name="search",
                 direction="maximize",
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=FULL, n_warmup_steps=1)
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=FULL, n_warmup_steps=1, n_min_trials=FULL)
                 if pruning
                 else optuna.pruners.NopPruner(),
                 load_if_exists=True,

@@ -164,7 +164,7 @@ def _importance(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "key": key,
             "share": round(100 * found["share"], 1),
-            "chance": round(100 * found["chance"], 1),
+            "chance": min(100.0, round(100 * found["chance"], 1)),
             "stands_out": found["share"] > found["chance"],
         }
         for key, found in content["importance"].items()
