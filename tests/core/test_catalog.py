@@ -221,3 +221,10 @@ def test_the_kind_of_a_contract_is_known():
 def test_what_a_class_says_of_a_field_counts_before_what_it_extends():
     found = {setting.name: setting.why for setting in catalog.settings(catalog.find("tasks", "text_classification"))}
     assert found["multi_label"] == "whether a text can have several labels, or none"
+
+
+def test_settings_that_come_from_json_make_the_same_component():
+    given = {"name": "text_classification", "texts": ["title", "body"], "known": {"price": [1.0, 2.0]}}
+    task = catalog.create("tasks", given)
+    assert task.texts == ("title", "body") and task.known == {"price": (1.0, 2.0)}
+    assert catalog.create("tasks", catalog.describe(task)) == task

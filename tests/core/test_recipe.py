@@ -163,7 +163,7 @@ def test_a_byte_order_mark_at_the_start_is_no_part_of_the_first_key(load):
             "recipe.yaml:6: unknown key 'rnak' under train.method. Did you mean 'rank'? Known: rank, alpha,",
         ),
         (LEAST + "train: {method: {rank: 4}}", "recipe.yaml:3: unknown key 'rank' under train.method. Known: none."),
-        (LEAST + "train: {objective: focal}", "recipe.yaml:3: train.objective: There is no objective named 'focal'."),
+        (LEAST + "train: {objective: hinge}", "recipe.yaml:3: train.objective: There is no objective named 'hinge'."),
         (
             LEAST + "evaluate:\n  baselines:\n    - majority\n    - tfdif\n",
             "recipe.yaml:6: evaluate.baselines.1: There is no baseline named 'tfdif'. Did you mean 'tfidf'?",

@@ -83,10 +83,19 @@ def refresh() -> None:
 
 
 def create(kind: str, choice: str | Mapping[str, Any]) -> Component:
-    """A component from its name, or from {"name": …, setting: value}; settings must fit their fields' types."""
-    settings = {"name": choice} if isinstance(choice, str) else dict(choice)
+    """A component from its name, or from {"name": …, setting: value}; settings must fit their fields' types.
+
+    Lists, as JSON has them, become tuples.
+    """
+    settings = {"name": choice} if isinstance(choice, str) else {key: _fixed(value) for key, value in choice.items()}
     name = settings.pop("name")
     return find(kind, name)(**settings)
+
+
+def _fixed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _fixed(item) for key, item in value.items()}
+    return tuple(map(_fixed, value)) if isinstance(value, (list, tuple)) else value
 
 
 def name_of(component: Component | type[Component]) -> str:
