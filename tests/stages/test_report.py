@@ -376,15 +376,16 @@ def test_thresholds_stand_in_the_decision_one_by_one_or_as_a_range():
 def test_that_no_step_improved_is_said_in_every_rendering():
     content = report_fixture.english()
     content["training"]["best_step"] = 0
+    content["recipe"]["train"] = {"start": {"name": "prototypes"}}
     for language, told in (
-        ("en", "what is saved is the starting point, the frozen backbone with the linear probe as head"),
-        ("zh", "保存下来的是训练的起点，即冻结的骨干模型加上由线性探针得到的输出层"),
+        ("en", "the starting point, the backbone as it was with the head that train.start gave it (prototypes)"),
+        ("zh", "训练的起点，即原样的骨干模型加上 train.start（prototypes）给出的输出层"),
     ):
         for render in (render_html, render_markdown, render_card):
             assert told in render(Report(content), language)
-    content["recipe"]["train"] = {"start": "random"}
-    assert "with a random head" in render_card(Report(content))
     assert "starting point" not in render_card(report("english"))
+    content["training"]["steps"] = 0  # where no step was asked for, none can have failed
+    assert "starting point" not in render_card(Report(content))
 
 
 # ----------------------------------------------------------------------------------------------------------- figures

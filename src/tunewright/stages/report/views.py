@@ -287,7 +287,7 @@ def loss_curve(report: Report) -> list[tuple[int, float]]:
 def warnings(report: Report) -> list[tuple[str, dict[str, Any]]]:
     """What a reader must know before trusting the numbers: (key of the text, its values)."""
     found: list[tuple[str, dict[str, Any]]] = []
-    if report.get("training.best_step") == 0 and report.get("training.steps"):
+    if report.get("training.best_step") == 0 and report.get("training.steps", 1):
         found.append(("warn.start", {"start": report.get("recipe.train.start.name", "random")}))
     if (uses := report.get("verdict.test_uses", 1)) > 1:
         found.append(("warn.test_uses", {"n": uses}))
