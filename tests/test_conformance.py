@@ -107,6 +107,24 @@ BROKEN = {
         "import sklearn\n@dataclass(frozen=True)\nclass Broken(Schedule):\n    def factor(self, step, steps): return 1.0",
         "its_file_imports_nothing_heavy_at_its_top",
     ),
+    "a start of another size": (
+        "starts",
+        "@dataclass(frozen=True)\nclass Broken(Start):\n    def head(self, given):\n"
+        "        return np.zeros((2, 3), np.float32), np.zeros(2, np.float32)",
+        "its_head_fits_the_model_and_is_the_same_every_time",
+    ),
+    "a start that says the same to all": (
+        "starts",
+        "@dataclass(frozen=True)\nclass Broken(Start):\n    def head(self, given):\n"
+        "        width = given.features(given.train).shape[1]\n        outputs = len(given.task.outputs(given.labels))\n"
+        "        return np.zeros((outputs, width), np.float32), np.zeros(outputs, np.float32)",
+        "its_head_tells_apart_what_the_features_tell_apart",
+    ),
+    "a start that hides its steps": (
+        "starts",
+        "@dataclass(frozen=True)\nclass Broken(Start):\n    def head(self, given):\n        given.gather(7)\n        return None",
+        "its_steps_are_counted",
+    ),
     "a rate above the recipe's": (
         "schedules",
         "@dataclass(frozen=True)\nclass Broken(Schedule):\n    def factor(self, step, steps): return 1 + step / steps",

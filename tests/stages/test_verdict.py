@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunewright.core import catalog
-from tunewright.core.classes import ClassMeasures
+from tunewright.core.contracts import Measures
 from tunewright.core.errors import DataError, RecipeError
 from tunewright.core.gate import Gate
 from tunewright.core.types import Prediction
@@ -154,7 +154,7 @@ def verdict_of_partly_labelled():
     return judge([None, *GOLD[1:]], answers([]), {"tfidf": answers(range(90))}, "accuracy", LABELS, TASK)
 
 
-class Odd(ClassMeasures):
+class Odd(Measures):
     """Measures whose accuracy is not the usual one: the share of wrong answers."""
 
     def metrics(self, gold, predictions, labels):
