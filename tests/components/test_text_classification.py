@@ -252,7 +252,7 @@ def test_what_the_columns_say_is_learned_beside_the_text_and_by_the_baselines_to
 
 def test_what_the_columns_hold_travels_in_the_bundle(priced_run):
     task = load(priced_run).bundle.task
-    assert task.known["brand"] == ["Acme", "Zeta", "北方"] and 90 < task.known["price"][0] < 110
+    assert task.known["brand"] == ("Acme", "Zeta", "北方") and 90 < task.known["price"][0] < 110
     assert "known: {price: [" in (priced_run / "recipe.yaml").read_text("utf-8")
 
 
