@@ -87,7 +87,7 @@ def _carried_out(recipe: Recipe, run: Run, resume: bool, progress: Progress) -> 
         progress.say(str(note))
     plan = assemble.plan(recipe, dataset)
     found = _check(plan, dataset, progress)
-    from tunewright.training.memory import kept_blocks
+    from tunewright.core.memory import kept_blocks
     from tunewright.training.precision import choose_device, choose_threads, threads
 
     device = choose_device(recipe.train.device)
@@ -106,7 +106,7 @@ def fit(recipe: Recipe, folder: Path | str, progress: Progress | None = None) ->
     run = _run(recipe, folder, "", False, "", progress)
     dataset = prepare(recipe, run.folder / "data", progress, with_test=False)
     plan = assemble.plan(recipe, dataset)
-    from tunewright.training.memory import kept_blocks
+    from tunewright.core.memory import kept_blocks
     from tunewright.training.precision import choose_device, choose_threads, threads
 
     device = choose_device(recipe.train.device)

@@ -106,7 +106,7 @@ class Workshop:
 
     def train(self, recipe: Recipe, told: Told) -> Measured:
         """Train one recipe. Raises Pruned when `told` says so, and whatever training raises."""
-        from tunewright.training.memory import kept_blocks
+        from tunewright.core.memory import kept_blocks
         from tunewright.training.precision import choose_device, choose_threads, threads
 
         plan = assemble.plan(recipe, self.dataset)

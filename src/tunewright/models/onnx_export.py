@@ -17,6 +17,7 @@ import torch
 
 from tunewright.core.errors import MachineError, ModelError
 from tunewright.core.files import writing
+from tunewright.core.memory import give_back
 from tunewright.models import surgery
 from tunewright.models.batches import Features, padded
 from tunewright.models.inference import outputs
@@ -40,13 +41,16 @@ def export(saved: Path, target: Path, *, rounded: bool) -> None:
     with writing(target) as made, _explained(saved), _quiet(), tempfile.TemporaryDirectory() as scratch:
         plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
         _trace(model, padded(_texts(model, processor, TRACED), processor.pad_id), plain)
+        give_back()  # each step holds the weights several times over, and leaves them to the collector
         if not _agrees(plain, model, processor):
             raise ModelError("its logits there are not those of PyTorch.")
         best = fused if _fuse(model, processor, plain, fused) else plain
+        give_back()
         if rounded:
             _round(best, made)
         else:
             shutil.copyfile(best, made)
+    give_back()
 
 
 def _texts(model: Model, processor: Processor, lengths: Sequence[int]) -> list[Features]:
@@ -101,6 +105,7 @@ def _fuse(model: Model, processor: Processor, plain: Path, fused: Path) -> bool:
     try:
         width = surgery.hidden_size(model.backbone)
         optimize_model(str(plain), "bert", num_heads=heads, hidden_size=width).save_model_to_file(str(fused))
+        give_back()
         return _agrees(fused, model, processor)
     except Exception:  # it is made for graphs that it knows, and fails in many ways on others
         return False

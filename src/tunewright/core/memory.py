@@ -1,9 +1,10 @@
-"""Memory between steps: kept for the next one instead of given back to the system and fetched again page by page."""
+"""Freed memory: kept for the next step instead of fetched again page by page, or given back to the system."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 from collections.abc import Iterator
 
 # Parameters of glibc's mallopt(3), and their defaults.
@@ -34,7 +35,11 @@ def kept_blocks() -> Iterator[None]:
 
 
 def give_back() -> None:
-    """Give freed blocks back to the system now, where what comes next asks for other sizes than what came before."""
+    """Give freed blocks back to the system now, those of objects that only hold one another among them.
+
+    Where what comes next asks for other sizes than what came before; else they would count beside it.
+    """
+    gc.collect()
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
 
