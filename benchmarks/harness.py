@@ -128,7 +128,7 @@ def take_turns(
                 continue
             values = _measured(measure, threads)
             with _changing(file) as content:
-                content["measurements"][measure.key]["rounds"].append({**values, "at": _now(), "commit": _commit()})
+                content["measurements"][measure.key]["rounds"].append({**values, "at": _now(), "commit": commit()})
                 content["summary"] = summarise(content["measurements"])
             shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if isinstance(value, float))
             print(f"{measure.key}, round {number + 1} of {rounds}: {shown}", file=sys.stderr, flush=True)
@@ -194,7 +194,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit that is measured, with a plus where the package differs from it; "" outside a repository."""
     command = ["git", "describe", "--always", "--exclude", "*", "--abbrev=8"]
     changes = ["git", "status", "--porcelain", "--", "src"]

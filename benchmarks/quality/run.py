@@ -155,7 +155,7 @@ def main() -> None:
         if not any((data / name).glob("train.*")):
             print(f"{name} is left out: there is no {data / name}.", file=sys.stderr)
             continue
-        result = {**once(name, data, options.threads), "commit": harness._commit()}
+        result = {**once(name, data, options.threads), "commit": harness.commit()}
         content = {**(read_json(file) if file.exists() else {}), name: result}
         write_json(file, dict(sorted(content.items())))
         write_page(content)

@@ -48,10 +48,8 @@ def killed_at(job, call: int):
     return job
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adafactor"])
-@pytest.mark.parametrize("kill_at", [1, 5, 14, 22])
-def test_a_run_killed_anywhere_resumes_to_the_same_bits(make_job, kill_at, optimizer):
-    settings = {"checkpoint_steps": 3, "early_stopping": None, "optimizer": catalog.create("optimizers", optimizer)}
+def assert_resumes_to_the_same_bits(make_job, settings, kill_at):
+    """A run that is killed and goes on ends, and tells, as one without a break."""
     whole = make_job("whole", settings=settings)
     fit(whole)
     with pytest.raises(Killed):
@@ -60,6 +58,13 @@ def test_a_run_killed_anywhere_resumes_to_the_same_bits(make_job, kill_at, optim
     fit(again, resume=True)
     assert_same_bits(weights(whole), weights(again))
     assert again.record.path.read_text() == whole.record.path.read_text()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adafactor"])
+@pytest.mark.parametrize("kill_at", [1, 5, 14, 22])
+def test_a_run_killed_anywhere_resumes_to_the_same_bits(make_job, kill_at, optimizer):
+    settings = {"checkpoint_steps": 3, "early_stopping": None, "optimizer": catalog.create("optimizers", optimizer)}
+    assert_resumes_to_the_same_bits(make_job, settings, kill_at)
 
 
 def regularisers(*choices):
@@ -76,13 +81,7 @@ def regularisers(*choices):
 )
 def test_a_regularised_run_resumes_to_the_same_bits(make_job, choices, kill_at):
     settings = {"checkpoint_steps": 3, "early_stopping": None, "regularisers": regularisers(*choices)}
-    whole = make_job("whole", settings=settings)
-    fit(whole)
-    with pytest.raises(Killed):
-        fit(killed_at(make_job("killed", settings=settings), kill_at))
-    again = make_job("killed", settings=settings)
-    fit(again, resume=True)
-    assert_same_bits(weights(whole), weights(again))
+    assert_resumes_to_the_same_bits(make_job, settings, kill_at)
 
 
 def test_the_parts_of_a_regularised_step_add_up_to_the_same_step(make_job):

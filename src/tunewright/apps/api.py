@@ -71,7 +71,8 @@ def search(
     taken. name: None: the file's, or "recipe". resume: go on with the search there; trials that are over count.
 
     Returns a Found: search (the folder), best (the recipe's file), sentence (in "en" and "zh"), metric, value and own (on
-    validation, of the best trial and of the recipe's own values), parameters, gain (less what is luck, with its interval), importance, trials, seconds. Raises a TunewrightError with what to do about it.
+    validation, of the best trial and of the recipe's own values), parameters, gain (less what is luck, with its
+    interval), importance, trials, seconds. Raises a TunewrightError with what to do about it.
     """
     from tunewright.engine.search import search as run
 
@@ -91,8 +92,8 @@ def load(bundle: Path | str, runtime: str = "auto") -> Predictor:
 
     Returns a Predictor: `labels`, and `predict(inputs)` of texts, mappings ({"text": …}) or Examples, which gives one
     Prediction an input, in order: value, score (a calibrated probability), scores (of every label), decision ("model",
-    "abstain", "parent" where `given` holds a wider answer, or "error" with the value None for an empty text), truncated_tokens. Raises BundleError when the folder is
-    no bundle, or was changed after it was saved.
+    "abstain", "parent" where `given` holds a wider answer, or "error" with the value None for an empty text),
+    truncated_tokens. Raises BundleError when the folder is no bundle, or was changed after it was saved.
     """
     from tunewright.predict.predictor import load as open_predictor
 

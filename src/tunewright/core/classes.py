@@ -39,7 +39,6 @@ class LabelTask(Task):
     What a row's cells mean (`read`) is for each task to say.
     """
 
-    multi_label: ClassVar[bool] = False  # a setting, in tasks that have it
     probe: ClassVar[bool] = True
     head: ClassVar[str] = "pooled"
 

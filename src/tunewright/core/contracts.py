@@ -148,6 +148,7 @@ class Task(Component):
     measures: ClassVar[Measures]  # what its answers are measured by
     metric: ClassVar[str]  # of its measures, the one that decides unless the recipe names another; larger is better
     classes: ClassVar[bool] = True  # whether answers come from a fixed list of labels (False: numbers, free text)
+    multi_label: ClassVar[bool] = False  # whether a row can have several labels, or none
     ordinal: ClassVar[bool] = False  # whether labels have an order: that of data.labels, or of the numbers they are
     probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
     baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
@@ -194,9 +195,9 @@ class Task(Component):
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
         """Windows of every example in order; features hold "labels" when the examples have them."""
 
-    @abstractmethod
     def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
-        """One example's logits from the model's outputs for its windows."""
+        """One example's logits from the model's outputs for its windows: by default one window's behind the other's."""
+        return np.concatenate(outputs)
 
     @abstractmethod
     def decode(

@@ -47,8 +47,10 @@ FREE = ("search.trials", "search.time_limit")  # what may differ when a search g
 class Found:
     """What `search` gives back.
 
-    search: its folder; best: the best recipe's file; sentence: what came of it, in English and Chinese; value, own: the deciding `metric` on validation of the best trial and of the recipe's own values; parameters: the
-    best trial's, key → value; gain: what it gains less what is luck, with its interval, None where that cannot be said; importance: key → {"share", "chance"}; trials: all of them, in order.
+    search: its folder; best: the best recipe's file; sentence: what came of it, in English and Chinese; value, own: the
+    deciding `metric` on validation of the best trial and of the recipe's own values; parameters: the best trial's, key →
+    value; gain: what it gains less what is luck, with its interval, None where that cannot be said; importance: key →
+    {"share", "chance"}; trials: all of them, in order.
     """
 
     search: Path

@@ -52,7 +52,7 @@ def report(facts: Facts) -> Report:
             "created": now(),
             "name": facts.run.name,
             "task": catalog.name_of(recipe.task),
-            "multi_label": getattr(recipe.task, "multi_label", False),
+            "multi_label": recipe.task.multi_label,
             "language": facts.dataset.language,
             "report_language": recipe.report.language,
             "verdict": facts.verdict.to_dict(),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Head, Objective, Start
+from tunewright.core.contracts import Baseline, Head, Objective, Start
 from tunewright.core.errors import RecipeError, listing, nearest
 from tunewright.core.recipe import Decision, Recipe, replace
 from tunewright.core.types import Note, label_names
@@ -63,22 +63,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
         recipe = replace(recipe, **{"task.known": known})
     counts = label_counts(dataset.splits["train"])
     ratio = max(counts.values(), default=1) / max(1, min(counts.values(), default=1))
-    metric = recipe.evaluate.metric
-    if metric == "auto":
-        metric = "macro_f1" if ratio > IMBALANCE and recipe.task.metric == "accuracy" else recipe.task.metric
-        if recipe.task.metric == "accuracy":
-            whys["evaluate.metric"] = Note(
-                f"the largest class has {ratio:.1f} times the rows of the smallest; over {IMBALANCE} times, macro_f1 decides",
-                f"最大类别的数据量是最小类别的 {ratio:.1f} 倍；超过 {IMBALANCE} 倍时以宏平均 F1 为准",
-            )
-    weights = recipe.train.class_weights
-    if weights == "auto":
-        weights = "balanced" if ratio > IMBALANCE and recipe.task.scored else "none"
-    if weights == "balanced" and not recipe.task.scored:
-        raise RecipeError(
-            f"train.class_weights: the answers of {catalog.name_of(recipe.task)} are no labels of a row here, and have no "
-            "classes to weigh. Set it to none."
-        )
+    metric, weights = _metric(recipe, ratio, whys), _weights(recipe, ratio)
     start = _start(recipe, whys)
     epochs = recipe.train.epochs
     if epochs == "auto":
@@ -86,15 +71,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     stopping = recipe.train.early_stopping
     if stopping and stopping.metric == "auto":
         stopping = dataclasses.replace(stopping, metric=metric)
-    wanted = recipe.evaluate.baselines
-    if wanted == "auto":
-        wanted = tuple(catalog.create("baselines", name) for name in recipe.task.baselines)
-    baselines = tuple(baseline for baseline in wanted if baseline.suits(recipe.task))
-    if left_out := [catalog.name_of(one) for one in wanted if one not in baselines]:
-        task = catalog.name_of(recipe.task)
-        whys["evaluate.baselines"] = Note(
-            f"{', '.join(left_out)} cannot do {task}", f"{'、'.join(left_out)} 不能用于 {task}"
-        )
+    baselines = _baselines(recipe, whys)
     decision = _decision(recipe, whys)
     _check_slices(recipe, dataset)
     resolved = replace(
@@ -114,6 +91,47 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
         },
     )
     return Plan(resolved, located, processor, whys)
+
+
+def _metric(recipe: Recipe, ratio: float, whys: dict[str, Note]) -> str:
+    """What decides. ratio: rows of the largest class to those of the smallest."""
+    own = recipe.task.metric
+    if recipe.evaluate.metric != "auto":
+        return recipe.evaluate.metric
+    if own != "accuracy":
+        return own
+    whys["evaluate.metric"] = Note(
+        f"the largest class has {ratio:.1f} times the rows of the smallest; over {IMBALANCE} times, macro_f1 decides",
+        f"最大类别的数据量是最小类别的 {ratio:.1f} 倍；超过 {IMBALANCE} 倍时以宏平均 F1 为准",
+    )
+    return "macro_f1" if ratio > IMBALANCE else own
+
+
+def _weights(recipe: Recipe, ratio: float) -> str:
+    """Whether classes are weighed, "balanced" or "none". Raises RecipeError where there are none to weigh."""
+    weights = recipe.train.class_weights
+    if weights == "auto":
+        return "balanced" if ratio > IMBALANCE and recipe.task.scored else "none"
+    if weights == "balanced" and not recipe.task.scored:
+        raise RecipeError(
+            f"train.class_weights: the answers of {catalog.name_of(recipe.task)} are no labels of a row here, and have no "
+            "classes to weigh. Set it to none."
+        )
+    return weights
+
+
+def _baselines(recipe: Recipe, whys: dict[str, Note]) -> tuple[Baseline, ...]:
+    """Those asked for, or the task's own, as far as they can do the task."""
+    wanted = recipe.evaluate.baselines
+    if wanted == "auto":
+        wanted = tuple(catalog.create("baselines", name) for name in recipe.task.baselines)
+    baselines = tuple(baseline for baseline in wanted if baseline.suits(recipe.task))
+    if left_out := [catalog.name_of(one) for one in wanted if one not in baselines]:
+        task = catalog.name_of(recipe.task)
+        whys["evaluate.baselines"] = Note(
+            f"{', '.join(left_out)} cannot do {task}", f"{'、'.join(left_out)} 不能用于 {task}"
+        )
+    return baselines
 
 
 def _start(recipe: Recipe, whys: dict[str, Note]) -> Start:
@@ -153,7 +171,7 @@ def _epochs(start: Start, rows: int, batch_size: int, whys: dict[str, Note]) -> 
 def _decision(recipe: Recipe, whys: dict[str, Note]) -> Decision:
     """The decision settings that this task can keep. Raises RecipeError for one that it cannot."""
     decision, task = recipe.decision, catalog.name_of(recipe.task)
-    if decision.threshold != "auto" and not getattr(recipe.task, "multi_label", False):
+    if decision.threshold != "auto" and not recipe.task.multi_label:
         raise RecipeError(
             "decision.threshold is the least score of a yes where a row may have several labels; here each has one. "
             "Leave it at auto, or set task to {name: text_classification, multi_label: true}; "

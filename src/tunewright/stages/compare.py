@@ -110,7 +110,7 @@ def _refuse_unlike(a: Bundle, b: Bundle) -> None:
 
 
 def _task(bundle: Bundle) -> str:
-    several = getattr(bundle.task, "multi_label", False)
+    several = bundle.task.multi_label
     return catalog.name_of(bundle.task) + (", several labels a text" if several else "")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tunewright.core import catalog
 from tunewright.core.errors import DataError, RecipeError, listing, nearest
+from tunewright.core.memory import give_back
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
 from tunewright.core.types import Label, Note, Policy, Prediction, Window
@@ -31,8 +32,7 @@ from tunewright.stages.start import start
 from tunewright.stages.verdict import NO_QUALITY
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
-from tunewright.training.loop import Fitted, Job, fit
-from tunewright.core.memory import give_back
+from tunewright.training.loop import Fitted, Job, Told, fit
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.passes import check_regularisers
 from tunewright.training.record import recording
@@ -62,7 +62,7 @@ def train_model(
     decided: Mapping[str, Any],
     progress: Progress,
     on_plan: Callable[[Plan], None],
-    told: Callable[[float, Mapping[str, float]], None] = lambda epoch, values: None,
+    told: Told | None = None,
     encoded: Path | None = None,
 ) -> Trained:
     """Train in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is

@@ -285,7 +285,7 @@ def _about_sources(recipe: Recipe, dataset: Dataset, bounded: bool) -> Iterator[
 
 
 def _about_task(recipe: Recipe, reasons: Mapping[str, str]) -> str:
-    several = ", multi_label: a text can have several labels" if getattr(recipe.task, "multi_label", False) else ""
+    several = ", multi_label: a text can have several labels" if recipe.task.multi_label else ""
     several += ", levels: an ancestor may answer for its label" if getattr(recipe.task, "levels", None) else ""
     why = f" ({reasons['task']})" if "task" in reasons else ""
     return f"Task: {catalog.name_of(recipe.task)}{several}{why}."

@@ -46,7 +46,7 @@ def write_model(model: Model, plan: Plan, folder: Path) -> None:
     else:
         (folder / "adapter").rmdir()
     merged = method.merge(model).to("cpu")
-    save_model(merged, folder / "model", multi_label=getattr(plan.recipe.task, "multi_label", False))
+    save_model(merged, folder / "model", multi_label=plan.recipe.task.multi_label)
     plan.processor.save(folder / "model")
     if merged.beside is not None:
         beside.save(merged.beside.detach().numpy(), folder / "model")
@@ -92,7 +92,7 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task:
     weight = beside.weight_of(folder)
     if weight is not None:  # plain transformers knows the text alone: the rest is added as every runtime adds it
         outputs = np.stack(beside.added(outputs, [item.windows[0].features for item in rows], weight))
-    multi_label = getattr(task, "multi_label", False)
+    multi_label = task.multi_label
     flips = 0
     if task.classes:
         outputs, expected = (_probabilities(logits, multi_label) for logits in (outputs, expected))

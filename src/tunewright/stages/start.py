@@ -65,7 +65,7 @@ def _gather(job: Job, steps: int) -> None:
                 evaluate=lambda: {"loss": _loss(job, objective)},
                 metric="loss",
                 start=lambda: None,
-                told=lambda epoch, values: None,
+                told=None,
             ),
             resume=True,
         )

@@ -38,6 +38,8 @@ THREAD_TOKENS = 1024  # of a CPU's thread at most: more take memory in step with
 CHECKPOINT_SECONDS = 60.0  # what `checkpoint_steps: auto` means; the last step makes one in any case
 LOG_STEPS = 10  # steps whose mean loss makes one line of metrics.jsonl
 
+Told = Callable[[float, Mapping[str, float]], None]
+
 
 class Interrupted(TunewrightError):
     """Ctrl-C or SIGTERM: the state is saved, and the message says how to go on."""
@@ -65,9 +67,7 @@ class Job:
     metric: str  # of `evaluate`, the best checkpoint is chosen by it; "loss" is the only one where less is better
     row: Callable[[int], str]  # example index → "file:line", for messages
     start: Callable[[], None]  # called first in a fresh run: starts the head
-    told: Callable[[float, Mapping[str, float]], None] = lambda epoch, values: (
-        None
-    )  # of each evaluation; may raise, to end the run
+    told: Told | None = None  # of each evaluation, its epoch and values; may raise, to end the run
 
 
 @dataclass
@@ -308,7 +308,8 @@ def _evaluate(job: Job, state: State, average: Average, *, epoch: float) -> None
     state.stopped_early = bool(stopping and state.step and state.without_gain >= stopping.patience)
     shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     job.progress.say(f"Step {state.step} (epoch {epoch:.1f}): validation {shown}")
-    job.told(epoch, values)
+    if job.told:
+        job.told(epoch, values)
 
 
 class _Clock:

@@ -58,7 +58,7 @@ def _answer(seen, out: Path) -> dict:
     return {
         "recipe": out,
         "task": catalog.name_of(seen.recipe.task),
-        "multi_label": getattr(seen.recipe.task, "multi_label", False),
+        "multi_label": seen.recipe.task.multi_label,
         "labels": sorted(seen.labels),
         "label_counts": seen.labels,
         "columns": seen.columns,

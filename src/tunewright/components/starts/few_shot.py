@@ -23,7 +23,7 @@ class FewShot(Start):
 
     def suits(self, task: Task) -> bool:
         """See Start.suits: labels, from pooled features."""
-        return task.scored and not (self.nearest_mean and getattr(task, "multi_label", False))
+        return task.scored and not (self.nearest_mean and task.multi_label)
 
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """See Start.head."""

@@ -16,7 +16,7 @@ class Prototypes(Start):
 
     def suits(self, task: Task) -> bool:
         """See Start.suits: one label of several, from pooled features."""
-        return task.scored and not getattr(task, "multi_label", False)
+        return task.scored and not task.multi_label
 
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """See Start.head."""

@@ -30,7 +30,7 @@ class ZeroShot(Start):
 
     def suits(self, task: Task) -> bool:
         """See Start.suits: labels for a single text."""
-        return task.scored and not getattr(task, "multi_label", False) and len(task.inputs) == 1
+        return task.scored and not task.multi_label and len(task.inputs) == 1
 
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """See Start.head."""

@@ -99,10 +99,6 @@ class QuestionAnswering(Task):
             found += own if gold is None else _labelled(own, gold)
         return found
 
-    def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
-        """See Task.join: the windows' logits (tokens, 2) one after the other."""
-        return np.concatenate(outputs)
-
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:

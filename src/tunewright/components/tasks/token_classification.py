@@ -75,10 +75,6 @@ class TokenClassification(Task):
                 found.append(UnitWindow(**vars(window(index, part, tags)), units=units))
         return found
 
-    def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
-        """See Task.join: the windows' logits (tokens, tags) one after the other."""
-        return np.concatenate(outputs)
-
     def decode(
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:

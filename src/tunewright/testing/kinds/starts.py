@@ -61,7 +61,7 @@ def _suited(subject: Subject) -> list[Task]:
 
 def _given(task: Task, made: list[int] | None = None) -> Beginning:
     """Rows about each label's name; their features lie around a point of the label's own, of one length."""
-    several = getattr(task, "multi_label", False)
+    several = task.multi_label
     names = [LABELS[row % len(LABELS)] for row in range(ROWS)]
     rows = [
         Example(f"rows.csv:{row}", {"text": f"{name} {row}"}, (name,) if several else name)
