@@ -104,7 +104,7 @@ def test_translations_replace_the_texts_of_the_script_that_is_asked_for(tmp_path
 
 def test_an_augmenter_without_its_model_says_what_to_give(tiny_backbone, tmp_path):
     for name, setting in (("masked_lm", "model"), ("back_translation", "there")):
-        with pytest.raises(RecipeError, match=f"The augmenter's {setting} names no model: give a folder, or a hub id"):
+        with pytest.raises(RecipeError, match=rf"data.augment: \w+\.{setting} is needed: a folder, or a hub id"):
             catalog.create("augmenters", name).open()
     with pytest.raises(ModelError, match=r"has no weights for cls.* AutoModelForMaskedLM is needed"):
         catalog.create("augmenters", {"name": "masked_lm", "model": str(tiny_backbone)}).open()

@@ -134,3 +134,13 @@ def test_of_several_right_starts_the_probabilities_are_added_up():
     objective = catalog.create("objectives", "start_end")
     labels = torch.tensor([[[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]])
     torch.testing.assert_close(objective.loss(torch.zeros(1, 4, 2), labels, None), torch.tensor([0.5]).log().neg())
+
+
+def test_answers_apart_are_told_by_the_tokens_that_could_be_one():
+    objective = catalog.create("objectives", "start_end")
+    first, second = torch.zeros(1, 3, 2), torch.zeros(1, 3, 2)
+    second[0, 0, 0], second[0, 2] = 2.0, 9.0
+    labels = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [-100.0, -100.0]]])
+    p, q = torch.tensor([0.5, 0.5]), torch.softmax(torch.tensor([2.0, 0.0]), dim=0)
+    of_starts = ((p - q) * (p.log() - q.log())).sum() / 2  # the ends of both are alike
+    torch.testing.assert_close(objective.divergence(first, second, labels), of_starts.reshape(1) / 2)

@@ -15,7 +15,7 @@ from tunewright.core.files import read_json, sweep, write_json, write_text, writ
 from tunewright.core.gate import Gate
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, flat, replace, to_mapping
-from tunewright.core.recipe_file import to_yaml
+from tunewright.core.recipe_file import to_yaml, value_at
 from tunewright.core.report import Report
 from tunewright.core.run import Run, environment, new_run, resumable
 from tunewright.core.types import Prediction
@@ -224,7 +224,7 @@ def _fit(
     plan: Plan, dataset: Dataset, run: Run, embedder: Embedder, device: str, resume: bool, progress: Progress
 ) -> Trained:
     for key, why in plan.whys.items():
-        progress.say(f"{key}: {dict(flat(to_mapping(plan.recipe))).get(key)} ({why})")
+        progress.say(f"{key}: {value_at(plan.recipe, key)} ({why})")
 
     def on_plan(decided: Plan) -> None:
         write_text(run.folder / "recipe.yaml", to_yaml(decided.recipe))

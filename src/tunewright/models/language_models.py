@@ -126,7 +126,7 @@ class Translator:
 def _open(name: str, kind: str, key: str) -> tuple[Any, Any]:
     """The network with the head that `kind` names, and its tokenizer; ModelError where the head's weights are missing."""
     if not name:
-        raise RecipeError(f"{key} names no model: give a folder, or a hub id. No package brings such a model.")
+        raise RecipeError(f"{key} is needed: a folder, or a hub id. No package brings such a model.")
     folder = locate(name).folder
     with explained(folder):
         import torch

@@ -19,7 +19,8 @@ from tunewright.core.linear import fit_linear
 from tunewright.core.measures import encode_labels
 from tunewright.core.numeric import softmax
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.recipe import Recipe, flat, to_mapping
+from tunewright.core.recipe import Recipe
+from tunewright.core.recipe_file import value_at
 from tunewright.core.run import RUNS, memory_bytes
 from tunewright.core.types import Note
 from tunewright.data.checks import EXAMPLES, Finding, excerpt, findings
@@ -94,10 +95,9 @@ def check(recipe: Recipe, *, deep: bool = False, progress: Progress | None = Non
             augmenting = tried.seconds(len(dataset.splits["train"]))
             expected = estimate(plan, dataset, Path(folder), preparing=seconds, augmenting=augmenting)
             step(1)
-        chosen = dict(flat(to_mapping(plan.recipe)))
         notes = [
             *map(str, (*dataset.notes, *tried.notes())),
-            *(f"{key}: {chosen.get(key)} ({why})." for key, why in plan.whys.items()),
+            *(f"{key}: {value_at(plan.recipe, key)} ({why})." for key, why in plan.whys.items()),
         ]
     refused = [finding for finding in found if finding.kind in recipe.data.refuse]
     return Checked(found, refused, _machine(expected), expected, notes, tried.shown())

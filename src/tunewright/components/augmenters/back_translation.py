@@ -36,7 +36,9 @@ class BackTranslation(Augmenter):
         """See Augmenter.open."""
         from tunewright.models.language_models import Translator
 
-        there, back = (Translator(getattr(self, name), f"The augmenter's {name}") for name in ("there", "back"))
+        there, back = (
+            Translator(getattr(self, name), f"data.augment: back_translation.{name}") for name in ("there", "back")
+        )
         return lambda passages: self._edits(there, back, passages)
 
     def _edits(self, there: Any, back: Any, passages: Sequence[Passage]) -> list[list[Edit]]:

@@ -27,7 +27,7 @@ class MaskedLM(Augmenter):
         """See Augmenter.open."""
         from tunewright.models.language_models import FillIn
 
-        model = FillIn(self.model, self.top, "The augmenter's model")
+        model = FillIn(self.model, self.top, "data.augment: masked_lm.model")
         return lambda passages: self._edits(model, passages)
 
     def _edits(self, model: Any, passages: Sequence[Passage]) -> list[list[Edit]]:

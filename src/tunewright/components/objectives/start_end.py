@@ -10,6 +10,8 @@ from tunewright.core.contracts import Objective
 if TYPE_CHECKING:
     from torch import Tensor
 
+NOWHERE = -1e4  # a logit of no probability, and finite: differences of two are numbers
+
 
 @dataclass(frozen=True)
 class StartEnd(Objective):
@@ -28,3 +30,10 @@ class StartEnd(Objective):
         could = logits.float().masked_fill(labels < 0, floor)
         does = could.masked_fill(labels != 1, floor)
         return (could.logsumexp(dim=1) - does.logsumexp(dim=1)).mean(dim=-1)
+
+    def divergence(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
+        """See Objective.divergence: the mean of that of starts and of ends, over the tokens that could be one."""
+        from tunewright.models.losses import softmax_divergence
+
+        could = [part.float().masked_fill(labels < 0, NOWHERE).transpose(1, 2) for part in (first, second)]
+        return softmax_divergence(*could, labels.new_zeros(len(labels), 2))

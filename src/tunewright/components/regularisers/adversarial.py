@@ -30,7 +30,7 @@ class Adversarial(Regulariser):
     """
 
     kind: Literal["fgm", "pgd", "freelb"] = (
-        "fgm"  # goes through the network twice; pgd: steps + 1 times; freelb: as many times as steps
+        "fgm"  # fgm goes through the network twice, pgd steps + 1 times, freelb as many times as steps
     )
     epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
         0.1  # the radius, as a share of the length of a row's embeddings: fits every backbone
