@@ -171,6 +171,16 @@ def test_encodings_and_features_are_computed_once(recipe, tmp_path, monkeypatch)
     assert sum(embedded) == 3 * sum(json.loads((found.search / "search.json").read_text())["rows"].values())
 
 
+def test_a_trial_is_stopped_early_where_epochs_are_automatic(recipe, tmp_path, monkeypatch):
+    from tunewright.engine.study import Trial
+
+    monkeypatch.setattr(Trial, "tell", lambda trial, epoch, value: trial.number > 0 and epoch > 0)
+    path = short(recipe, tmp_path, "trials: 2", "space: {train.batch_size: [8, 32]}")
+    path.write_text(path.read_text().replace("epochs: 3, ", ""))
+    found = tunewright.search(path, out=tmp_path / "out")
+    assert [trial["state"] for trial in found.trials] == ["finished", "pruned"]
+
+
 # ----------------------------------------------------------------------------------------- interrupted, and gone on
 
 

@@ -117,7 +117,7 @@ class Workshop:
         workplace.mkdir(parents=True)
 
         def listen(epoch: float, values: Mapping[str, float]) -> None:
-            if told(epoch, values[metric]) and epoch < recipe.train.epochs:  # at the end there is nothing to save
+            if told(epoch, values[metric]) and epoch < plan.recipe.train.epochs:  # at the end there is nothing to save
                 raise Pruned
 
         try:
