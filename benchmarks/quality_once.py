@@ -296,19 +296,16 @@ def _measuring(curve: Curve, test: Sequence[Row]) -> Iterator[None]:
             return accuracy()
 
     def make_update(*arguments: Any) -> Update:
-        """The loop's own, which tells when a step is done; and the average tells when the head has its start."""
+        """The loop's own, which tells when a step is done. It is made when the head has had its start."""
         update, average = prepared(*arguments), arguments[-1]
-        apply, restart = update.apply, average.restart
+        apply = update.apply
+        curve.step_done(0, lambda: measured(update, average))
 
         def step(number: int, factor: float) -> None:
             apply(number, factor)
             curve.step_done(number, lambda: measured(update, average))
 
-        def start() -> None:
-            restart()
-            curve.step_done(0, lambda: measured(update, average))
-
-        update.apply, average.restart = step, start
+        update.apply = step
         return update
 
     prepared = loop._update
