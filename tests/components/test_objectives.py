@@ -71,3 +71,16 @@ def test_class_weights_weigh_the_yes_of_a_label(logits):
     has_first = SEVERAL[:, 0] == 1
     assert bool((weighed[has_first] > plain[has_first]).all())
     torch.testing.assert_close(weighed[~has_first], plain[~has_first])
+
+
+def test_an_intent_and_tags_add_up_the_intent_by_its_weight():
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    gold = torch.tensor([[2, 0, 1, -100], [1, -100, -100, -100]])  # the second text is empty: it has an intent alone
+    logs = -functional.log_softmax(logits, dim=-1)
+    intents, tags = torch.stack([logs[0, 0, 2], logs[1, 0, 1]]), (logs[0, 1, 0] + logs[0, 2, 1]) / 2
+    for weight in (1.0, 0.3):
+        made = catalog.create("objectives", {"name": "intent_and_slots", "intent_weight": weight})
+        expected = weight * intents + torch.stack([tags, torch.zeros(())])
+        torch.testing.assert_close(made.loss(logits, gold, None), expected)
+    with pytest.raises(ValueError, match="every token"):
+        made.loss(logits[:, 0], gold[:, 0], None)

@@ -8,6 +8,7 @@ import pytest
 from tunewright.core.recipe_file import from_mapping
 from tunewright.data.prepare import prepare
 from tunewright.stages import assemble
+from tunewright.stages.init import look
 
 
 @pytest.fixture
@@ -56,3 +57,17 @@ def test_a_label_of_one_row_weighs_no_more_than_twenty_times_the_largest(planned
     assert weights["one"] == pytest.approx(20 * weights["much"])
     rows = np.array([weights["much"]] * 120 + [weights["some"]] * 12)
     assert np.mean(rows) == pytest.approx(2 / 3, rel=0.05)
+
+
+def test_where_slots_are_rarer_than_intents_whole_frames_decide_all_the_same(tmp_path, tiny_backbone):
+    rows = [{"text": f"go {n}", "intent": "go", "slots": []} for n in range(300)]
+    rows += [{"text": f"to Rome {n}", "intent": "go", "slots": {"city": "Rome"}} for n in range(9)]
+    (tmp_path / "frames.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = {"train": str(tmp_path / "frames.jsonl")}
+    recipe = from_mapping({"task": "slot_filling", "data": data, "model": {"backbone": str(tiny_backbone)}})
+    plan = assemble.plan(recipe, prepare(recipe, tmp_path / "frames"))
+    assert (plan.recipe.evaluate.metric, plan.recipe.train.class_weights) == ("accuracy", "none")
+    assert "evaluate.metric" not in plan.whys
+    seen = look(data["train"], changes=[f"model.backbone={tiny_backbone}"])
+    (said,) = (note for note in seen.notes if note.startswith("Balance"))
+    assert "times the rows of city" in said and "macro_f1" not in said

@@ -646,3 +646,20 @@ def test_errors_of_spans_are_drawn_in_the_text_and_stay_harmless():
     assert ("mark", "class", "span missed") in page.attributes
     assert "<q>" not in html.split('class="errors"')[1] and "<u>" not in html.split('class="errors"')[1]
     assert "New York (LOC)" in render_markdown(report("chinese", errors=[SPANS]))
+
+
+FRAME = {
+    **SPANS,
+    "gold": {"intent": "Meet <b>", "slots": SPANS["gold"]},
+    "predicted": {"intent": "Play", "slots": SPANS["predicted"]},
+}
+
+
+def test_errors_of_frames_draw_the_slots_and_name_both_intents():
+    assert views.pieces(FRAME, 400) == views.pieces(SPANS, 400)
+    listed = render_html(report("chinese", errors=[FRAME])).split('class="errors"')[1].partition("</ul>")[0]
+    assert ("Meet &lt;b&gt;" in listed and "Play" in listed) and "New York (LOC)" not in listed
+    bare = {**FRAME, "gold": {"intent": "Meet", "slots": []}, "predicted": {"intent": "Play", "slots": []}}
+    listed = render_html(report("chinese", errors=[bare])).split('class="errors"')[1].partition("</ul>")[0]
+    assert "Meet" in listed and "Play" in listed and not views.drawn([bare])
+    assert "`Play`" in render_markdown(report("chinese", errors=[FRAME]))

@@ -22,8 +22,17 @@ class Span:
     score: float | None = field(default=None, compare=False)
 
 
-# What a label may be: a name, several names, spans, a number (regression), a text (generation), or unknown.
-Label = str | tuple[str, ...] | tuple[Span, ...] | float | None
+@dataclass(frozen=True)
+class Frame:
+    """What a request wants, and the stretches of its text that say of what."""
+
+    intent: str
+    slots: tuple[Span, ...] = ()
+
+
+# What a label may be: a name, several names, spans, intent and slots, a number (regression), a text (generation), or unknown.
+Label = str | tuple[str, ...] | tuple[Span, ...] | Frame | float | None
+INTENT = "#"  # before an intent among label names, as other tools write it: one list holds intents and slots, and none collide
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Policy:
 class Prediction:
     """What the model says of one example.
 
-    value: the task's answer (a label name, several names, spans, a number, a text);
+    value: the task's answer (a label name, several names, spans, intent and slots, a number, a text);
     score: its calibrated probability in [0, 1]; scores: label → probability of every label;
     decision: "model", "abstain" when the score is below what the policy accepts, or "error" when there was nothing to
     answer (value None, score 0);
@@ -101,7 +110,12 @@ class Prediction:
 
 
 def label_names(label: Label) -> tuple[str, ...]:
-    """Return the label names that `label` uses: none for numbers, texts that are no labels, and the unknown."""
+    """Return the label names that `label` uses: none for numbers, texts that are no labels, and the unknown.
+
+    Of a frame: its intent with INTENT before it, and the names of its slots.
+    """
+    if isinstance(label, Frame):
+        return (INTENT + label.intent, *label_names(label.slots))
     if isinstance(label, str):
         return (label,)
     if isinstance(label, tuple):

@@ -370,7 +370,7 @@ def _write(
         for name, seen in part.kinds.items():
             kinds.setdefault(name, set()).update(seen)
     schema, nested = table.schema_of(kinds)
-    hashed = [wanted.roles[role] for role in (*wanted.task.inputs, wanted.task.target)]
+    hashed = [wanted.roles[role] for role in (*wanted.task.inputs, *wanted.task.targets)]
     writers: dict[str, _SplitWriter] = {}
     leaked: list[tuple[str, int, int]] = []
     for index, batch in _sorted_out(gathered, sides, schema):

@@ -16,7 +16,7 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Example, Prediction, Span, label_names
+from tunewright.core.types import Example, Frame, Prediction, Span, label_names
 from tunewright.data.cell import is_empty, is_unicode
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
@@ -76,7 +76,8 @@ class Stream:
         self._columns = dict(columns)
         self._strict = strict
         scores = ("scores",) if all_scores else ()
-        self._added = (predictor.bundle.task.target, "score", "decision", "truncated_tokens", *scores, "error")
+        self._targets = predictor.bundle.task.targets
+        self._added = (*self._targets, "score", "decision", "truncated_tokens", *scores, "error")
         self.renamed = _renamed(source.columns, self._added)
 
     @property
@@ -143,9 +144,9 @@ class Stream:
         self.tally.labels.update(label_names(prediction.value))
         self.tally.abstained += prediction.decision == "abstain"
         self.tally.truncated += prediction.truncated_tokens > 0
-        target = self._added[0]
+        value = answer(prediction.value)
         said = {
-            target: answer(prediction.value),
+            **(value if isinstance(prediction.value, Frame) else {self._targets[0]: value}),
             "score": round(prediction.score, DIGITS),
             "decision": prediction.decision,
             "truncated_tokens": prediction.truncated_tokens,
@@ -179,7 +180,9 @@ def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]]
 
 
 def answer(value: Any) -> Any:
-    """A prediction's value as plain data: several labels or spans become a list."""
+    """A prediction's value as plain data: several labels or spans become a list, a frame {"intent", "slots"}."""
+    if isinstance(value, Frame):
+        return {"intent": value.intent, "slots": answer(value.slots)}
     if isinstance(value, tuple):
         return [dataclasses.asdict(part) if isinstance(part, Span) else part for part in value]
     return value

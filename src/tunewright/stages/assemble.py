@@ -60,8 +60,9 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     ratio = max(counts.values(), default=1) / max(1, min(counts.values(), default=1))
     metric = recipe.evaluate.metric
     if metric == "auto":
-        metric = "macro_f1" if ratio > IMBALANCE and recipe.task.metric == "accuracy" else recipe.task.metric
-        if recipe.task.metric == "accuracy":
+        by_share = recipe.task.metric == "accuracy" and recipe.task.scored
+        metric = "macro_f1" if ratio > IMBALANCE and by_share else recipe.task.metric
+        if by_share:
             whys["evaluate.metric"] = Note(
                 f"the largest class has {ratio:.1f} times the rows of the smallest; over {IMBALANCE} times, macro_f1 decides",
                 f"最大类别的数据量是最小类别的 {ratio:.1f} 倍；超过 {IMBALANCE} 倍时以宏平均 F1 为准",

@@ -15,7 +15,7 @@ from tunewright.core.contracts import Given, Task
 from tunewright.core.policy import fit_accept, fit_thresholds
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
-from tunewright.core.types import Example, Label, Policy, Prediction, Span
+from tunewright.core.types import Example, Frame, Label, Policy, Prediction, Span
 from tunewright.data.dataset import Dataset
 from tunewright.predict.infer import Inferred
 from tunewright.stages.embed import Embedder
@@ -262,7 +262,9 @@ def _error(example: Example, prediction: Prediction) -> dict[str, Any]:
 
 
 def _shown(label: Any, text: str) -> Any:
-    """A label as JSON: spans with their text, several labels as a list."""
+    """A label as JSON: spans with their text, several labels as a list, a frame {"intent", "slots"}."""
+    if isinstance(label, Frame):
+        return {"intent": label.intent, "slots": _shown(label.slots, text)}
     if not isinstance(label, tuple):
         return label
     return [{**asdict(part), "text": text[part.start : part.end]} if isinstance(part, Span) else part for part in label]

@@ -17,6 +17,8 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "mcc": "MCC",
         "f1": "F1",
         "relation_f1": "F1 of relations",
+        "intent_accuracy": "accuracy of intents",
+        "slot_f1": "F1 of slots",
         "spearman": "Spearman correlation",
     },
     "zh": {
@@ -26,6 +28,8 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "mcc": "MCC ",
         "f1": "F1 ",
         "relation_f1": "关系 F1 ",
+        "intent_accuracy": "意图准确率",
+        "slot_f1": "槽位 F1 ",
         "spearman": "斯皮尔曼相关系数",
     },
 }

@@ -450,6 +450,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "micro_f1": ("micro F1", "微平均 F1"),
         "mcc": ("MCC", "MCC"),
         "relation_f1": ("F1 of relations", "关系 F1"),
+        "intent_accuracy": ("accuracy of intents", "意图准确率"),
+        "slot_f1": ("F1 of slots", "槽位 F1"),
         "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
         "pearson": ("Pearson correlation", "皮尔逊相关系数"),
         "mae": ("mean absolute error", "平均绝对误差"),
@@ -478,6 +480,11 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
             "F1 averaged over types of relation; the wrong direction is wrong, and no relation is no type",
             "各类关系 F1 的平均；方向答错算错，“无关系”不算一类",
         ),
+        "intent_accuracy": ("share of rows with the right intent", "意图判断正确的数据所占的比例"),
+        "slot_f1": (
+            "precision and recall of slots in one number; a slot is right in place and name, or wrong",
+            "槽位精确率与召回率的综合；位置和名称都对才算对",
+        ),
         "spearman": (
             "correlation of the two orders: 1 is the same order, 0 none in common",
             "两种排序的相关系数：1 为顺序完全一致，0 为毫无关系",
@@ -498,6 +505,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "tfidf": ("word counts (TF-IDF) + logistic regression", "词频（TF-IDF）+ 逻辑回归"),
         "linear_probe": ("untuned model + linear map", "未微调的模型 + 线性映射"),
         "dictionary": ("entities of the training rows, looked up", "查训练数据中的实体词典"),
+        "by_parts": ("a simple baseline for each part of the task", "任务的每个部分各用一个简单基线"),
         "overlap": ("shared words and characters + linear map", "共有词与字符 + 线性映射"),
     },
     "split": {
@@ -514,6 +522,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "text_classification": ("text classification", "文本分类"),
         "token_classification": ("entity recognition", "实体识别"),
         "sentence_pair": ("pairs of texts", "句对任务"),
+        "slot_filling": ("intents and slots", "意图与槽位"),
         "relation_extraction": ("relations of entities", "关系抽取"),
     },
     "slice": {

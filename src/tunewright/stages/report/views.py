@@ -306,11 +306,18 @@ def certificate_passed(report: Report) -> bool | None:
 
 
 def names_of(value: Any) -> list[str]:
-    """The label or labels of an answer as a list: [] for none; of a span its text and label."""
+    """The label or labels of an answer as a list: [] for none; of a span its text and label; of a frame its intent first."""
     if value is None:
         return []
+    if is_frame(value):
+        return [str(value["intent"]), *names_of(value["slots"])]
     items = value if isinstance(value, (list, tuple)) else [value]
     return [f"{item.get('text')} ({item.get('label')})" if isinstance(item, Mapping) else str(item) for item in items]
+
+
+def is_frame(value: Any) -> bool:
+    """Whether an answer is an intent with slots."""
+    return isinstance(value, Mapping) and value.keys() >= {"intent", "slots"}
 
 
 class Piece(NamedTuple):
@@ -325,16 +332,19 @@ class Piece(NamedTuple):
 
 def pieces(error: Mapping[str, Any], most: int) -> list[Piece]:
     """The first `most` characters of an error's text, cut where a span begins or ends; [] where its answers are no spans."""
-    gold, predicted = (
-        [span for span in answer if isinstance(span, Mapping)] if isinstance(answer := error.get(key), list) else []
-        for key in ("gold", "predicted")
-    )
+    gold, predicted = (_spans_of(error.get(key)) for key in ("gold", "predicted"))
     if not gold and not predicted:
         return []
     text = str(error.get("text"))[:most]
     edges = {place for span in (*gold, *predicted) for place in (span["start"], span["end"])}
     places = sorted({0, len(text), *(place for place in edges if 0 < place < len(text))})
     return [_piece(text, *ends, gold, predicted) for ends in itertools.pairwise(places)]
+
+
+def _spans_of(answer: Any) -> list[Mapping[str, Any]]:
+    """The spans of an answer, those of a frame among them."""
+    items = answer["slots"] if is_frame(answer) else answer
+    return [span for span in items if isinstance(span, Mapping)] if isinstance(items, list) else []
 
 
 def drawn(errors: Sequence[Mapping[str, Any]]) -> bool:

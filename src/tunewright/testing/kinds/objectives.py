@@ -6,7 +6,7 @@ from typing import Any
 
 from tunewright.testing.conformance import Subject
 
-ROWS, LABELS = 4, 3
+ROWS, TOKENS, LABELS = 4, 5, 3
 
 
 def each_example_has_its_own_loss(subject: Subject) -> None:
@@ -46,7 +46,7 @@ def class_weights_count(subject: Subject) -> None:
     """Heavier labels weigh more; weights of one change nothing. One for numbers refuses them."""
     import torch
 
-    if _logits(subject).shape[1] == 1:
+    if _logits(subject).shape[-1] == 1:
         try:
             subject.create().loss(_logits(subject), _gold(subject), torch.ones(1))
         except ValueError:
@@ -70,7 +70,8 @@ def _gold(subject: Subject) -> Any:
 
 
 def _made(subject: Subject) -> tuple[Any, Any]:
-    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number."""
+    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number, or
+    an index a token."""
     import torch
 
     outputs = torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
@@ -79,6 +80,7 @@ def _made(subject: Subject) -> tuple[Any, Any]:
         (outputs, indices),
         (outputs, torch.nn.functional.one_hot(indices, LABELS).float()),
         (outputs[:, :1], indices.float()),
+        (outputs[:, None].repeat(1, TOKENS, 1), indices[:, None].repeat(1, TOKENS)),
     )
     for logits, gold in forms:
         try:
