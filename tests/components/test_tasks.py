@@ -264,6 +264,11 @@ def test_spans_are_the_same_however_they_are_written(cell):
     assert read("Anna met", cell)[1] == (Span(0, 4, "PER"),)
 
 
+@pytest.mark.parametrize("tags", [["B-party_size", "I-party_size"], ["B_party_size", "I_party_size"]])
+def test_a_label_keeps_the_signs_in_its_name(tags):
+    assert read("four people", tags)[1] == (Span(0, 11, "party_size"),)
+
+
 @pytest.mark.parametrize(
     "cell", [["B-PER", "I-PER", "O"], [[0, 2, "PER"]], [{"start": 0, "end": 2, "label": "PER", "text": "Anna Lee"}]]
 )
@@ -360,6 +365,8 @@ def test_intent_and_tags_are_chosen_each_in_its_own_block(folder):
     assert found.scores == pytest.approx({"LOC": 1 - intent, "go": intent})
     assert found.score == pytest.approx(min(intent, *tags))
     assert FRAMES.decode(logits, windows, NAMES, Policy(accept=0.7)).decision == "abstain"
+    logits[:, 0:5] *= 9  # now the intent is the least certain
+    assert FRAMES.decode(logits, windows, NAMES, Policy()).score == pytest.approx(intent)
 
 
 def test_windows_of_a_long_text_agree_on_its_intent_by_their_tokens(folder):
