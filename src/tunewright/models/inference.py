@@ -17,8 +17,9 @@ def outputs(model: Model, windows: Sequence[Features], *, pad_id: int, device: s
 
 
 def pooled(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> np.ndarray:
-    """The head's pooled features of every window (windows, hidden)."""
-    return np.stack(_run(model, model.pooled, windows, pad_id, device))
+    """The head's pooled features of every window (windows, hidden); the mean over its tokens where each token has some."""
+    found = _run(model, model.pooled, windows, pad_id, device)
+    return np.stack([one if one.ndim == 1 else one.mean(axis=0) for one in found])
 
 
 @torch.inference_mode()
