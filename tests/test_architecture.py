@@ -65,7 +65,6 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "mlflow": "mlflow-
 OTHER_WORDS = {
     ("stages/assemble.py", "freeze"): "a value of model.word_embeddings",
     ("stages/account.py", "hub"): "where a backbone was found",
-    ("components/tasks/token_classification.py", "text"): "a key of a span",
 }
 LONGEST = 80  # lines of a function
 HEAVY = ("torch", "transformers", "sklearn", "pyarrow", "pandas", "matplotlib", "scipy", "numpy")

@@ -860,6 +860,36 @@ def searching(folder: Path, patch: Any) -> None:
 
 
 @entry
+def parts_of_a_task(folder: Path, patch: Any) -> None:
+    """evaluate.baselines=by_parts.baselines"""
+    task = catalog.create("tasks", "slot_filling")
+    cells = [{"text": word, "intent": word, "slots": []} for word in ("go", "go", "go", "stay", "stay")]
+    train = [Example(f"rows.jsonl:{n}", *task.read(row)) for n, row in enumerate(cells)]
+
+    def found(*names):
+        made = catalog.create("baselines", {"name": "by_parts", "baselines": names})
+        [said] = made.predict(Given(task, train, [], [Example("new", {"text": "stay"})], ("#go", "#stay"), None, 0))
+        return said.value.intent
+
+    assert (found("tfidf", "dictionary"), found("dictionary", "majority", "tfidf")) == ("stay", "go")
+
+
+@entry
+def weight_of_the_intent(folder: Path, patch: Any) -> None:
+    """train.objective=intent_and_slots.intent_weight"""
+    import torch
+
+    logits, gold = torch.zeros(1, 3, 2), torch.tensor([[1, 0, -100]])
+    losses = [
+        float(
+            catalog.create("objectives", {"name": "intent_and_slots", "intent_weight": weight}).loss(logits, gold, None)
+        )
+        for weight in (1.0, 3.0)
+    ]
+    assert losses[1] == pytest.approx(2 * losses[0])
+
+
+@entry
 def csv_settings(folder: Path, patch: Any) -> None:
     """data.reader=csv.delimiter data.reader=csv.encoding data.reader=csv.header"""
     source = folder / "a.csv"

@@ -47,6 +47,7 @@ GOALS = {
     "resume_ner_zh": Goal("F1", "f1", 0.90),
     "sts_b": Goal("Spearman", "spearman", 0.82),
     "mrpc": Goal("F1 of paraphrases", "per_class.1.f1", 0.86),
+    "snips_slots": Goal("intents", "intent_accuracy", 0.97),
     "semeval2010_task8": Goal("SemEval's F1", "relation_f1", 0.82),
 }
 

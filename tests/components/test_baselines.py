@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from tunewright.core import catalog
 from tunewright.core.contracts import Given
+from tunewright.core.errors import RecipeError
 from tunewright.core.linear import PATH, fit_linear, fit_ridge
 from tunewright.core.types import Example
 
@@ -275,3 +276,31 @@ def test_overlap_and_probe_give_numbers_where_numbers_are_asked_for():
         found = catalog.create("baselines", name).predict(given)
         assert SCORES.measures.metrics([row.label for row in rows], found, ())["spearman"] > 0.9
     assert not catalog.create("baselines", "majority").suits(SCORES)
+
+
+def test_by_parts_answers_intents_and_slots_as_their_own_baselines_do():
+    frames = catalog.create("tasks", "slot_filling")
+    cells = [("fly to Rome", "go", "Rome"), ("play Hello", "music", "Hello")] * 6
+    train = [
+        Example(f"row {n}", *frames.read({"text": text, "intent": intent, "slots": {"name": slot}}))
+        for n, (text, intent, slot) in enumerate(cells)
+    ]
+    test = [Example("new", {"text": "please play Rome"})]
+    given = Given(frames, train, train, test, ("#go", "#music", "name"), embed, seed=13)
+    [said] = catalog.create("baselines", "by_parts").predict(given)
+    assert (said.value.intent, texts(said.value.slots, "please play Rome")) == ("music", ["Rome"])
+    assert said.scores.keys() == {"go", "music"} and said.score <= max(said.scores.values())
+
+
+def test_by_parts_says_which_part_it_has_no_baseline_for():
+    frames = catalog.create("tasks", "slot_filling")
+    row = Example("row 1", *frames.read({"text": "to Rome", "intent": "go", "slots": {"name": "Rome"}}))
+    given = Given(frames, [row], [row], [row], ("#go", "name"), embed, seed=13)
+    made = catalog.create("baselines", {"name": "by_parts", "baselines": ("majority",)})
+    with pytest.raises(RecipeError, match=r"none for token_classification among majority\. Add one of dictionary"):
+        made.predict(given)
+    assert made.suits(frames) and not made.suits(ENTITIES)
+
+
+def texts(spans, text):
+    return [text[span.start : span.end] for span in spans]

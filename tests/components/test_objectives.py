@@ -144,3 +144,16 @@ def test_answers_apart_are_told_by_the_tokens_that_could_be_one():
     p, q = torch.tensor([0.5, 0.5]), torch.softmax(torch.tensor([2.0, 0.0]), dim=0)
     of_starts = ((p - q) * (p.log() - q.log())).sum() / 2  # the ends of both are alike
     torch.testing.assert_close(objective.divergence(first, second, labels), of_starts.reshape(1) / 2)
+
+
+def test_an_intent_and_tags_add_up_the_intent_by_its_weight():
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    gold = torch.tensor([[2, 0, 1, -100], [1, -100, -100, -100]])  # the second text is empty: it has an intent alone
+    logs = -functional.log_softmax(logits, dim=-1)
+    intents, tags = torch.stack([logs[0, 0, 2], logs[1, 0, 1]]), (logs[0, 1, 0] + logs[0, 2, 1]) / 2
+    for weight in (1.0, 0.3):
+        made = catalog.create("objectives", {"name": "intent_and_slots", "intent_weight": weight})
+        expected = weight * intents + torch.stack([tags, torch.zeros(())])
+        torch.testing.assert_close(made.loss(logits, gold, None), expected)
+    with pytest.raises(ValueError, match="every token"):
+        made.loss(logits[:, 0], gold[:, 0], None)

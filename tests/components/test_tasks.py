@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from tokenizers import processors
 
 from tunewright.core import catalog
-from tunewright.core.errors import DataError, LabelError
-from tunewright.core.types import Example, Policy, Prediction, Span, Window
+from tunewright.core.errors import DataError, LabelError, RecipeError
+from tunewright.core.types import Example, Frame, Policy, Prediction, Span, Window
 from tunewright.models.processor import Processor
 from tunewright.testing.tiny import tiny_backbone
 
@@ -263,6 +264,11 @@ def test_spans_are_the_same_however_they_are_written(cell):
     assert read("Anna met", cell)[1] == (Span(0, 4, "PER"),)
 
 
+@pytest.mark.parametrize("tags", [["B-party_size", "I-party_size"], ["B_party_size", "I_party_size"]])
+def test_a_label_keeps_the_signs_in_its_name(tags):
+    assert read("four people", tags)[1] == (Span(0, 11, "party_size"),)
+
+
 @pytest.mark.parametrize(
     "cell", [["B-PER", "I-PER", "O"], [[0, 2, "PER"]], [{"start": 0, "end": 2, "label": "PER", "text": "Anna Lee"}]]
 )
@@ -312,6 +318,123 @@ def test_words_that_are_none_are_refused():
 def test_an_entity_of_unknown_type_is_named_with_its_row(folder):
     with pytest.raises(LabelError, match=r"dev\.conll:4: label 'PRE' is not among .*Did you mean 'PER'"):
         ENTITIES.encode([marked("Anna", [[0, 4, "PRE"]], "dev.conll:4")], Processor.load(folder), TYPES)
+
+
+# Intents and slots
+
+FRAMES = catalog.create("tasks", "slot_filling")
+NAMES = ("#LOC", "#go", "LOC", "PER")
+
+
+def frame(text, slots, intent="go"):
+    return FRAMES.read({"text": text, "intent": intent, "slots": slots})[1]
+
+
+def slots_of(text, slots):
+    return [(text[span.start : span.end], span.label) for span in frame(text, slots).slots]
+
+
+@pytest.mark.parametrize(("text", "cell", "joined", "entities"), CASES)
+def test_a_frame_goes_through_the_model_s_tokens_and_comes_back(folder, text, cell, joined, entities):
+    row = Example("row 1", *FRAMES.read({"text": text, "intent": "LOC", "slots": cell}))
+    windows = FRAMES.encode([row], Processor.load(folder, max_tokens=8, stride=2), NAMES)
+    assert [window.features["labels"][0] for window in windows] == [5] * len(windows)  # #LOC, behind five tags
+    logits = []
+    for window in windows:
+        own = np.zeros((len(window.offsets), len(FRAMES.outputs(NAMES))))
+        own[np.arange(len(own)), np.maximum(window.features["labels"], 0)] = 5.0
+        logits.append(own)
+    found = FRAMES.decode(FRAMES.join(windows, logits), windows, NAMES, Policy())
+    assert found.value == row.label
+    assert [joined[span.start : span.end] for span in found.value.slots] == entities
+
+
+def test_outputs_are_the_slots_tags_and_then_the_intents():
+    assert FRAMES.outputs(NAMES) == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER", "#LOC", "#go")
+
+
+def test_intent_and_tags_are_chosen_each_in_its_own_block(folder):
+    (window,) = windows = FRAMES.encode([Example("row 1", {"text": "in Paris"})], Processor.load(folder), NAMES)
+    logits = np.zeros((len(window.offsets), 7))
+    logits[0] = [99.0, 0, 0, 0, 0, 1.0, 3.0]  # a tag at the special token says nothing of the intent
+    logits[window.units.first[0]] = [2.0, 0, 0, 0, 0, 99.0, 0]  # and an intent at a word nothing of its tag
+    logits[window.units.first[1]] = [0, 0, 0, 4.0, 0, 0, 99.0]
+    found = FRAMES.decode(logits, windows, NAMES, Policy())
+    assert (found.value.intent, texts_of("in Paris", found.value.slots)) == ("go", [("Paris", "PER")])
+    intent, tags = np.exp(3) / (np.exp(1) + np.exp(3)), [np.exp(2) / (np.exp(2) + 4), np.exp(4) / (np.exp(4) + 4)]
+    assert found.scores == pytest.approx({"LOC": 1 - intent, "go": intent})
+    assert found.score == pytest.approx(min(intent, *tags))
+    assert FRAMES.decode(logits, windows, NAMES, Policy(accept=0.7)).decision == "abstain"
+    logits[:, 0:5] *= 9  # now the intent is the least certain
+    assert FRAMES.decode(logits, windows, NAMES, Policy()).score == pytest.approx(intent)
+
+
+def test_windows_of_a_long_text_agree_on_its_intent_by_their_tokens(folder):
+    processor = Processor.load(folder, max_tokens=8, stride=2)
+    windows = FRAMES.encode([Example("row 1", {"text": "一二三四五六七八"})], processor, NAMES)
+    assert [window.tokens - window.shared for window in windows] == [6, 2]
+    logits = [np.zeros((len(window.offsets), 7)) for window in windows]
+    logits[0][0, 5:], logits[1][0, 5:] = (1.0, 0.0), (0.0, 2.0)
+    found = FRAMES.decode(FRAMES.join(windows, logits), windows, NAMES, Policy())
+    assert found.value.intent == "LOC"  # 6 · 1 against 2 · 2
+    assert found.scores["LOC"] == pytest.approx(1 / (1 + np.exp(0.5 - 0.75)))
+
+
+@pytest.mark.parametrize(
+    ("text", "cell", "found"),
+    [
+        ("播放周杰伦的歌", {"singer": "周杰伦"}, [("周杰伦", "singer")]),
+        ("from Rome to Paris", {"from": "Rome", "to": ["Paris"]}, [("Rome", "from"), ("Paris", "to")]),
+        ("a a b", {"x": ["a", "a"]}, [("a", "x"), ("a", "x")]),
+        ("去北京南站不去北京", {"city": "北京", "station": "北京南站"}, [("北京南站", "station"), ("北京", "city")]),
+        ("tomorrow to the top", {"word": "to"}, [("to", "word")]),
+        ("room 3", {"number": 3, "name": None, "other": ""}, [("3", "number")]),
+        ("room 3", '{"number": "3"}', [("3", "number")]),
+        ("room 3", {}, []),
+        ("room 3", None, []),
+    ],
+)
+def test_slots_given_by_name_and_text_are_found_in_the_text(text, cell, found):
+    assert slots_of(text, cell) == found
+
+
+def test_of_a_text_that_stands_twice_whole_words_are_taken():
+    assert frame("tomorrow to the top", {"word": "to"}).slots == (Span(9, 11, "word"),)
+
+
+@pytest.mark.parametrize(
+    ("cell", "intent", "message"),
+    [
+        ({"city": "Roma"}, "go", r"'city' is 'Roma', which does not stand in the text\. Give it as the text has it"),
+        ({"city": "Rome", "again": "Rome"}, "go", r"'again' is 'Rome', .* or there only inside another"),
+        ({"city": {"name": "Rome"}}, "go", r"'city' stands for a text, or for a list of texts"),
+        ([[3, 7, "#city"]], "go", r"begins with #, which marks intents"),
+        ([[3, 7, "city"]], "", r"has slots and no intent"),
+        ([[3, 70, "city"]], "go", r"from character 3 to 70"),
+        ("{broken", "go", r"no JSON"),
+        ([], ["go", "stay"], r"a name or a number"),
+    ],
+)
+def test_what_is_no_frame_of_the_text_is_refused_with_why(cell, intent, message):
+    with pytest.raises(LabelError, match=message):
+        frame("to Rome", cell, intent)
+
+
+def test_a_row_without_intent_and_slots_is_unlabelled_and_one_with_an_intent_has_no_slots():
+    for nothing in ("", None, [], {}):
+        assert frame("to Rome", nothing, None) is None
+    assert frame("to Rome", None, 3) == Frame("3")
+
+
+def test_a_backbone_without_a_token_before_the_text_is_refused(folder):
+    processor = Processor.load(folder)
+    assert processor.opens
+    processor.tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B")
+    bare = Processor(processor.tokenizer, max_tokens=8, pad_id=0, type_ids=False)
+    with pytest.raises(
+        RecipeError, match=r"reads the intent at the special token before a text.*another model\.backbone"
+    ):
+        FRAMES.encode([Example("row 1", {"text": "in Paris"})], bare, NAMES)
 
 
 # Pairs of texts

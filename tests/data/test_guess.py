@@ -86,6 +86,9 @@ PAIR = {"sentence1": "a text", "sentence2": "another"}
          "question_answering", {"no_answer": True}),
         ({"question": "is it", "passage": "Anna", "answer": ["yes", "no"]}, "text_classification", {}),
         ({"tokens": [["Anna"]], "ner_tags": [["B-PER"]]}, "token_classification", {}),
+        ({"text": "去北京", "domain": "map", "intent": ["GO", "SEE"], "slots": {"city": "北京"}}, "slot_filling", {}),
+        ({"tokens": [["Anna"]], "slots": [["B-PER"]], "intent": ["a", "b"]}, "slot_filling", {}),
+        ({"text": "Anna", "entities": [[[0, 4, "PER"]]], "意图": ["a", "b"]}, "slot_filling", {}),
     ],
 )  # fmt: skip
 def test_spans_pairs_numbers_and_relations_are_told_by_their_columns(cells, name, settings) -> None:
@@ -97,7 +100,7 @@ def test_spans_pairs_numbers_and_relations_are_told_by_their_columns(cells, name
     assert (found.name, found.settings) == (name, settings)
     task = catalog.create("tasks", {"name": found.name, **found.settings})
     columns = guess_columns(rows, task).of
-    assert columns.keys() == {*task.inputs, task.target}
+    assert columns.keys() == {*task.inputs, *task.targets}
     inputs, label = task.read({role: rows[0][column] for role, column in columns.items()})
     assert label is not None and all(isinstance(text, str) for text in inputs.values())
 

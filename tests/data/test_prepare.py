@@ -19,6 +19,7 @@ from tunewright.components.tasks.text_classification import TextClassification
 from tunewright.core import catalog
 from tunewright.core.errors import DataError, LabelError, MachineError, RecipeError, TunewrightError
 from tunewright.core.recipe import Split
+from tunewright.core.types import Frame, Span
 from tunewright.data.dataset import Dataset
 from tunewright.data.prepare import prepare_source
 
@@ -293,3 +294,23 @@ def test_words_in_a_list_are_the_same_text_as_in_one_piece(tmp_path: Path) -> No
     assert list(whole.texts(0, 1)) == ["Anna met0 北京"]
     ledger = (tmp_path / "out" / "ledger.jsonl").read_text("utf-8")
     assert "rows.jsonl" in ledger and "list of words" in ledger and "from character 0 to 70" in ledger
+
+
+def test_a_slot_whose_text_is_not_there_costs_its_row_with_its_place(tmp_path: Path) -> None:
+    rows = [{"text": f"去北京{n}", "intent": "GO", "slots": {"city": "北京"}} for n in range(5)]
+    rows.append({"text": "去北京", "intent": "GO", "slots": {"city": "上海"}})
+    rows.append({"text": "去上海", "intent": "", "slots": {}})
+    rows.append({"text": "去上海", "intent": "", "slots": {"city": "上海"}})
+    rows.append({"text": "你好", "intent": "HELLO"})
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    task = catalog.create("tasks", "slot_filling")
+    whole = prepare_source(source, task, tmp_path / "out")
+    assert whole.labels == ("#GO", "#HELLO", "city")
+    assert whole.splits["test"].examples(0, 1)[0].label == Frame("GO", (Span(1, 3, "city"),))
+    assert [example.id for example in whole.splits["test"]][-1] == "rows.jsonl:9"
+    told = [json.loads(line) for line in (tmp_path / "out" / "ledger.jsonl").read_text("utf-8").splitlines()]
+    lost = {entry["line"]: (entry["kind"], entry["reason"]) for entry in told if "line" in entry}
+    assert lost[6][0] == "bad_label" and "'city' is '上海', which does not stand in the text" in lost[6][1]
+    assert lost[7] == ("empty_label", "columns 'intent', 'slots' are empty")
+    assert lost[8][0] == "bad_label" and "has slots and no intent" in lost[8][1]

@@ -9,6 +9,7 @@ from tunewright.core import catalog
 from tunewright.core.recipe_file import from_mapping
 from tunewright.data.prepare import prepare
 from tunewright.stages import assemble
+from tunewright.stages.init import look
 
 
 @pytest.fixture
@@ -72,3 +73,17 @@ def test_where_the_start_is_all_there_is_no_epochs_follow(planned):
     plan, _ = planned({"good": 20, "bad": 20}, train={"start": "few_shot"})
     assert plan.recipe.train.epochs == 0
     assert "few_shot is all the training there is" in plan.whys["train.epochs"].en
+
+
+def test_where_slots_are_rarer_than_intents_whole_frames_decide_all_the_same(tmp_path, tiny_backbone):
+    rows = [{"text": f"go {n}", "intent": "go", "slots": []} for n in range(300)]
+    rows += [{"text": f"to Rome {n}", "intent": "go", "slots": {"city": "Rome"}} for n in range(9)]
+    (tmp_path / "frames.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = {"train": str(tmp_path / "frames.jsonl")}
+    recipe = from_mapping({"task": "slot_filling", "data": data, "model": {"backbone": str(tiny_backbone)}})
+    plan = assemble.plan(recipe, prepare(recipe, tmp_path / "frames"))
+    assert (plan.recipe.evaluate.metric, plan.recipe.train.class_weights) == ("accuracy", "none")
+    assert "evaluate.metric" not in plan.whys
+    seen = look(data["train"], changes=[f"model.backbone={tiny_backbone}"])
+    (said,) = (note for note in seen.notes if note.startswith("Balance"))
+    assert "times the rows of city" in said and "macro_f1" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from tunewright.core.progress import Silent
 from tunewright.core.recipe_file import from_mapping
@@ -45,6 +46,23 @@ def test_a_long_text_has_the_mean_of_its_windows_features_by_their_tokens(prepar
         own = [number for number, window in enumerate(windows) if window.example == index]
         expected = np.average(each[own], axis=0, weights=[windows[number].tokens for number in own])
         np.testing.assert_allclose(found[index], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_of_a_token_level_task_a_text_has_the_mean_of_its_tokens_features(tmp_path, tiny_backbone):
+    rows = [
+        f'{{"text": "to Rome {"again " * (n % 4)}", "intent": "go", "slots": {{"city": "Rome"}}}}' for n in range(20)
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(rows), "utf-8")
+    data = {"train": str(tmp_path / "train.jsonl"), "leakage": "keep"}
+    recipe = from_mapping({"task": "slot_filling", "data": data, "model": {"backbone": str(tiny_backbone)}})
+    plan = assemble.plan(recipe, prepare(recipe, tmp_path / "data", Silent()))
+    examples = [Example(id=text, inputs={"text": text}) for text in ("rain", "play my music now")]
+    embedder = Embedder(plan, "cpu", Silent())
+    found = embedder(examples)
+    assert found.shape[0] == 2 and found.ndim == 2
+    (window,) = plan.processor.encode(["rain"])[0]
+    tokens = embedder._open().pooled({k: torch.from_numpy(v)[None].long() for k, v in window.features.items()})
+    np.testing.assert_allclose(found[0], tokens[0].mean(dim=0).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_probe_on_a_part_of_the_rows_sees_all_labels_of_sorted_data(prepared, monkeypatch):

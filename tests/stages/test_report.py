@@ -675,3 +675,20 @@ def test_a_wrong_answer_stands_below_its_question_in_every_rendering():
     assert "more characters" not in render_markdown(report("chinese", errors=[question(["Anna", "met"], ["Bob"])]))
     cells = list(csv.reader(io.StringIO(errors_csv(shown))))[1]
     assert cells[1].startswith("who <b>met</b> Bob? ⏎ a a") and cells[2:4] == ["Anna", "Bob"]
+
+
+FRAME = {
+    **SPANS,
+    "gold": {"intent": "Meet <b>", "slots": SPANS["gold"]},
+    "predicted": {"intent": "Play", "slots": SPANS["predicted"]},
+}
+
+
+def test_errors_of_frames_draw_the_slots_and_name_both_intents():
+    assert views.pieces(FRAME, 400) == views.pieces(SPANS, 400)
+    listed = render_html(report("chinese", errors=[FRAME])).split('class="errors"')[1].partition("</ul>")[0]
+    assert ("Meet &lt;b&gt;" in listed and "Play" in listed) and "New York (LOC)" not in listed
+    bare = {**FRAME, "gold": {"intent": "Meet", "slots": []}, "predicted": {"intent": "Play", "slots": []}}
+    listed = render_html(report("chinese", errors=[bare])).split('class="errors"')[1].partition("</ul>")[0]
+    assert "Meet" in listed and "Play" in listed and not views.drawn([bare])
+    assert "`Play`" in render_markdown(report("chinese", errors=[FRAME]))

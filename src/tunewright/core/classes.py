@@ -54,11 +54,11 @@ class LabelTask(Task):
 
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
         """See Task.encode. "labels" is () int64, or (labels,) float32 zeros and ones when multi_label."""
-        targets = self.targets(examples, labels)
+        targets = self.gold(examples, labels)
         encoded = processor.encode([str(example.inputs["text"]) for example in examples])
         return [window(index, part, targets.get(index)) for index, parts in enumerate(encoded) for part in parts]
 
-    def targets(self, examples: Sequence[Example], labels: Sequence[str]) -> dict[int, np.ndarray]:
+    def gold(self, examples: Sequence[Example], labels: Sequence[str]) -> dict[int, np.ndarray]:
         """Place of each labelled example → its "labels"."""
         known = [index for index, example in enumerate(examples) if example.label is not None]
         names, where = [examples[index].label for index in known], [examples[index].id for index in known]

@@ -138,11 +138,29 @@ class Measures(ABC):
         return None
 
 
+class Parts(ABC):
+    """How the label of a task falls into labels of tasks of their own, and how their answers make up its own."""
+
+    tasks: Sequence[Task]
+
+    @abstractmethod
+    def labels(self, labels: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        """Each part's labels among those of the whole, as the part's task names them."""
+
+    @abstractmethod
+    def split(self, label: Label) -> Sequence[Label]:
+        """Each part's label of a labelled example."""
+
+    @abstractmethod
+    def join(self, predictions: Sequence[Prediction]) -> Prediction:
+        """The answer of which these are the parts, in the order of `tasks`."""
+
+
 class Task(Component):
     """What is predicted: turns examples into arrays for the model and its outputs back into answers. numpy only."""
 
     inputs: ClassVar[tuple[str, ...]]  # roles each example fills, as ("text",); names in recipe data.columns
-    target: ClassVar[str]  # role of the label column, and the answer's key in a prediction
+    target: ClassVar[str]  # role of the label column, and the answer's key in a prediction; see `targets` for several
     head: ClassVar[str]  # name of the head it needs
     objective: ClassVar[str]  # name of the objective it trains with unless the recipe names another
     measures: ClassVar[Measures]  # what its answers are measured by
@@ -160,12 +178,18 @@ class Task(Component):
     thresholds: ClassVar[
         tuple[str, ...]
     ] = ()  # names among a prediction's scores that decide on a threshold of their own
+    parts: ClassVar[Parts | None] = None  # the tasks that it is made of, where it is made of several
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Roles of the columns that hold the label, and the answer's keys in a prediction: `target`, unless it has several."""
+        return (self.target,)
 
     @abstractmethod
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
         """An example's inputs and label from a row's cells by role, as a reader gave them; numpy's values among them.
 
-        The target's cell may be missing, None or "": the label is unknown then. Raises LabelError with what is expected
+        The targets' cells may be missing, None or "": the label is unknown then. Raises LabelError with what is expected
         for a label that does not fit, DataError for inputs that do not.
         """
 

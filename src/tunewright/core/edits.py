@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tunewright.core.types import Answer, Span
+from tunewright.core.types import Answer, Frame, Label, Span
 
 Place = tuple[int, int]  # characters from a start up to, not including, an end
 
@@ -74,6 +74,13 @@ def applied(text: str, edits: Sequence[Edit]) -> str:
 def moved(spans: Sequence[Placed], edits: Sequence[Edit]) -> tuple[Placed, ...]:
     """Spans or answers at the places where their characters stand after `edits`, none of which touches one."""
     return tuple(_shifted(span, sum(_growth(edit) for edit in edits if edit.end <= span.start)) for span in spans)
+
+
+def moved_label(label: Label, edits: Sequence[Edit]) -> Label:
+    """A label of places, or a frame, with its places moved; see moved."""
+    if isinstance(label, Frame):
+        return dataclasses.replace(label, slots=moved(label.slots, edits))
+    return moved(label, edits)  # type: ignore[arg-type, type-var]
 
 
 def _growth(edit: Edit) -> int:

@@ -31,9 +31,18 @@ class Answer:
     end: int
 
 
-# What a label may be: a name, several names, spans, a number (regression), a text (generation), the answers of which
-# each is right (none of them: the text has no answer), or unknown.
-Label = str | tuple[str, ...] | tuple[Span, ...] | tuple[Answer, ...] | float | None
+@dataclass(frozen=True)
+class Frame:
+    """What a request wants, and the stretches of its text that say of what."""
+
+    intent: str
+    slots: tuple[Span, ...] = ()
+
+
+# What a label may be: a name, several names, spans, intent and slots, a number (regression), a text (generation), the
+# answers of which each is right (none of them: the text has no answer), or unknown.
+Label = str | tuple[str, ...] | tuple[Span, ...] | tuple[Answer, ...] | Frame | float | None
+INTENT = "#"  # before an intent among label names, as other tools write it: one list holds intents and slots, and none collide
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,8 @@ class Policy:
 class Prediction:
     """What the model says of one example.
 
-    value: the task's answer (a label name, several names, spans, a number, a text, an Answer or None for none);
+    value: the task's answer (a label name, several names, spans, intent and slots, a number, a text, an Answer or None for
+    none);
     score: its calibrated probability in [0, 1]; scores: label → probability of every label;
     decision: "model", "abstain" when the score is below what the policy accepts, "parent" when it is and a wider answer is
     sure enough, or "error" when there was nothing to answer from (value None, score 0);
@@ -118,8 +128,21 @@ class Prediction:
         return self.wider[0] if self.decision == "parent" else (self.value, self.score)
 
 
+def placed(label: Label) -> tuple[Span | Answer, ...]:
+    """The stretches of its text in `label`: its spans, or answers, or a frame's slots."""
+    if isinstance(label, Frame):
+        return label.slots
+    parts = label if isinstance(label, tuple) else ()
+    return tuple(part for part in parts if isinstance(part, (Span, Answer)))
+
+
 def label_names(label: Label) -> tuple[str, ...]:
-    """Return the label names that `label` uses: none for numbers, answers, texts that are no labels, and the unknown."""
+    """Return the label names that `label` uses: none for numbers, answers, texts that are no labels, and the unknown.
+
+    Of a frame: its intent with INTENT before it, and the names of its slots.
+    """
+    if isinstance(label, Frame):
+        return (INTENT + label.intent, *label_names(label.slots))
     if isinstance(label, str):
         return (label,)
     if isinstance(label, tuple):

@@ -11,9 +11,9 @@ import numpy as np
 
 from tunewright.core import catalog
 from tunewright.core.contracts import Augmenter, Task
-from tunewright.core.edits import Edit, Passage, Place, applied, kept, moved
+from tunewright.core.edits import Edit, Passage, Place, applied, kept, moved_label
 from tunewright.core.errors import RecipeError
-from tunewright.core.types import Answer, Example, Span
+from tunewright.core.types import Example, placed
 from tunewright.data import normalise
 from tunewright.data.ledger import Ledger
 from tunewright.data.table import KEY
@@ -123,22 +123,17 @@ def key_of(example: Example) -> int:
 def _changed(task: Task, example: Example, changes: Mapping[str, tuple[Passage, list[Edit]]]) -> Example:
     inputs = {role: applied(passage.text, edits) for role, (passage, edits) in changes.items()}
     label = example.label
-    if _has_places(label):
-        label = moved(label, changes[_located(task)][1])
+    if placed(label):
+        label = moved_label(label, changes[_located(task)][1])
     return dataclasses.replace(example, inputs={**example.inputs, **inputs}, label=label)
 
 
 def _fixed(task: Task, example: Example, role: str) -> list[Place]:
     """Places of a text that nobody may edit: labelled spans and answers, and what stands between a task's marks."""
-    placed = role == _located(task) and _has_places(example.label)
-    found = [(part.start, part.end) for part in example.label] if placed else []
+    found = [(part.start, part.end) for part in placed(example.label)] if role == _located(task) else []
     text = example.inputs[role]
     # A text may hold such a sign of its own: from the first to the last, the marked place is surely inside.
     return found + [(text.index(mark), text.rindex(mark) + 1) for mark in task.marks if mark in text]
-
-
-def _has_places(label: Any) -> bool:
-    return isinstance(label, tuple) and any(isinstance(part, (Span, Answer)) for part in label)
 
 
 def _located(task: Task) -> str:

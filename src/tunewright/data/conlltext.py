@@ -62,7 +62,7 @@ def spans(tags: Sequence[str], places: Sequence[tuple[int, int]]) -> list[dict[s
     found: list[dict[str, Any]] = []
     open_label = ""
     for tag, (start, end) in zip(tags, places, strict=True):
-        prefix, _, label = tag.replace("_", "-", 1).partition("-")
+        prefix, label = tag[:1], tag[2:]  # the sign between them is "-" or "_"
         if not label:
             open_label = ""
         elif prefix in ("I", "E", "M", "L") and label == open_label:

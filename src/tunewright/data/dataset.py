@@ -83,7 +83,7 @@ class Split:
                 yield " ".join(map(str, inputs.values()))
 
     def _examples(self, batch: pa.RecordBatch) -> Iterator[Example]:
-        roles = {role: self._roles[role] for role in (*self._task.inputs, self._task.target) if role in self._roles}
+        roles = {role: self._roles[role] for role in (*self._task.inputs, *self._task.targets) if role in self._roles}
         used = set(roles.values())
         cells = {name: self._values(batch, name) for name in batch.schema.names if name not in (FILE, LINE, KEY)}
         others = [name for name in cells if name not in used]

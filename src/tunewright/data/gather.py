@@ -138,8 +138,8 @@ class _Collector:
     def __init__(self, wanted: Wanted, found: Gathered) -> None:
         self._wanted = wanted
         self._found = found
-        self._roles = {role: wanted.roles[role] for role in (*wanted.task.inputs, wanted.task.target)}
-        self._target = wanted.roles[wanted.task.target]
+        self._roles = {role: wanted.roles[role] for role in (*wanted.task.inputs, *wanted.task.targets)}
+        self._targets = [wanted.roles[role] for role in wanted.task.targets]
         self._keys, self._codes = array.array("Q"), array.array("i")
         self._times = array.array("d")
         self._groups: list[Any] = []
@@ -187,7 +187,11 @@ class _Collector:
         except DataError as error:
             return "bad_label" if isinstance(error, LabelError) else "bad_input", str(error)
         if label is None:
-            return "empty_label", f"column {self._target!r} is empty"
+            several = len(self._targets) > 1
+            return (
+                "empty_label",
+                f"column{'s' * several} {listing(map(repr, self._targets))} {'are' if several else 'is'} empty",
+            )
         self._code = _NO_CLASS
         if self._wanted.task.classes:
             form = tuple(dict.fromkeys(label_names(label)))

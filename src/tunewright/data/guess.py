@@ -26,6 +26,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         "label_text", "emotion", "categories", "score", "similarity", "genre", "genres", "y", "output", "标签", "类别", "分类", "类目",
         "情感", "意图", "主题", "rating", "分数", "相似度",
     ),
+    "intent": ("intent", "intents", "intent_label", "意图"),
+    "slots": ("slots", "slot", "slot_tags", "slot_labels", "tags", "entities", "spans", "ner_tags", "labels", "槽位", "实体"),
     "spans": ("spans", "entities", "ner_tags", "tags", "labels", "label", "ner", "实体"),
     "text_a": ("text_a", "sentence1", "sentence_a", "premise", "question1", "text1", "query", "left"),
     "head": ("head", "e1", "subject", "头实体"),
@@ -60,7 +62,7 @@ class TaskGuess:
 
 def guess_columns(
     rows: Sequence[Mapping[str, Any]],
-    task: Task | type[Task],
+    task: Task,
     given: Mapping[str, str] | None = None,
     *,
     source: str = "the data",
@@ -68,15 +70,15 @@ def guess_columns(
 ) -> Columns:
     """Return the column of every role of `task`: those `given`, the others by their names and by what they hold.
 
-    rows: a sample of rows as column → value; with_target: whether the label's column is needed (not when predicting).
+    rows: a sample of rows as column → value; with_target: whether the label's columns are needed (not when predicting).
     Raises DataError when a given column is not there (with the nearest name), or when nothing fits a role.
     """
     given = dict(given or {})
     names = list(dict.fromkeys(name for row in rows for name in row))
-    needed = [*task.inputs, task.target] if with_target else list(task.inputs)
+    known = (*task.inputs, *task.targets)
+    needed = known if with_target else task.inputs
     for role, column in given.items():
-        if role not in (*task.inputs, task.target):
-            known = (*task.inputs, task.target)
+        if role not in known:
             raise DataError(f"data.columns names the role {role!r}, and the task's roles are {listing(known)}."
                             f"{nearest(role, known)}")  # fmt: skip
         if role in needed:
@@ -87,15 +89,15 @@ def guess_columns(
             raise DataError(f"data.columns names {column!r} for {role} and for {twin}: each needs a column of its own.")
     reasons: list[Note] = []
     # The label is looked for first: what is left then is text.
-    for role in sorted((role for role in needed if role not in chosen), key=lambda role: role != task.target):
+    for role in sorted((role for role in needed if role not in chosen), key=lambda role: role not in task.targets):
         free = [name for name in names if name not in chosen.values()]
-        found = _by_name(role, free)
-        if role == task.target:
+        found, is_target = _by_name(role, free), role in task.targets
+        if is_target:
             found = found or _label_like(rows, free)
         elif role in NAMES:  # a role with a name of the user's own is looked for by that name alone
             found = found or _text_like(rows, free)
         if found is None:
-            raise DataError(_nothing_fits(role, role == task.target, source, names, rows))
+            raise DataError(_nothing_fits(role, is_target, source, names, rows))
         chosen[role], why = found
         if why:
             column = repr(chosen[role])
@@ -123,8 +125,8 @@ def require_beside(task: Task, names: Sequence[str], source: str) -> None:
 
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
     """Return the task that sample rows are for: question_answering where questions have answers in contexts,
-    token_classification where a column holds spans, relation_extraction or sentence_pair where columns are named so, else
-    text_classification, multi_label or not.
+    token_classification where a column holds spans, slot_filling where an intent stands beside them, relation_extraction or
+    sentence_pair where columns are named so, else text_classification, multi_label or not.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
     """
@@ -136,6 +138,8 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
             settings, more = ({}, "") if all(found) else ({"no_answer": True}, ", or none")
             why = f"column {asked[2]!r} holds answers that stand in column {asked[1]!r}{more}"
             return TaskGuess("question_answering", settings, why)
+    if not target and (pair := _named(("intent", "slots"), names)) and _hold_slots(rows, pair[1]):
+        return TaskGuess("slot_filling", {}, f"column {pair[0]!r} is an intent, and column {pair[1]!r} holds slots")
     for name in [target] if target else names:
         values = [row.get(name) for row in rows if not is_empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
@@ -296,6 +300,13 @@ def _number(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _hold_slots(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
+    """Whether a column holds spans or tags inside the text, or texts by the names of their slots."""
+    values = [value for row in rows if not is_empty(value := row.get(column)) and value not in ([], {})]
+    by_name = bool(values) and all(isinstance(value, Mapping) and not _is_span(value) for value in values)
+    return by_name or _is_spans(values) or _is_tags(values)
 
 
 def _is_spans(values: Sequence[Any]) -> bool:

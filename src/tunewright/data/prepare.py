@@ -384,7 +384,7 @@ def _write(
         for name, seen in part.kinds.items():
             kinds.setdefault(name, set()).update(seen)
     schema, nested = table.schema_of(kinds)
-    roles = (*wanted.task.inputs, wanted.task.target)
+    roles = (*wanted.task.inputs, *wanted.task.targets)
     hashed = [*(wanted.roles[role] for role in roles), *wanted.task.beside.columns]
     writers: dict[str, _SplitWriter] = {}
     leaked: list[tuple[str, int, int]] = []

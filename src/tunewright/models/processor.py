@@ -167,6 +167,11 @@ class Processor:
         write_json(folder / SETTINGS_FILE, {name: getattr(self, name) for name in names})
 
     @property
+    def opens(self) -> bool:
+        """Whether every window begins with a special token, or with the prefix."""
+        return bool(self._single.before)
+
+    @property
     def vocabulary_size(self) -> int:
         """Number of pieces, added ones included."""
         return self.tokenizer.get_vocab_size(with_added_tokens=True)

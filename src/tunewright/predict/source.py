@@ -111,12 +111,12 @@ def choose_columns(
     *,
     with_target: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
-    """Role → column of every input of the task (and its label's, `with_target`), and a sentence for each guess.
+    """Role → column of every input of the task (and of its label, `with_target`), and a sentence for each guess.
 
     given: what the user says; trained: the columns of the rows the model was trained on, which come next.
     Raises DataError with the nearest name when a given column is not there, or when nothing fits a role.
     """
-    roles = (*task.inputs, task.target) if with_target else task.inputs
+    roles = (*task.inputs, *task.targets) if with_target else task.inputs
     given, trained = dict(given or {}), trained or {}
     for role, column in given.items():
         if role not in roles:

@@ -16,7 +16,7 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Answer, Example, Prediction, Span, label_names
+from tunewright.core.types import Answer, Example, Frame, Prediction, Span, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
@@ -81,8 +81,8 @@ class Stream:
         self._strict = strict
         scores = ("scores",) if all_scores else ()
         task = predictor.bundle.task
-        self._shown = task.shown
-        self._added = (task.target, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
+        self._targets, self._shown = task.targets, task.shown
+        self._added = (*task.targets, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
         self.renamed = _renamed(source.columns, self._added)
 
     @property
@@ -151,9 +151,8 @@ class Stream:
         self.tally.abstained += prediction.decision == "abstain"
         self.tally.parents += prediction.decision == "parent"
         self.tally.truncated += prediction.truncated_tokens > 0
-        target = self._added[0]
         said = {
-            target: answer(value),
+            **(answer(value) if isinstance(value, Frame) else {self._targets[0]: answer(value)}),
             **{name: getattr(value, name, None) for name in self._shown},
             "score": round(score, DIGITS),
             "decision": prediction.decision,
@@ -188,7 +187,10 @@ def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]]
 
 
 def answer(value: Any) -> Any:
-    """A prediction's value, or a label, as plain data: several labels or spans become a list, an Answer its text."""
+    """A prediction's value, or a label, as plain data: several labels or spans become a list, a frame {"intent", "slots"},
+    an Answer its text."""
+    if isinstance(value, Frame):
+        return {"intent": value.intent, "slots": answer(value.slots)}
     if isinstance(value, tuple):
         return [answer(part) for part in value]
     if isinstance(value, Answer):

@@ -135,7 +135,8 @@ def _first_recipe(
     rows = sample_rows(recipe.data.train, reader)
     if task or any(change.partition("=")[0].strip() == "task" for change in changes):
         return _with_groups(recipe, rows, reasons)
-    guessed = guess_task(rows, recipe.data.columns.get(recipe.task.target), source=recipe.data.train)
+    target = next((recipe.data.columns[role] for role in recipe.task.targets if role in recipe.data.columns), None)
+    guessed = guess_task(rows, target, source=recipe.data.train)
     reasons["task"] = guessed.reason
     settings = {"name": guessed.name, **guessed.settings}
     return _with_groups(changed(from_mapping({**to_mapping(recipe), "task": settings}), changes), rows, reasons)
@@ -194,24 +195,24 @@ def _with_columns(recipe: Recipe, dataset: Dataset, reasons: dict[str, str]) -> 
     rows = sample_rows(recipe.data.train, reader)
     guessed = guess_columns(rows, recipe.task, source=recipe.data.train)
     reasons["data.columns"] = "; ".join(map(str, guessed.reasons)) or "the columns are named so"
-    target = recipe.task.target
-    if guessed.of[target] != target and (others := _other_labels(rows, recipe.task, guessed.of)):
-        named = listing(map(repr, others), 3)
-        change = shlex.quote(f"data.columns.{target}={others[0]}")
-        reasons["data.columns"] += f"; {named} would fit too: --set {change}"
+    for target in recipe.task.targets:
+        if guessed.of[target] != target and (others := _other_labels(rows, recipe.task, guessed.of, target)):
+            named = listing(map(repr, others), 3)
+            change = shlex.quote(f"data.columns.{target}={others[0]}")
+            reasons["data.columns"] += f"; {named} would fit too: --set {change}"
     return replace(recipe, **{"data.columns": dict(guessed.of)})
 
 
-def _other_labels(rows: Sequence[Mapping[str, Any]], task: Task, chosen: Mapping[str, str]) -> list[str]:
-    """Columns that would have been taken for the label had the chosen ones before them not been there."""
-    inputs = {role: column for role, column in chosen.items() if role != task.target}
-    column, found = chosen[task.target], []
+def _other_labels(rows: Sequence[Mapping[str, Any]], task: Task, chosen: Mapping[str, str], target: str) -> list[str]:
+    """Columns that would have been taken for `target` had the chosen ones before them not been there."""
+    others = {role: column for role, column in chosen.items() if role != target}
+    column, found = chosen[target], []
     while True:
         rows = [{name: value for name, value in row.items() if name != column} for row in rows]
         try:
-            column = guess_columns(rows, task, inputs).of[task.target]
+            column = guess_columns(rows, task, others).of[target]
             row = next(row for row in rows if row.get(column))
-            task.read({role: row.get(name) for role, name in {**inputs, task.target: column}.items()})
+            task.read({role: row.get(name) for role, name in {**others, target: column}.items()})
         except (DataError, StopIteration):  # no column is left, or none that holds this task's labels
             return found
         found.append(column)
@@ -321,7 +322,8 @@ def _about_labels(dataset: Dataset, labels: Mapping[str, int]) -> Iterator[str]:
         yield f"Balance: in train, the labels are even ({numbers} rows each)."
         return
     numbers = f"{learned[most]:,} and {learned[least]:,}"
-    advice = "; so classes are weighed, and macro_f1 decides instead of accuracy" if ratio > IMBALANCE else ""
+    uneven = ratio > IMBALANCE and dataset.task.scored
+    advice = "; so classes are weighed, and macro_f1 decides instead of accuracy" if uneven else ""
     yield f"Balance: in train, {_plain(most)} has {ratio:.1f} times the rows of {_plain(least)} ({numbers}){advice}."
 
 

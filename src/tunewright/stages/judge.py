@@ -15,7 +15,7 @@ from tunewright.core.contracts import Given, Task
 from tunewright.core.policy import NEVER, fit_accept, fit_threshold, fit_thresholds
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
-from tunewright.core.types import Answer, Example, Label, Policy, Prediction, Span
+from tunewright.core.types import Answer, Example, Frame, Label, Policy, Prediction, Span
 from tunewright.data.dataset import Dataset
 from tunewright.predict.infer import Inferred
 from tunewright.stages.embed import Embedder
@@ -290,7 +290,9 @@ def _error(task: Task, example: Example, prediction: Prediction) -> dict[str, An
 
 
 def _shown(label: Any, text: str) -> Any:
-    """A label as JSON: spans with their text, several labels as a list."""
+    """A label as JSON: spans with their text, several labels as a list, a frame {"intent", "slots"}."""
+    if isinstance(label, Frame):
+        return {"intent": label.intent, "slots": _shown(label.slots, text)}
     if isinstance(label, Answer):
         label = (label,)
     if not isinstance(label, tuple):

@@ -17,7 +17,7 @@ from tunewright.core.files import machine_errors, read_json, write_json
 from tunewright.core.gate import Gate, check
 from tunewright.core.measures import COUNT_METRICS, count, encode_labels
 from tunewright.core.statistics import Interval, least_disagreements, resample, resample_weighed, summarise
-from tunewright.core.types import Label, Note, Prediction, Span
+from tunewright.core.types import Label, Note, Prediction, placed
 from tunewright.stages.wording import WORDS, sentence
 
 SEALED = "sealed.json"  # beside the runs: how often each test split has been judged on
@@ -171,16 +171,12 @@ def _as_arrays(
     """Gold and answers as arrays for the quick resampling, if that gives exactly what the task itself states."""
     columns = [gold, *([prediction.value for prediction in said] for said in models.values())]
     names = all(isinstance(answer, str) for column in columns for answer in column)
-    sets = all(isinstance(answer, tuple) and not _has_spans(answer) for column in columns for answer in column)
+    sets = all(isinstance(answer, tuple) and not placed(answer) for column in columns for answer in column)
     if metric not in COUNT_METRICS or not (names or sets):
         return None
     rows = [encode_labels(column, labels) for column in columns]
     quick = float(COUNT_METRICS[metric](count(rows[0], rows[1], len(labels))))
     return rows if abs(quick - stated) < 1e-9 else None
-
-
-def _has_spans(answer: tuple) -> bool:
-    return any(isinstance(part, Span) for part in answer)
 
 
 def _apart(models: Mapping[str, Any], row_values: Sequence[np.ndarray]) -> dict[str, int]:

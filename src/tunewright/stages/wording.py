@@ -20,6 +20,8 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "relation_f1": "F1 of relations",
         "hierarchical_f1": "hierarchical F1",
         "quadratic_weighted_kappa": "quadratic weighted kappa",
+        "intent_accuracy": "accuracy of intents",
+        "slot_f1": "F1 of slots",
         "spearman": "Spearman correlation",
     },
     "zh": {
@@ -32,6 +34,8 @@ METRICS = {  # how a sentence names a metric; by its own name where absent
         "relation_f1": "关系 F1 ",
         "hierarchical_f1": "层级 F1 ",
         "quadratic_weighted_kappa": "二次加权 kappa ",
+        "intent_accuracy": "意图准确率",
+        "slot_f1": "槽位 F1 ",
         "spearman": "斯皮尔曼相关系数",
     },
 }

@@ -81,12 +81,13 @@ def batch(texts: Sequence[str] = TEXTS) -> dict[str, Any]:
 
 
 def rows(subject: Subject, task: Task, texts: Sequence[str] = TEXTS) -> list[dict[str, Any]]:
-    """Labelled rows for a task: its inputs' and its target's roles → values; its module's own `sample` goes first."""
+    """Labelled rows for a task: its inputs' and its targets' roles → values; its module's own `sample` goes first."""
     if subject.sample is not None:
         return list(subject.sample(subject.folder))
     for cells in _cells(texts):
         made = [
-            {**dict.fromkeys(task.inputs, text), task.target: cell} for text, cell in zip(texts, cells, strict=True)
+            {**dict.fromkeys(task.inputs, text), **dict.fromkeys(task.targets, cell)}
+            for text, cell in zip(texts, cells, strict=True)
         ]
         try:
             task.encode(examples(task, made), processor(), known_labels(task, made))
@@ -100,7 +101,7 @@ def examples(task: Task, made: Sequence[dict[str, Any]]) -> list[Example]:
     """Rows as Examples."""
     found = []
     for line, row in enumerate(made, 1):
-        inputs, label = task.read({role: row[role] for role in (*task.inputs, task.target)})
+        inputs, label = task.read({role: row[role] for role in (*task.inputs, *task.targets)})
         found.append(Example(f"rows.jsonl:{line}", inputs, label))
     return found
 

@@ -74,7 +74,7 @@ class SentencePair(classes.LabelTask):
 
         Symmetric: a pair's windows are followed by those of its other order.
         """
-        targets = self.targets(examples, labels)
+        targets = self.gold(examples, labels)
         texts = [[str(example.inputs[role]) for example in examples] for role in self.inputs]
         found = [
             [window(index, part, targets.get(index)) for part in parts]
@@ -85,10 +85,10 @@ class SentencePair(classes.LabelTask):
                 found[index] += [_counted_already(window(index, part, targets.get(index))) for part in parts]
         return [part for parts in found for part in parts]
 
-    def targets(self, examples: Sequence[Example], labels: Sequence[str]) -> dict[int, np.ndarray]:
-        """See LabelTask.targets."""
+    def gold(self, examples: Sequence[Example], labels: Sequence[str]) -> dict[int, np.ndarray]:
+        """See LabelTask.gold."""
         if not self.regression:
-            return super().targets(examples, labels)
+            return super().gold(examples, labels)
         return {i: np.asarray(e.label, dtype=np.float32) for i, e in enumerate(examples) if e.label is not None}
 
     def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -551,6 +551,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "hierarchical_f1": ("hierarchical F1", "层级 F1"),
         **{f"level_{n}_accuracy": (f"accuracy, level {n}", f"第 {n} 层准确率") for n in range(1, 10)},
         "quadratic_weighted_kappa": ("quadratic weighted kappa", "二次加权 kappa"),
+        "intent_accuracy": ("accuracy of intents", "意图准确率"),
+        "slot_f1": ("F1 of slots", "槽位 F1"),
         "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
         "pearson": ("Pearson correlation", "皮尔逊相关系数"),
         "mae": ("mean absolute error", "平均绝对误差"),
@@ -594,6 +596,11 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
             "agreement beyond chance, where far misses count by the square of their steps: 1 is perfect, 0 chance",
             "超出偶然的一致程度，错得越远按级数的平方计：1 为完美，0 等于偶然",
         ),
+        "intent_accuracy": ("share of rows with the right intent", "意图判断正确的数据所占的比例"),
+        "slot_f1": (
+            "precision and recall of slots in one number; a slot is right in place and name, or wrong",
+            "槽位精确率与召回率的综合；位置和名称都对才算对",
+        ),
         "spearman": (
             "correlation of the two orders: 1 is the same order, 0 none in common",
             "两种排序的相关系数：1 为顺序完全一致，0 为毫无关系",
@@ -625,6 +632,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "best_sentence": ("the sentence most like the question", "与问题最相近的句子"),
         "near_words": ("rare words beside those of the question", "问题用词附近的少见词"),
         "dictionary": ("entities of the training rows, looked up", "查训练数据中的实体词典"),
+        "by_parts": ("a simple baseline for each part of the task", "任务的每个部分各用一个简单基线"),
         "overlap": ("shared words and characters + linear map", "共有词与字符 + 线性映射"),
     },
     "split": {
@@ -642,6 +650,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "text_classification": ("text classification", "文本分类"),
         "token_classification": ("entity recognition", "实体识别"),
         "sentence_pair": ("pairs of texts", "句对任务"),
+        "slot_filling": ("intents and slots", "意图与槽位"),
         "relation_extraction": ("relations of entities", "关系抽取"),
     },
     "slice": {

@@ -307,9 +307,12 @@ def certificate_passed(report: Report) -> bool | None:
 
 
 def names_of(value: Any) -> list[str]:
-    """The label or labels of an answer as a list: [] for none; of a span its text, and its label where it has one."""
+    """The label or labels of an answer as a list: [] for none; of a span its text, and its label where it has one; of a frame
+    its intent first."""
     if value is None:
         return []
+    if is_frame(value):
+        return [str(value["intent"]), *names_of(value["slots"])]
     items = value if isinstance(value, (list, tuple)) else [value]
     return [_name_of(item) for item in items]
 
@@ -318,6 +321,11 @@ def _name_of(item: Any) -> str:
     if not isinstance(item, Mapping):
         return str(item)
     return f"{item.get('text')} ({item['label']})" if "label" in item else str(item.get("text"))
+
+
+def is_frame(value: Any) -> bool:
+    """Whether an answer is an intent with slots."""
+    return isinstance(value, Mapping) and value.keys() >= {"intent", "slots"}
 
 
 class Piece(NamedTuple):
@@ -333,10 +341,7 @@ class Piece(NamedTuple):
 def pieces(error: Mapping[str, Any], most: int) -> list[Piece]:
     """An error's text, cut where a span begins or ends; [] where its answers are no spans. Of one longer than `most`
     characters what stands around the spans."""
-    gold, predicted = (
-        [span for span in answer if isinstance(span, Mapping)] if isinstance(answer := error.get(key), list) else []
-        for key in ("gold", "predicted")
-    )
+    gold, predicted = (_spans_of(error.get(key)) for key in ("gold", "predicted"))
     if not gold and not predicted:
         return []
     text = str(error.get("text"))
@@ -359,6 +364,12 @@ def _shortened(found: Sequence[Piece], most: int) -> list[Piece]:
             return [*kept, piece._replace(text=f"{text[:room]}…")]
         kept.append(piece._replace(text=text))
     return kept
+
+
+def _spans_of(answer: Any) -> list[Mapping[str, Any]]:
+    """The spans of an answer, those of a frame among them."""
+    items = answer["slots"] if is_frame(answer) else answer
+    return [span for span in items if isinstance(span, Mapping)] if isinstance(items, list) else []
 
 
 def drawn(errors: Sequence[Mapping[str, Any]]) -> bool:

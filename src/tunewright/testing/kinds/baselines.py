@@ -23,7 +23,7 @@ def every_test_row_gets_an_answer_among_the_labels(subject: Subject) -> None:
         found = _predict(subject, task, train, test)
         assert len(found) == len(test)
         for prediction in found:
-            assert set(label_names(prediction.value)) <= set(WORDS), prediction.value
+            assert set(label_names(prediction.value)) <= set(_labels(train)), prediction.value
             assert 0 <= prediction.score <= 1
             assert not task.probe or set(prediction.scores) == set(WORDS)
 
@@ -57,9 +57,16 @@ def the_training_labels_matter(subject: Subject) -> None:
 
 
 def _tasks(subject: Subject) -> list[Task]:
-    """One label a row, several, one for a pair, and spans, as far as the baseline says that it can do them."""
+    """One label a row, several, one for a pair, spans, and both at once, as far as the baseline says it can do them."""
     several = {"name": "text_classification", "multi_label": True}
-    kinds = ("text_classification", several, "sentence_pair", "token_classification", "question_answering")
+    kinds = (
+        "text_classification",
+        several,
+        "sentence_pair",
+        "token_classification",
+        "slot_filling",
+        "question_answering",
+    )
     made = (catalog.create("tasks", kind) for kind in kinds)
     return [task for task in made if subject.create().suits(task)]
 
@@ -73,16 +80,21 @@ def _examples(task: Task, count: int, first: int = 0) -> list[Example]:
         word = words.split()[index % 3] if language == 0 else words[index % 3]
         text = f"{word} {MARKS[index % len(MARKS)]} {index}"
         inputs = dict(zip(task.inputs, (text, f"{word} {index}"), strict=False))
-        made.append(Example(f"rows.csv:{index}", *task.read({**inputs, task.target: _cell(task, text, word, label)})))
+        cells = dict(zip(task.targets, _cells(task, text, word, label), strict=True))
+        made.append(Example(f"rows.csv:{index}", *task.read({**inputs, **cells})))
     return made
 
 
-def _cell(task: Task, text: str, word: str, label: str) -> Any:
-    """The label's cell: a name, or a span over the word."""
-    if task.probe:
-        return label
+def _cells(task: Task, text: str, word: str, label: str) -> list[Any]:
+    """The label's cells: a name, a span over the word, or both."""
     start = text.index(word)
-    return [{"start": start, "end": start + len(word), "label": label}]
+    span = [{"start": start, "end": start + len(word), "label": label}]
+    return [label, span] if len(task.targets) > 1 else [label] if task.probe else [span]
+
+
+def _labels(examples: Sequence[Example]) -> tuple[str, ...]:
+    """All labels that rows can have, as they are sorted in a run."""
+    return tuple(sorted({*WORDS} | {name for example in examples for name in label_names(example.label)}))
 
 
 def _predict(
@@ -94,7 +106,7 @@ def _predict(
 ) -> list[Prediction]:
     held_out = _examples(task, 8, first=50) if validation is None else validation
     unlabelled = [Example(example.id, example.inputs) for example in test]
-    return subject.create().predict(Given(task, train, held_out, unlabelled, tuple(WORDS), _embed, 13))
+    return subject.create().predict(Given(task, train, held_out, unlabelled, _labels(train), _embed, 13))
 
 
 def _embed(examples: Sequence[Example]) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tunewright.testing.conformance import Subject
 
-ROWS, LABELS = 4, 3
+ROWS, TOKENS, LABELS = 4, 5, 3
 
 
 def each_example_has_its_own_loss(subject: Subject) -> None:
@@ -46,7 +46,7 @@ def class_weights_count(subject: Subject) -> None:
     """Heavier labels weigh more; weights of one change nothing. One for numbers or places refuses them."""
     import torch
 
-    if _logits(subject).shape[-1] != LABELS:
+    if _logits(subject).shape[-1] == 1:
         try:
             subject.create().loss(_logits(subject), _gold(subject), torch.ones(1))
         except ValueError:
@@ -87,8 +87,8 @@ def _gold(subject: Subject) -> Any:
 
 
 def _made(subject: Subject) -> tuple[Any, Any]:
-    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number,
-    zeros and ones for both outputs of every token, below zero where a token is none."""
+    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number, an
+    index a token, zeros and ones for both outputs of every token, below zero where a token is none."""
     import torch
 
     outputs = torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
@@ -100,6 +100,7 @@ def _made(subject: Subject) -> tuple[Any, Any]:
         (outputs, indices),
         (outputs, hot),
         (outputs[:, :1], indices.float()),
+        (outputs[:, None].repeat(1, TOKENS, 1), indices[:, None].repeat(1, TOKENS)),
         (outputs.unsqueeze(-1) * torch.tensor([1.0, -1.0]), marks),
     )
     for logits, gold in forms:

@@ -11,7 +11,7 @@ import numpy as np
 from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import LabelError
-from tunewright.core.types import Example, Label, Policy, Prediction, Window
+from tunewright.core.types import Example, Frame, Label, Policy, Prediction, Window
 from tunewright.testing import materials
 from tunewright.testing.conformance import Subject
 
@@ -21,7 +21,7 @@ SURE = 20.0  # a logit that leaves no doubt
 def it_names_what_exists(subject: Subject) -> None:
     """Its head, its objective and its metric are there; its inputs and target have names."""
     task = subject.create()
-    assert task.inputs and all(role.isidentifier() for role in (*task.inputs, task.target))
+    assert task.inputs and all(role.isidentifier() for role in (*task.inputs, *task.targets))
     assert task.head in catalog.names("heads")
     assert task.objective in catalog.names("objectives")
     gold, predictions, labels = _perfect(subject)
@@ -32,10 +32,10 @@ def an_empty_label_is_unknown_and_a_senseless_one_refused(subject: Subject) -> N
     """None and "" mean unknown; what can be no label raises LabelError with what is expected."""
     task = subject.create()
     inputs = {role: materials.rows(subject, task)[0][role] for role in task.inputs}
-    for cells in (inputs, {**inputs, task.target: None}, {**inputs, task.target: ""}):
+    for cells in (inputs, *({**inputs, **dict.fromkeys(task.targets, nothing)} for nothing in (None, ""))):
         assert task.read(cells)[1] is None
     try:
-        task.read({**inputs, task.target: {"no": "label"}})
+        task.read({**inputs, **{role: {"no": "label"} for role in task.targets}})
     except LabelError as error:
         assert len(str(error)) > 20, error
     else:
@@ -160,7 +160,7 @@ def a_whole_run_trains_it(subject: Subject) -> None:
                 "train": str(file),
                 "leakage": "keep",
                 "max_tokens": 32,
-                "columns": {role: role for role in (*task.inputs, task.target)},
+                "columns": {role: role for role in (*task.inputs, *task.targets)},
             },
             "model": {"backbone": str(materials.backbone())},
             "train": {
@@ -232,4 +232,6 @@ def _strange(label: Label) -> Label:
     """The label with a name in it that no row has."""
     if isinstance(label, tuple):
         return (dataclasses.replace(label[0], label="nowhere"), *label[1:])
+    if isinstance(label, Frame):
+        return dataclasses.replace(label, intent="nowhere")
     return "nowhere"

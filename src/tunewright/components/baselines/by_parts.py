@@ -1,0 +1,49 @@
+"""Answer each part of the task by a simple baseline of its own, as intents by TF-IDF and slots by a dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Baseline, Given, Task
+from tunewright.core.errors import RecipeError, listing
+from tunewright.core.types import Prediction
+
+
+@dataclass(frozen=True)
+class ByParts(Baseline):
+    """What the parts of a task reach when each is done alone and no network is tuned."""
+
+    baselines: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "tfidf",
+        "dictionary",
+    )  # by name; each part is answered by the first one that suits it
+
+    def suits(self, task: Task) -> bool:
+        """See Baseline.suits: tasks that are made of several."""
+        return task.parts is not None
+
+    def predict(self, given: Given) -> list[Prediction]:
+        """See Baseline.predict. Raises RecipeError where no baseline suits a part."""
+        parts = given.task.parts
+        answers = []
+        for place, (task, labels) in enumerate(zip(parts.tasks, parts.labels(given.labels), strict=True)):
+            sides = {
+                name: [replace(example, label=parts.split(example.label)[place]) for example in getattr(given, name)]
+                for name in ("train", "validation")
+            }
+            answers.append(self._for(task).predict(replace(given, task=task, labels=labels, **sides)))
+        return [parts.join(said) for said in zip(*answers, strict=True)]
+
+    def _for(self, task: Task) -> Baseline:
+        for name in self.baselines:
+            baseline: Baseline = catalog.create("baselines", name)  # type: ignore[assignment]
+            if baseline.suits(task):
+                return baseline
+        raise RecipeError(
+            f"evaluate.baselines: by_parts has none for {catalog.name_of(task)} among {listing(self.baselines)}. "
+            f"Add one of {listing(task.baselines)} to its baselines."
+        )

@@ -1,0 +1,83 @@
+"""Windows whose tokens make up units, and what a model says of units: shared by tasks that mark spans. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunewright.core import measures, spans
+from tunewright.core.numeric import softmax
+from tunewright.core.types import Example, Span, Window
+from tunewright.core.windows import window
+
+if TYPE_CHECKING:
+    from tunewright.models.processor import Processor
+
+IGNORED = -100  # the label of special tokens and of a unit's further pieces, as losses expect it
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitWindow(Window):
+    """A window that knows which of its tokens begin a unit, and the units' characters (core/spans.py)."""
+
+    units: spans.Units
+
+
+def windows(
+    examples: Sequence[Example], gold: Sequence[Sequence[Span] | None], processor: Processor, labels: Sequence[str]
+) -> list[UnitWindow]:
+    """Windows of every example's "text", in order, with the spans in `gold` as tags where they are known.
+
+    Their "labels" is (tokens,) int64: a unit's index among `spans.tags(labels)` at its first piece, IGNORED elsewhere.
+    Raises LabelError, with the row, for a span whose label is not among `labels`.
+    """
+    texts = [str(example.inputs["text"]) for example in examples]
+    found: list[UnitWindow] = []
+    for index, parts in enumerate(processor.encode(texts)):
+        inside, own = spans.bounds(texts[index]), gold[index]
+        if own is not None:
+            measures.encode_labels([span.label for span in own], labels, [examples[index].id] * len(own))
+        for part in parts:
+            units, tags = spans.units(texts[index], inside, part.offsets), None
+            if own is not None:
+                tags = np.full(len(part.input_ids), IGNORED, dtype=np.int64)
+                tags[units.first] = spans.tag_indices(own, units.places, labels)
+            found.append(UnitWindow(**vars(window(index, part, tags)), units=units))
+    return found
+
+
+def marked(logits: np.ndarray, windows: Sequence[UnitWindow], labels: Sequence[str]) -> tuple[tuple[Span, ...], float]:
+    """The spans of one example by the likeliest lawful tags, and the probability of the least certain tag (1 without any).
+
+    logits: (tokens, tags) of its windows one after the other. Where windows overlap, the one that sees more around decides.
+    """
+    probabilities = softmax(np.asarray(logits, dtype=np.float64))
+    rows, places = _chosen(windows)
+    if not len(rows):
+        return (), 1.0
+    own = probabilities[rows]
+    tags = spans.lawful(np.log(np.maximum(own, 1e-300)))
+    sure = own[np.arange(len(own)), tags]
+    return spans.from_tags(tags, places, sure, labels), float(np.min(sure))
+
+
+def _chosen(windows: Sequence[UnitWindow]) -> tuple[np.ndarray, np.ndarray]:
+    """(units,) the row of each unit of the example among the joined logits, and (units, 2) its characters, in order.
+
+    Of a unit that several windows hold, the row in the window where it is farthest from an edge.
+    """
+    best: dict[int, tuple[int, int, np.ndarray]] = {}
+    start = 0
+    for part in windows:
+        length = len(part.offsets)
+        for token, place, number in zip(part.units.first, part.units.places, part.units.number, strict=True):
+            room = min(int(token), length - 1 - int(token))
+            if int(number) not in best or room > best[int(number)][0]:
+                best[int(number)] = (room, start + int(token), place)
+        start += length
+    chosen = [best[number] for number in sorted(best)]
+    rows = np.array([row for _, row, _ in chosen], dtype=np.int64)
+    return rows, np.array([place for *_, place in chosen], dtype=np.int64).reshape(-1, 2)
