@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,8 @@ class Model(nn.Module):
         self.head = head
         self.head_kind = head_kind
         self.labels = tuple(labels)
+        self.penalty: Callable[[], Tensor] | None = None  # a method's own term of the loss, if it has one
+        self._held: frozenset[str] = frozenset()
         self._packed: PackedEncoder | None = None
 
     def pack(self) -> None:
@@ -56,8 +58,20 @@ class Model(nn.Module):
             self.head.output.bias.copy_(bias)
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
-        """Name → parameter, of those that train, in order."""
-        return {name: value for name, value in self.named_parameters() if value.requires_grad}
+        """Name → parameter, of those that train, in order; those that are held still for now among them."""
+        return {n: value for n, value in self.named_parameters() if value.requires_grad or n in self._held}
+
+    def hold(self, names: Collection[str]) -> None:
+        """Hold these trained parameters still until told otherwise, at no cost; all other trained ones train."""
+        for name, parameter in self.trained_parameters().items():
+            parameter.requires_grad_(name not in names)
+        self._held = frozenset(names)
+
+    def changing(self) -> dict[str, Tensor]:
+        """Name → tensor of all that may change while training: trained parameters, and buffers that are saved."""
+        kept = self.state_dict(keep_vars=True)
+        buffers = {name: value for name, value in self.named_buffers() if name in kept}
+        return {**self.trained_parameters(), **buffers}
 
 
 def build_model(

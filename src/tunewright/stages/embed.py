@@ -19,14 +19,14 @@ CHUNK = 2048  # examples between two steps of the progress bar
 class Embedder:
     """`embedder(examples) -> (examples, hidden)`: features under the untouched backbone, each computed once.
 
-    A long example's windows are averaged by their tokens, as the tuned model joins them.
+    A long example's windows are averaged by their tokens, as the tuned model joins them. model: in place of the untouched one.
     """
 
-    def __init__(self, plan: Plan, device: str, progress: Progress) -> None:
+    def __init__(self, plan: Plan, device: str, progress: Progress, model: Model | None = None) -> None:
         self.plan, self.device, self.progress = plan, device, progress
         self.precision = "fp32"
         self._known: dict[str, np.ndarray] = {}
-        self._model: Model | None = None
+        self._model = model
 
     def __call__(self, examples: Sequence[Example]) -> np.ndarray:
         todo = [example for example in examples if example.id not in self._known]

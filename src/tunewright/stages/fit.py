@@ -209,6 +209,9 @@ def _start_head(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, 
         return
     import torch
 
+    if not plan.recipe.train.method.starts_plain:
+        own = Embedder(plan, embedder.device, progress, model)
+        own.precision, embedder = embedder.precision, own
     train, validation = (_for_probe(dataset.splits[name]) for name in ("train", "validation"))
     probe = fit_for(plan.recipe.task, embedder(train), train, embedder(validation), validation, dataset.labels)
     embedder.release()

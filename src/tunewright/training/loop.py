@@ -116,8 +116,9 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
     state = _resumed(job, update, average) if resume else None
     if state is None:
-        state = _fresh(job, average)
+        state = _fresh(job, average, steps)
     model.train()
+    settings.method.at(model, state.step, steps)
     clock = _Clock(state)
 
     with _interrupts() as interrupted, update.attached(), job.progress.task("Training", total=steps) as tick:
@@ -131,6 +132,8 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 _check(job, state, indices, loss, update.gradient_norm())
                 state.step += 1
                 update.apply(state.step, factor)
+                settings.method.at(model, state.step, steps)
+                update.discard()
 
                 state.tokens += int(job.windows.lengths[indices].sum())
                 state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
@@ -141,7 +144,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 due = state.step % evaluate_every == 0 or last
                 if due:
                     update.settle()
-                    _evaluate(job, state, average, epoch=state.step / per_epoch)
+                    _evaluate(job, state, average, steps, epoch=state.step / per_epoch)
                 if last or state.stopped_early or interrupted() or clock.checkpoint_due(settings.checkpoint_steps):
                     clock.save(job, update, average)
                 if interrupted() and not last:
@@ -189,12 +192,12 @@ def _update(job: Job, accelerator: Accelerator, average: Average) -> Update:
     return Update(model, optimizer, average, accelerator=accelerator, clip_norm=settings.clip_norm)
 
 
-def _fresh(job: Job, average: Average) -> State:
+def _fresh(job: Job, average: Average, steps: int) -> State:
     state = State(micro_tokens=_micro_batch_tokens(job))
     job.record.rewind(0)
     job.start()
     average.restart()
-    _evaluate(job, state, average, epoch=0.0)
+    _evaluate(job, state, average, steps, epoch=0.0)
     return state
 
 
@@ -238,6 +241,8 @@ def _gradients(
                 batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
                 losses = job.objective.loss(model(batch), batch["labels"], class_weights)
                 loss = losses.sum() / len(indices)
+                if job.model.penalty is not None:
+                    loss = loss + job.model.penalty() * (len(part) / len(indices))
                 accelerator.backward(loss)
                 total += loss.item()
             return total
@@ -286,9 +291,10 @@ def _log_loss(job: Job, state: State, *, epoch: float, learning_rate: float) -> 
     job.record.log(state.step, "train", {"loss": mean, "learning_rate": learning_rate}, epoch=round(epoch, 4))
 
 
-def _evaluate(job: Job, state: State, average: Average, *, epoch: float) -> None:
+def _evaluate(job: Job, state: State, average: Average, steps: int, *, epoch: float) -> None:
     """Judge the averaged weights on validation, and keep them when they are the best so far."""
     with average.applied():
+        job.settings.method.at(job.model, state.step, steps)
         values = dict(job.evaluate())
         score = -values["loss"] if job.metric == "loss" else values[job.metric]
         candidate = (score, -values["loss"])
