@@ -29,7 +29,7 @@ class Adapter(Method):
     )
 
     mergeable: ClassVar[bool] = False
-    rate: ClassVar[float] = 8.0  # few weights move, and start at zero
+    rate: ClassVar[float] = 20.0  # few weights move, and start at zero; against 8, validation of trec6: 90.0 and 89.3
 
     def apply(self, model: Model) -> Model:
         """See Method.apply. Raises RecipeError for a backbone without layers."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Prefix(Prepending):
     """Reaches into every layer, where `prompt` reaches only the first; for families whose attention takes stored keys."""
 
-    rate: ClassVar[float] = 30.0  # few weights move, and start at zero
+    rate: ClassVar[float] = 80.0  # few weights move, and start at zero; against 30, validation of trec6: 88.0 and 86.7
 
     def config(self, model: Model) -> Any:
         """See Prepending.config."""

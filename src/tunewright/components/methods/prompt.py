@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Prompt(Prepending):
     """The fewest weights beside the head, and less than `lora` can do, the more so in small networks."""
 
-    rate: ClassVar[float] = 30.0  # few weights move, and far: they begin as the vectors of random words
+    rate: ClassVar[float] = 80.0  # few weights move, and far; against 30, validation of trec6: 88.7 and 88.0
 
     def config(self, model: Model) -> Any:
         """See Prepending.config."""
