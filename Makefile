@@ -7,7 +7,7 @@ EXTRAS := models,datasets,tensorboard,mlflow,onnx,openvino,augment,search,dev
 # Waiting threads sleep, so that several programs can share the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-fast check format bench bench-speed bench-answering bench-quality bench-scaling bench-extra bench-quick clean
+.PHONY: help demo test test-fast check format bench bench-speed bench-answering bench-quality bench-scaling bench-methods bench-extra bench-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -37,7 +37,7 @@ format: $(STAMP) ## mend style
 	$(BIN)/ruff format src tests examples docs benchmarks recipes scripts
 
 # One task by name: make bench-speed TASK=trec6. What is in benchmarks/results is kept; AGAIN=--again measures it anew.
-bench: bench-speed bench-answering bench-scaling bench-quality ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
+bench: bench-speed bench-answering bench-scaling bench-methods bench-quality ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
 
 bench-speed: $(STAMP) bench-extra ## only the speed of training
 	$(BIN)/python benchmarks/train_speed.py $(TASK:%=--task %) $(AGAIN)
@@ -50,6 +50,10 @@ bench-answering: $(STAMP) bench-extra ## only answering: speed, memory, files of
 
 bench-quality: $(STAMP) bench-extra ## only the time to quality
 	$(BIN)/python benchmarks/time_to_quality.py $(TASK:%=--task %) $(AGAIN)
+	$(BIN)/python benchmarks/report.py
+
+bench-methods: $(STAMP) bench-extra ## only the tuning methods beside each other
+	$(BIN)/python benchmarks/methods.py $(AGAIN)
 	$(BIN)/python benchmarks/report.py
 
 bench-scaling: $(STAMP) bench-extra ## only how the cost grows

@@ -68,7 +68,7 @@ class Clock:
 
     def opening(self) -> None:
         """The network is opened next: what is held by now are libraries and rows."""
-        self._held = _memory_mib("VmRSS")
+        self._held = memory_mib("VmRSS")
 
     def prepared(self) -> None:
         """All rows are ready; the first step comes next."""
@@ -89,10 +89,10 @@ class Clock:
 
 def peak_memory_mib() -> float:
     """The most memory this very program has had. `getrusage` would count the process it was started from as well."""
-    return _memory_mib("VmHWM")
+    return memory_mib("VmHWM")
 
 
-def _memory_mib(kind: str) -> float:
+def memory_mib(kind: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024
 

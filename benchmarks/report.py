@@ -282,6 +282,46 @@ def scaling(content: Mapping[str, Any] | None = None) -> str:
     return f"{_table(head, rows)}\n{told}"
 
 
+def methods(content: Mapping[str, Any] | None = None) -> str:
+    """A row for each tuning method, the most accurate first."""
+    content = content or _content("methods")
+    if content is None or not content["summary"]:
+        return _NOTHING
+    found = sorted(content["summary"].items(), key=lambda item: -item[1]["accuracy"]["median"])
+    rows = [
+        (
+            f"`{name}`",
+            _ranged(about["accuracy"], _percent),
+            _ranged(about["cpu_seconds"], _whole),
+            *(f"{_whole(about[memory]['median'])} MiB" for memory in ("peak_memory_mib", "own_memory_mib")),
+            _whole(about["trained_parameters"]),
+            f"{about['trained_parameters'] / about['parameters']:.2%}",
+            "yes" if about["merged"] else "no",
+        )
+        for name, about in found
+    ]
+    head = (
+        "method",
+        "test accuracy (least to most)",
+        "CPU seconds of training",
+        "peak memory",
+        "of it for training",
+        "trained parameters",
+        "share of all",
+        "plain in the end",
+    )
+    about = found[0][1]
+    told = (
+        f"{_whole(about['rows'])} rows for training and validation, at most {about['epochs']} epochs; "
+        f"seeds: {about['seeds']}."
+    )
+    return f"{_table(head, rows)}\n{told}\n"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
 SCALING_VARIANTS = {"trainer": "Trainer", "ours_from_probe": "Tunewright"}
 
 
@@ -538,6 +578,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_quality_tasks": quality_tasks,
     "bench_quality": quality,
     "bench_scaling": scaling,
+    "bench_methods": methods,
     "bench_answering_reached": answering_reached,
     "bench_answering": answering,
     "bench_bulk": bulk,

@@ -150,6 +150,12 @@ BROKEN = {
         "        model.backbone.get_input_embeddings().weight.data.mul_(2)\n        return model",
         "it_starts_where_the_backbone_stands",
     ),
+    "a step that counts its calls": (
+        "methods",
+        "@dataclass(frozen=True)\nclass Broken(Method):\n    def apply(self, model): return model\n"
+        "    def at(self, model, step, steps): model.head.output.bias.data.add_(0.01)",
+        "coming_to_a_step_again_changes_nothing",
+    ),
     "a merge that is another network": (
         "methods",
         "@dataclass(frozen=True)\nclass Broken(Method):\n    def apply(self, model): return model\n"

@@ -298,6 +298,8 @@ SHORT = {"data.max_tokens": 16}
 FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
 LORA = {"train.method": {"name": "lora"}}
 DORA = {"train.method": {"name": "dora"}}
+ADALORA = {"train.method": {"name": "adalora"}}
+ADAPTER = {"train.method": {"name": "adapter"}}
 STOPPING = {
     "train.start": "random", "train.epochs": 8, "train.batch_size": 8, "train.evaluate_every": 0.5,
     "train.learning_rate": 2e-3, "train.weight_average": None, "train.schedule": {"name": "linear"},
@@ -367,6 +369,18 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.method": Change("linear_probe", "trained"),
     "train.method=freeze.layers": Change({"name": "freeze", "layers": 1}, "trained", FREEZE),
     "train.method=freeze.embeddings": Change({"name": "freeze", "layers": 2, "embeddings": True}, "trained", FREEZE),
+    "train.method=adalora.rank": Change({"name": "adalora", "rank": 2}, "losses", ADALORA),
+    "train.method=adalora.start_rank": Change({"name": "adalora", "start_rank": 16}, "trained", ADALORA),
+    "train.method=adalora.alpha": Change({"name": "adalora", "alpha": 64}, "losses", ADALORA),
+    "train.method=adalora.warm_up": Change({"name": "adalora", "warm_up": 0.5}, "losses", ADALORA),
+    "train.method=adalora.settle": Change({"name": "adalora", "settle": 0.6}, "losses", ADALORA),
+    "train.method=adalora.orthogonality": Change({"name": "adalora", "orthogonality": 0.5}, "losses", ADALORA),
+    "train.method=adalora.targets": Change({"name": "adalora", "targets": ["query"]}, "trained", ADALORA),
+    "train.method=adapter.size": Change({"name": "adapter", "size": 4}, "trained", ADAPTER),
+    "train.method=adapter.places": Change({"name": "adapter", "places": "pfeiffer"}, "trained", ADAPTER),
+    "train.method=prefix.tokens": Change({"name": "prefix", "tokens": 3}, "trained", {"train.method": "prefix"}),
+    "train.method=prompt.tokens": Change({"name": "prompt", "tokens": 3}, "trained", {"train.method": "prompt"}),
+    "train.method=unfreeze.over": Change({"name": "unfreeze", "over": 1.0}, "weights", {"train.method": "unfreeze"}),
     "train.method=dora.rank": Change({"name": "dora", "rank": 2}, "trained", DORA),
     "train.method=dora.alpha": Change({"name": "dora", "alpha": 64}, "losses", DORA),
     "train.method=dora.targets": Change({"name": "dora", "targets": ["query"]}, "trained", DORA),
@@ -570,6 +584,22 @@ IMPOSSIBLE = (
     ({"model.backbone": ""}, "model.backbone is '': String should have at least 1 character."),
     ({"train.learning_rate": 1e30}, "the loss or its gradient is not a number"),
     ({"train.method": {"name": "freeze", "layers": 9}}, "train.method.layers is 9, but the backbone has 2 layers."),
+    (
+        {"train.method": {"name": "adalora", "start_rank": 8}},
+        "train.method.start_rank is 8, and must be larger than rank (8): adalora gives up what lies between.",
+    ),
+    (
+        {"train.method": {"name": "adalora", "warm_up": 0.5, "settle": 0.5}},
+        "train.method: warm_up (0.5) and settle (0.5) are shares of the run, and adalora needs time between them.",
+    ),
+    (
+        {"train.method": {"name": "prompt", "tokens": 10}, "data.max_tokens": 119},
+        "which leaves 118 for a text, and 119 are needed (data.max_tokens is 119). Give the method or the text fewer.",
+    ),
+    (
+        {"train.method": {"name": "prompt", "tokens": 126}},
+        "train.method takes 126 of the 128 places that ",
+    ),
     (
         {"train.method": {"name": "lora", "targets": []}},
         "train.method.targets is []: Tuple should have at least 1 item",

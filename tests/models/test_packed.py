@@ -220,8 +220,12 @@ def test_one_thread_or_two_differ_by_rounding_and_each_repeats_its_bits(backbone
 
 
 def with_low_rank_updates(**settings):
+    return with_inserted("lora", rank=4, **settings)
+
+
+def with_inserted(name, **settings):
     pytest.importorskip("peft")
-    method = catalog.create("methods", {"name": "lora", "rank": 4, **settings})
+    method = catalog.create("methods", {"name": name, **settings})
     model = method.apply(model_of(network("bert", SIZES)))
     with torch.no_grad():
         for parameter in model.trained_parameters().values():  # the second matrix of each starts at zero
@@ -237,6 +241,22 @@ def test_inserted_low_rank_updates_get_the_gradients_of_plain_pytorch_in_float64
     assert len(exact) == len(targets) * 2 * SIZES["num_hidden_layers"]
     wrong = errors(found, exact)
     assert max(wrong.values()) < 1e-4, max(wrong, key=wrong.get)
+
+
+@pytest.mark.parametrize("name", ["adalora", "adapter"])
+def test_other_inserted_parts_get_the_gradients_of_plain_pytorch_in_float64(computed, name):
+    model = with_inserted(name)
+    exact = gradients(copy.deepcopy(model.backbone).double())
+    encoder = packed(model.backbone)
+    assert encoder is not None
+    found = gradients(model.backbone, encoder)
+    wrong = errors(found, exact)
+    assert max(wrong.values()) < 1e-4, max(wrong, key=wrong.get)
+
+
+@pytest.mark.parametrize("name", ["prompt", "prefix"])
+def test_what_stands_before_the_text_is_computed_in_the_ordinary_way(name):
+    assert packed(with_inserted(name).backbone) is None
 
 
 def test_low_rank_updates_keep_no_more_of_the_rows_than_full_training_does(computed):

@@ -50,7 +50,7 @@ def make_job(tmp_path, backbone):
         model = build_model(
             backbone, catalog.create("heads", "pooled"), ("a", "b"), dropout=model_dropout, attention="eager"
         )
-        model = Train().method.apply(model)
+        model = (settings or {}).get("method", Train().method).apply(model)
 
         def evaluate() -> dict[str, float]:
             gold = np.array([int(encoded.values["labels"][i]) for i in range(len(encoded))])

@@ -9,43 +9,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from runs import Killed, assert_same_bits, killed_at, weights
 
 from tunewright.core import catalog
 from tunewright.core.errors import MachineError, TrainingError
 from tunewright.training import checkpoint, loop
 from tunewright.training.loop import fit
-
-
-def weights(job):
-    return {name: value.detach().clone() for name, value in job.model.named_parameters()}
-
-
-def assert_same_bits(first, second):
-    assert first.keys() == second.keys()
-    for name in first:
-        assert torch.equal(first[name], second[name]), name
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
-def killed_at(job, call: int):
-    """Make the job's evaluation-independent part stop dead in the middle of a gradient computation."""
-    loss, count = job.objective.loss, 0
-
-    class Dying:
-        divergence = staticmethod(job.objective.divergence)
-
-        def loss(self, *arguments):
-            nonlocal count
-            count += 1
-            if count == call:
-                raise Killed
-            return loss(*arguments)
-
-    object.__setattr__(job, "objective", Dying())
-    return job
 
 
 def assert_resumes_to_the_same_bits(make_job, settings, kill_at):

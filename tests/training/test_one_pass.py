@@ -49,18 +49,21 @@ def gradients(model, number: int) -> dict[str, torch.Tensor]:
     """Of a batch, by the model's own weights."""
     logits = model(batch(number))
     (logits.logsumexp(dim=1) - logits[:, number % 2]).sum().backward()
-    return {name: value.grad.clone() for name, value in model.named_parameters()}
+    return {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
 
 
 def step(model, update, number: int, found: dict[str, torch.Tensor], factor: float = 1.0, *, rows: bool) -> float:
     """One step by gradients that were found; the length of all before clipping. rows: the words' as rows of the batch."""
     for name, value in model.named_parameters():
+        if name not in found:
+            continue
         value.grad = found[name].clone()
         if rows and name.endswith("word_embeddings.weight"):
             ids = batch(number)["input_ids"].unique()
             value.grad = torch.sparse_coo_tensor(ids[None], found[name][ids], value.shape, check_invariants=False)
     norm = update.gradient_norm()
     update.apply(number, factor)
+    update.discard()
     return norm
 
 
@@ -156,3 +159,19 @@ def test_other_numbers_and_devices_are_left_to_torch():
     assert not fits([{"params": [torch.nn.Parameter(torch.zeros(4, 4, dtype=torch.float64))]}])
     assert not fits([{"params": [whole, torch.nn.Parameter(torch.zeros(4, 4).T[1:])]}])
     assert not fits([{"params": [torch.nn.Parameter(torch.zeros(4, device="meta"))]}])
+
+
+def test_what_begins_to_train_later_makes_the_steps_of_torch(backbone):
+    (model, plain), (fast, update) = pair(backbone, power=1.0, clip=0.0)
+    names = [name for name, _ in model.named_parameters()]
+    for number in range(1, 9):
+        held = [name for name in names if number < 5 and not name.startswith("head.")]
+        for one in (model, fast):
+            one.hold(held)
+        found = {name: value for name, value in gradients(model, number).items()}
+        model.zero_grad()
+        for own, way, rows in ((model, plain, False), (fast, update, True)):
+            step(own, way, number, found, rows=rows)
+    with update.attached():
+        update.settle()
+    assert_close(model, fast)

@@ -38,7 +38,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         cross_val_score(TextClassifier(), texts, labels, cv=3)
 
     backbone: a packaged name, a folder or a hub id; "auto" chooses by the texts' language.
-    method: which parameters train: "full", "freeze", "linear_probe" or "lora".
+    method: which parameters train: "full", "freeze", "linear_probe", "lora" or another of `tunewright list methods`.
     epochs, batch_size, learning_rate: as in a recipe; "auto" goes by the number of rows, and by method and backbone.
     validation_share: share of the rows that chooses the best epoch and calibrates the scores.
     calibration: whether scores are calibrated, so that 0.9 is right nine times in ten.

@@ -279,18 +279,35 @@ class Method(Component):
     """Which parameters train, and what is inserted for it."""
 
     mergeable: ClassVar[bool] = True  # whether merge gives a plain network with the same outputs
+    starts_plain: ClassVar[bool] = True  # whether what it inserts changes no answer before the first step
     rate: ClassVar[float] = 1.0  # the learning rate that suits it, relative to full fine-tuning
+
+    @property
+    def room(self) -> int:
+        """Of the window that the backbone can read, the tokens that it takes for itself."""
+        return 0
 
     @abstractmethod
     def apply(self, model: Model) -> Model:
         """Mark what trains (`requires_grad`), insert adapters if it has any; changes and returns `model`."""
 
+    def at(self, model: Model, step: int, steps: int) -> None:
+        """Bring the model to where it has to be once `step` of `steps` steps are done; for methods that change on the way.
+
+        Called before the first step (0, or where a run resumes), after each, while the gradients of that step are still
+        there, and before the model is judged, when its weights are their running average. Calls for the same step may
+        repeat. It goes by `step` and by buffers that `apply` has registered: checkpoints hold these.
+        """
+
     def merge(self, model: Model) -> Model:
-        """Fold inserted adapters into the plain weights, so the model has the backbone's own shape; returns it."""
+        """Fold inserted adapters into the plain weights, so the model has the backbone's own shape; returns it.
+
+        A method that is not mergeable leaves the model as it is: it is saved with what was inserted.
+        """
         return model
 
     def save_adapter(self, model: Model, folder: Path) -> bool:
-        """Save the adapter alone under `folder` in PEFT's format, before merging. False when there is none."""
+        """Save the adapter alone under `folder`, before merging: in PEFT's format where that has one. False: there is none."""
         return False
 
 

@@ -41,6 +41,20 @@ def load_backbone(
         return _load_transformers(folder, dropout, attention, pickled_weights, remote_code)
 
 
+def empty_backbone(folder: Path | str) -> nn.Module:
+    """The network that config.json in `folder` describes, for weights that are put in next. Raises ModelError as above."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    with explained(Path(folder)), quiet(), torch.random.fork_rng(devices=[]):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        _set_dropout(config, 0.0)
+        backbone = AutoModel.from_config(config, dtype=torch.float32, attn_implementation="eager")
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # as in every model here
+    return backbone.eval()
+
+
 def _load_transformers(
     folder: Path, dropout: float, attention: str, pickled_weights: bool, remote_code: bool
 ) -> nn.Module:

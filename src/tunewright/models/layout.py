@@ -15,31 +15,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import nn
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Head
+from tunewright.core.contracts import Head, Method
 from tunewright.core.errors import BundleError, ModelError
 from tunewright.core.files import read_json, write_json
 from tunewright.models import surgery
-from tunewright.models.backbone import load_backbone, quiet
+from tunewright.models.backbone import empty_backbone, load_backbone, quiet
 from tunewright.models.model import Model
 from tunewright.models.saved import MARK, TANH_SCALE, final_map
 
 MEAN_SCALE = 2.0**17  # on the mean, against the residual of the token's own state
 
 
-def save_model(model: Model, folder: Path, *, multi_label: bool) -> None:
-    """Write `model` (merged, plain weights) to `folder`: config.json and model.safetensors.
+def save_model(model: Model, folder: Path, *, multi_label: bool, inserted: Method | None = None) -> None:
+    """Write `model` to `folder`: config.json and model.safetensors.
 
-    Where no plain class computes the same (static embeddings; families other than BERT's), the backbone is saved in its
-    own form with the head beside it in head.safetensors, and only Tunewright opens the whole.
+    Where no plain class computes the same (static embeddings; families other than BERT's; what a method has inserted and
+    cannot merge), the backbone is saved in its own form with the head beside it in head.safetensors, and only Tunewright
+    opens the whole. inserted: that method; None where the weights are plain, or merged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    whole = plain_form(model, multi_label)
+    whole = plain_form(model, multi_label) if inserted is None else None
     if whole is None:
-        _save_own(model, folder)
+        _save_own(model, folder, inserted)
         return
     with quiet():
         whole.save_pretrained(folder, safe_serialization=True)
@@ -56,7 +58,7 @@ def load_model(folder: Path, *, attention: str = "eager") -> Model:
     head = catalog.create("heads", config[MARK]["head"])
     labels = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
     if not config[MARK].get("transformers", True):
-        return _load_own(folder, head, labels)
+        return _load_own(folder, head, labels, config[MARK].get("method"))
     backbone = load_backbone(folder, dropout=0.0, attention=attention)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None
@@ -218,21 +220,24 @@ def _drop_last_layer(backbone: nn.Module) -> None:
     backbone.config.num_hidden_layers -= 1
 
 
-def _save_own(model: Model, folder: Path) -> None:
-    from safetensors.torch import save_file
-
+def _save_own(model: Model, folder: Path, inserted: Method | None) -> None:
     config = dict(model.backbone.config) if isinstance(model.backbone.config, dict) else model.backbone.config.to_dict()
     mark: dict[str, Any] = {"head": catalog.describe(model.head_kind), "pooling_layers": 0, "transformers": False}
+    if inserted is not None:
+        mark["method"] = catalog.describe(inserted)
     write_json(folder / "config.json", {**config, "id2label": dict(enumerate(model.labels)), MARK: mark})
-    save_file({n: v.contiguous() for n, v in model.backbone.state_dict().items()}, folder / "model.safetensors")
+    safetensors.torch.save_model(model.backbone, str(folder / "model.safetensors"))  # shared weights once
     head = {n: v.contiguous() for n, v in model.head.state_dict().items() if not n.startswith("beside.")}
-    save_file(head, folder / "head.safetensors")
+    safetensors.torch.save_file(head, folder / "head.safetensors")
 
 
-def _load_own(folder: Path, head: Head, labels: Sequence[str]) -> Model:
-    from safetensors.torch import load_file
-
-    backbone = load_backbone(folder, dropout=0.0, attention="eager")
+def _load_own(folder: Path, head: Head, labels: Sequence[str], inserted: Any) -> Model:
+    """inserted: how the method is described that has inserted what cannot be merged; it does so again, before all weights."""
+    backbone = load_backbone(folder) if inserted is None else empty_backbone(folder)
     model = Model(backbone, head.build(surgery.hidden_size(backbone), len(labels)), head, labels)
-    model.head.load_state_dict(load_file(folder / "head.safetensors"))
+    if inserted is not None:
+        with torch.random.fork_rng(devices=[]):
+            model = catalog.create("methods", inserted).apply(model)  # type: ignore[attr-defined]
+        safetensors.torch.load_model(model.backbone, folder / "model.safetensors")
+    safetensors.torch.load_model(model.head, folder / "head.safetensors")
     return model.eval()

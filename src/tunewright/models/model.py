@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Model(nn.Module):
         self.head_kind = head_kind
         self.labels = tuple(labels)
         self.pretrained = frozenset(name for name, _ in backbone.named_parameters())  # before a method inserts others
+        self.penalty: Callable[[], Tensor] | None = None  # a method's own term of the loss, if it has one
+        self._held: frozenset[str] = frozenset()
         self._packed: PackedEncoder | None = None
         self._pools = False
 
@@ -83,8 +85,20 @@ class Model(nn.Module):
         return self.head.beside.weight if hasattr(self.head, "beside") else None
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
-        """Name → parameter, of those that train, in order."""
-        return {name: value for name, value in self.named_parameters() if value.requires_grad}
+        """Name → parameter, of those that train, in order; those that are held still for now among them."""
+        return {n: value for n, value in self.named_parameters() if value.requires_grad or n in self._held}
+
+    def hold(self, names: Collection[str]) -> None:
+        """Hold these trained parameters still until told otherwise, at no cost; all other trained ones train."""
+        for name, parameter in self.trained_parameters().items():
+            parameter.requires_grad_(name not in names)
+        self._held = frozenset(names)
+
+    def changing(self) -> dict[str, Tensor]:
+        """Name → tensor of all that may change while training: trained parameters, and buffers that are saved."""
+        kept = self.state_dict(keep_vars=True)
+        buffers = {name: value for name, value in self.named_buffers() if name in kept}
+        return {**self.trained_parameters(), **buffers}
 
 
 def build_model(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tunewright.models import fused, surgery
+from tunewright.models.bottleneck import Bottleneck
 
 # A layer's parts by their role, as every family that keeps BERT's form names them.
 PARTS = {
@@ -48,8 +49,8 @@ def packed(backbone: nn.Module) -> PackedEncoder | None:
     layers = surgery.layers(backbone)
     if not layers or not all(_is_bert_like(layer) for layer in layers):
         return None
-    encoder = PackedEncoder(backbone)
     try:
+        encoder = PackedEncoder(backbone)
         return encoder if _agree(encoder, backbone) else None
     except (RuntimeError, AttributeError, TypeError, IndexError):  # looks like BERT, and is built in another way
         return None
@@ -111,6 +112,8 @@ class PackedEncoder:
 
         A map that a method has replaced in another way is left to its own forward pass.
         """
+        if isinstance(maps[0], Bottleneck):  # behind maps that stand alone
+            return maps[0].behind(self._linear(key, rows, maps[0].base_layer)).to(rows.dtype)
         updates = [surgery.low_rank_update(m) for m in maps]
         plain = [m if update is None else update.map for m, update in zip(maps, updates, strict=True)]
         if not all(map(_is_plain, plain)):

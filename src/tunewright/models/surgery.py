@@ -54,17 +54,21 @@ class LowRankUpdate(NamedTuple):
 
 
 def low_rank_update(module: nn.Module) -> LowRankUpdate | None:
-    """What a map with LoRA's update in it (Hu et al. 2021), as `peft` inserts it, computes; None where it is anything else.
+    """What a map with LoRA's or AdaLoRA's update in it, as `peft` inserts it, computes; None where it is anything else.
 
     Anything else is also more than one update, one that is merged or switched off, of a variant, or with dropout or a bias.
     """
     maps = [getattr(module, name, None) for name in ("lora_A", "lora_B")]
+    sizes = getattr(module, "lora_E", None)
     if None in maps or module.disable_adapters or module.merged or len(module.active_adapters) != 1:
         return None
     [name] = module.active_adapters
     if name not in maps[0] or name in module.lora_variant or not isinstance(module.lora_dropout[name], nn.Identity):
         return None
     down, up = (map_[name] for map_ in maps)
+    if sizes is not None:  # AdaLoRA's directions and their sizes (Zhang et al. 2023, equation 3)
+        share = float(module.scaling[name]) / (float(module.ranknum[name]) + 1e-5)  # as peft has it
+        return LowRankUpdate(module.base_layer, down * sizes[name], up, share)
     if not all(type(m) is nn.Linear and m.bias is None for m in (down, up)):
         return None
     return LowRankUpdate(module.base_layer, down.weight, up.weight, float(module.scaling[name]))
@@ -80,7 +84,7 @@ def linear_maps(backbone: nn.Module) -> dict[str, list[str]]:
     roles: dict[str, list[str]] = {}
     for index, layer in enumerate(found):
         for name, module in layer.named_modules():
-            if (shape := _map_shape(module)) is not None:
+            if (shape := map_shape(module)) is not None:
                 for role in _roles(name, *shape):
                     roles.setdefault(role, []).append(f"{prefix}.{index}.{name}")
     return {role: roles[role] for role in ROLES if role in roles}
@@ -92,6 +96,23 @@ def layer_of(parameter_name: str) -> int | None:
     "encoder.layer.3.attention.self.query.weight" → 3: the first number in a name is the layer's, in every family.
     """
     return next((int(part) for part in parameter_name.split(".") if part.isdigit()), None)
+
+
+def below_top(parameter_name: str, depth: int) -> int:
+    """How far a model's parameter lies below its head in a network of `depth` layers: 0 the head, 1 the top layer.
+
+    What lies outside the layers (embeddings) counts as below all of them.
+    """
+    if not parameter_name.startswith("backbone."):
+        return 0
+    layer = layer_of(parameter_name)
+    return depth - layer if layer is not None else depth + 1
+
+
+def replace(backbone: nn.Module, name: str, module: nn.Module) -> None:
+    """Put `module` where the module of this full name stands."""
+    parent, _, own = name.rpartition(".")
+    setattr(backbone.get_submodule(parent), own, module)
 
 
 def _layer_list(backbone: nn.Module) -> tuple[str, list[nn.Module]]:
@@ -108,11 +129,11 @@ def _layer_list(backbone: nn.Module) -> tuple[str, list[nn.Module]]:
 
 def _alike(modules: nn.ModuleList) -> bool:
     first = type(modules[0])
-    has_map = any(_map_shape(module) is not None for module in modules[0].modules())
+    has_map = any(map_shape(module) is not None for module in modules[0].modules())
     return has_map and all(type(module) is first for module in modules)
 
 
-def _map_shape(module: Any) -> tuple[int, int] | None:
+def map_shape(module: Any) -> tuple[int, int] | None:
     """(inputs, outputs) of a linear map, or None for another module."""
     if isinstance(module, nn.Linear):
         return module.in_features, module.out_features

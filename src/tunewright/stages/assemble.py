@@ -24,6 +24,7 @@ from tunewright.models.processor import Processor, token_limit
 
 EPOCHS, MOST_EPOCHS = 5, 20  # what `train.epochs: auto` lies between
 STEPS = 600  # that it makes where rows are few: entities of 1183 sentences (wikigold) still get better up to there
+LEAST = 4  # tokens of a window; with fewer there is hardly a word between the special ones
 WINDOW = 512  # tokens; an automatic window is no longer, as the cost of attention grows with its square
 
 
@@ -98,7 +99,7 @@ def _metric(recipe: Recipe, ratio: float, whys: dict[str, Note]) -> str:
     own = recipe.task.metric
     if recipe.evaluate.metric != "auto":
         return recipe.evaluate.metric
-    if own != "accuracy":
+    if own != "accuracy" or not recipe.task.scored:
         return own
     whys["evaluate.metric"] = Note(
         f"the largest class has {ratio:.1f} times the rows of the smallest; over {IMBALANCE} times, macro_f1 decides",
@@ -257,9 +258,8 @@ def _freeze_words(wanted: str, model: Model) -> bool:
 
 def _processor(recipe: Recipe, located: Located, whys: dict[str, Note]) -> Processor:
     data = recipe.data
-    chosen = data.max_tokens
+    chosen, limit = data.max_tokens, _limit(recipe, located)
     if chosen == "auto":
-        limit = token_limit(located.folder)
         chosen = min(limit, WINDOW)
         whys["data.max_tokens"] = (
             Note("the backbone reads no more at a time", "骨干模型一次最多读这么多")
@@ -272,3 +272,15 @@ def _processor(recipe: Recipe, located: Located, whys: dict[str, Note]) -> Proce
     stride = recipe.task.stride if data.stride == "auto" else data.stride
     settings: dict[str, Any] = {"overflow": data.overflow, "stride": stride, "prefix": located.facts.prefix}
     return Processor.load(located.folder, max_tokens=chosen, **settings)
+
+
+def _limit(recipe: Recipe, located: Located) -> int:
+    """Tokens of a text that the backbone can read, beside what the method takes. Raises RecipeError where that is too few."""
+    whole, room, chosen = token_limit(located.folder), recipe.train.method.room, recipe.data.max_tokens
+    least = LEAST if chosen == "auto" else chosen
+    if room and whole - room < least:
+        raise RecipeError(
+            f"train.method takes {room} of the {whole} places that {located.name} can read, which leaves {whole - room} for "
+            f"a text, and {least} are needed (data.max_tokens is {chosen}). Give the method or the text fewer."
+        )
+    return whole - room

@@ -32,8 +32,8 @@ TOLERANCE = 1e-3  # largest difference of a probability that counts as the same
 BATCH_TOKENS = 8192
 ADAPTER = """# An adapter for {base}
 
-What training changed in the backbone `{base}`, alone and in PEFT's format, from a bundle of Tunewright. In `../model` it is
-merged into the backbone, with the head and the tokenizer: open that to get answers. The model card is `../README.md`.
+What training added to the backbone `{base}`, alone and in {form}, from a bundle of Tunewright. In `../model` it is
+{place}, with the head and the tokenizer: open that to get answers. The model card is `../README.md`.
 """
 
 
@@ -42,23 +42,26 @@ def write_model(model: Model, plan: Plan, folder: Path) -> None:
     method = plan.recipe.train.method
     (folder / "adapter").mkdir(parents=True)
     if method.save_adapter(model, folder / "adapter"):
-        _name_base(folder / "adapter", plan.located)
+        _describe_adapter(folder / "adapter", plan.located, merged=method.mergeable)
     else:
         (folder / "adapter").rmdir()
     merged = method.merge(model).to("cpu")
-    save_model(merged, folder / "model", multi_label=plan.recipe.task.multi_label)
+    multi_label = plan.recipe.task.multi_label
+    save_model(merged, folder / "model", multi_label=multi_label, inserted=None if method.mergeable else method)
     plan.processor.save(folder / "model")
     if merged.beside is not None:
         beside.save(merged.beside.detach().numpy(), folder / "model")
 
 
-def _name_base(adapter: Path, located: Located) -> None:
+def _describe_adapter(adapter: Path, located: Located, *, merged: bool) -> None:
     """Say whose adapter it is. PEFT itself writes the folder that the backbone was opened from, and a form to fill in."""
     name = Path(located.name).name if Path(located.name).is_absolute() else located.name
     base = located.facts.hub_id or name
     config = read_json(adapter / "adapter_config.json")
     write_json(adapter / "adapter_config.json", {**config, "base_model_name_or_path": base})
-    write_text(adapter / "README.md", ADAPTER.format(base=base))
+    form = "PEFT's format" if "peft_type" in config else "Tunewright's own form"
+    place = "merged into the backbone" if merged else "inserted into the backbone"
+    write_text(adapter / "README.md", ADAPTER.format(base=base, form=form, place=place))
 
 
 def fold_calibration(model: Model, calibrated: Calibrated) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +30,17 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
     import torch
 
     train, validation = (_labelled(dataset.splits[name]) for name in ("train", "validation"))
-    gathered: list[Embedder] = []
-
-    def features(examples: Sequence[Example]) -> np.ndarray:
-        return (gathered[-1] if gathered else embedder)(examples)
+    now = embedder
+    if not plan.recipe.train.method.starts_plain:
+        now = Embedder(plan, job.device, job.progress, model)
+        now.precision = embedder.precision
 
     def gather(steps: int) -> None:
+        nonlocal now
         _gather(dataclasses.replace(job, folder=folder), steps)
-        gathered.append(Embedder(plan, job.device, job.progress, model))
+        now = Embedder(plan, job.device, job.progress, model)
 
-    given = Beginning(plan.recipe.task, train, validation, dataset.labels, features, gather)
+    given = Beginning(plan.recipe.task, train, validation, dataset.labels, lambda examples: now(examples), gather)
     found = plan.recipe.train.start.head(given)  # type: ignore[union-attr]
     embedder.release()
     if found is not None:

@@ -96,13 +96,13 @@ def load_weights(path: Path, model: Model) -> None:
 
 @torch.no_grad()
 def put_weights(model: Model, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Copy tensors into the model's parameters of the same names."""
-    for name, parameter in model.trained_parameters().items():
-        parameter.copy_(tensors[name])
+    """Copy tensors to where the model has the same names."""
+    for name, own in model.changing().items():
+        own.copy_(tensors[name])
 
 
 def _weights(model: Model) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in model.trained_parameters().items()}
+    return {name: value.detach().cpu().contiguous() for name, value in model.changing().items()}
 
 
 def _problem(path: Path) -> str | None:

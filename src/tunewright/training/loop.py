@@ -124,8 +124,9 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     per_epoch = math.ceil(len(job.windows) / settings.batch_size)
     steps = math.ceil(settings.epochs * per_epoch)
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
-    state = _fresh(job, average) if saved is None else _resumed(job, saved, update, average)
+    state = _fresh(job, average, steps) if saved is None else _resumed(job, saved, update, average)
     model.train()
+    settings.method.at(model, state.step, steps)
     clock = _Clock(state, begun)
 
     with _interrupts() as interrupted, update.attached(), job.progress.task("Training", total=steps) as tick:
@@ -139,6 +140,8 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 _check(job, state, indices, loss, update.gradient_norm())
                 state.step += 1
                 update.apply(state.step, factor)
+                settings.method.at(model, state.step, steps)
+                update.discard()
 
                 state.tokens += int(job.windows.lengths[indices].sum())
                 state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
@@ -149,7 +152,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 due = state.step % evaluate_every == 0 or last
                 if due:
                     update.settle()
-                    _evaluate(job, state, average, epoch=state.step / per_epoch)
+                    _evaluate(job, state, average, steps, epoch=state.step / per_epoch)
                 if last or state.stopped_early or interrupted() or clock.checkpoint_due(settings.checkpoint_steps):
                     clock.save(job, update, average)
                 if interrupted() and not last:
@@ -197,9 +200,9 @@ def _update(job: Job, accelerator: Accelerator, average: Average) -> Update:
     return Update(model, optimizer, average, accelerator=accelerator, clip_norm=settings.clip_norm)
 
 
-def _fresh(job: Job, average: Average) -> State:
+def _fresh(job: Job, average: Average, steps: int) -> State:
     state = State(micro_tokens=_micro_batch_tokens(job))
-    _evaluate(job, state, average, epoch=0.0)
+    _evaluate(job, state, average, steps, epoch=0.0)
     return state
 
 
@@ -244,6 +247,8 @@ def _gradients(
                 arrays = job.windows.batch(part)
                 batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
                 loss = compute(batch).losses.sum() / len(indices)
+                if job.model.penalty is not None:
+                    loss = loss + job.model.penalty() * (len(part) / len(indices))
                 accelerator.backward(loss)
                 total += loss.item()
             return total
@@ -292,9 +297,10 @@ def _log_loss(job: Job, state: State, *, epoch: float, learning_rate: float) -> 
     job.record.log(state.step, "train", {"loss": mean, "learning_rate": learning_rate}, epoch=round(epoch, 4))
 
 
-def _evaluate(job: Job, state: State, average: Average, *, epoch: float) -> None:
+def _evaluate(job: Job, state: State, average: Average, steps: int, *, epoch: float) -> None:
     """Judge the averaged weights on validation, and keep them when they are the best so far."""
     with average.applied():
+        job.settings.method.at(job.model, state.step, steps)
         values = dict(job.evaluate())
         score = -values["loss"] if job.metric == "loss" else values[job.metric]
         candidate = (score, -values["loss"])

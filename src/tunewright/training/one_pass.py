@@ -37,6 +37,7 @@ ROWS = np.dtype(
 )
 CONSTANTS = np.dtype([(name, "f4") for name in ("beta1", "beta2", "epsilon", "scale")])
 CLIP_ADDS = 1e-6  # to the norm, as torch's clip_grad_norm_ does
+STILL = (1.0, 0.0, 1.0, 0.0)  # a STEP that changes no bit of what has had no gradient yet
 
 
 def fits(groups: Sequence[Mapping[str, Any]]) -> bool:
@@ -69,6 +70,7 @@ class OnePass(Update):
         every.sort(key=lambda item: self._words is not None and item[0] is self._words.weight)
         self._weights = [parameter for parameter, *_ in every]
         self._rates = [(rate, decay) for _, rate, decay in every]
+        self._taken = np.zeros(len(every), dtype=np.int64)  # each one's steps: those with a gradient, as torch counts
         # numpy's zeros are pages that take memory only once they are written: words that never occur take none.
         self._moments = [
             [torch.from_numpy(np.zeros(weight.shape, dtype=np.float32)) for _ in range(2)] for weight in self._weights
@@ -113,13 +115,13 @@ class OnePass(Update):
     def apply(self, step: int, factor: float) -> None:
         """See Update.apply."""
         self._number = step
-        beta1, beta2, _ = self._adam
-        share, root = self.average.share(step), (1 - beta2**step) ** 0.5
-        for entry, (rate, decay) in zip(self._table, self._rates, strict=True):
-            entry["step"] = (1 - rate * factor * decay, rate * factor / (1 - beta1**step), root, share)
+        share, moving = self.average.share(step), self._table["gradient"] != 0
+        self._taken += moving
+        for entry, (rate, decay), taken in zip(self._table, self._rates, self._taken.tolist(), strict=True):
+            entry["step"] = self._step(rate * factor, decay, taken, share) if taken else STILL
         constants = self._constants(min(1.0, self._limit / (self._norm + CLIP_ADDS)) if self._limit else 1.0)
         dense = self._table if self._words is None else self._table[:-1]
-        moved = dense[dense["gradient"] != 0]
+        moved = dense[moving[: len(dense)]]
         library().update_weights(moved.ctypes.data, len(moved), constants.ctypes.data, torch.get_num_threads())
         for own, weight, gradient in zip(self._averages, self._weights, self._gradients[: len(dense)], strict=False):
             if gradient is None and own is not None:
@@ -129,7 +131,6 @@ class OnePass(Update):
             if self._chosen is not None:
                 self._move_words(self._table[-1], self._chosen, constants)
         torch.autograd.graph.increment_version(self._weights)
-        self.discard()
 
     def discard(self) -> None:
         """See Update.discard."""
@@ -145,7 +146,8 @@ class OnePass(Update):
     def state_dict(self) -> dict[str, Any]:
         """See Update.state_dict."""
         state: dict[int, dict[str, Any]] = {
-            index: {"first": first, "second": second} for index, (first, second) in enumerate(self._moments)
+            index: {"first": first, "second": second, "taken": taken}
+            for index, ((first, second), taken) in enumerate(zip(self._moments, self._taken.tolist(), strict=True))
         }
         steps = torch.from_numpy(self._steps.view(np.float64).reshape(-1, len(STEP)))
         state[len(state)] = {"seen": self._seen, "steps": steps, "number": self._number}
@@ -157,10 +159,16 @@ class OnePass(Update):
         for index, (first, second) in enumerate(self._moments):
             first.copy_(saved[index]["first"])
             second.copy_(saved[index]["second"])
+            self._taken[index] = saved[index]["taken"]
         rest = saved[len(self._moments)]
         self._seen.copy_(rest["seen"])
         self._steps = rest["steps"].numpy().reshape(-1).view(STEP)
         self._number = rest["number"]
+
+    def _step(self, rate: float, decay: float, taken: int, share: float) -> tuple[float, ...]:
+        """A STEP: step number `taken` of a weight, at this rate."""
+        beta1, beta2, _ = self._adam
+        return 1 - rate * decay, rate / (1 - beta1**taken), (1 - beta2**taken) ** 0.5, share
 
     def _constants(self, scale: float) -> np.ndarray:
         return np.array((*self._adam, scale), dtype=CONSTANTS)

@@ -22,7 +22,7 @@ def parameter_groups(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.trained_parameters().items():
         decay = weight_decay if parameter.ndim > 1 else 0.0
-        rate = learning_rate * layer_decay ** _below_top(name, depth)
+        rate = learning_rate * layer_decay ** surgery.below_top(name, depth)
         groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
 
@@ -35,10 +35,3 @@ def auto_learning_rate(width: int, advice: float | None, method_rate: float) -> 
     """
     base = advice or min(2e-5 * (768 / width) ** 2, 5e-3)
     return base * method_rate
-
-
-def _below_top(name: str, depth: int) -> int:
-    if not name.startswith("backbone."):
-        return 0
-    layer = surgery.layer_of(name)
-    return depth - layer if layer is not None else depth + 1

@@ -35,11 +35,10 @@ class Update:
         return None if norm is None or self._accelerator.mixed_precision == "fp16" else float(norm)
 
     def apply(self, step: int, factor: float) -> None:
-        """Do step number `step` (from 1) with the learning rates times `factor`; the gradients are gone afterwards."""
+        """Do step number `step` (from 1) with the learning rates times `factor`; the gradients stay until `discard`."""
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         self._optimizer.step()
-        self.discard()
         self.average.update(step)
 
     def discard(self) -> None:

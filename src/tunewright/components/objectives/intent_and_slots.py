@@ -12,6 +12,7 @@ from tunewright.core.contracts import Objective
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 @dataclass(frozen=True)
 class IntentAndSlots(Objective):
     """On (batch, tokens, outputs): the first token's label is the text's intent, every other one a unit's tag."""

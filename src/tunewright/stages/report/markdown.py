@@ -76,7 +76,7 @@ class _Page:
             ("decision", self.decision()),
             ("errors", self.errors()),
             ("cost", self.facts(facts.cost(self.report, self.t, self.language))),
-            ("certificate", self.checks(self.report.get("certificate.checks", []))),
+            ("certificate", self.certificate()),
             ("runtime", self.runtimes()),
             ("record", self.record()),
         ]
@@ -222,6 +222,9 @@ class _Page:
 
     def facts(self, pairs: facts.Facts) -> list[str]:
         return [f"- {name}{self.t('page.colon')}{markdown_text(value)}" for name, value in pairs]
+
+    def certificate(self) -> list[str]:
+        return self.checks(self.report.get("certificate.checks", [])) or [self.t("certificate.none")]
 
     def checks(self, checks: Sequence[Mapping[str, Any]]) -> list[str]:
         header = [self.t(f"check.{key}") for key in ("name", "result", "value", "limit", "why")]
