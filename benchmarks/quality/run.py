@@ -10,6 +10,7 @@ README.md. The runs with their reports stay under build/benchmarks/quality.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import shutil
@@ -61,7 +62,7 @@ def once(name: str, data: Path, threads: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "tunewright.cli.main", "train", str(recipe), "--out", str(out), "--json"]
     for key in ("train", "validation", "test"):
         if key in places:
-            command += ["--set", f"data.{key}={(data / places[key]).absolute()}"]
+            command += ["--set", f"data.{key}={_with_contexts((data / places[key]).absolute())}"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
@@ -70,6 +71,22 @@ def once(name: str, data: Path, threads: int) -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = sum(getattr(after, kind) - getattr(before, kind) for kind in ("ru_utime", "ru_stime"))
     return {**_figures(Report.load(out), read_json(out / "verdict.json")), "cpu_seconds": round(seconds)}
+
+
+def _with_contexts(file: Path) -> Path:
+    """The file, or where its folder keeps the paragraphs of questions apart, one with each question's paragraph in its row."""
+    if not (contexts := file.parent / "contexts.jsonl").exists():
+        return file
+    texts = {row["context_id"]: row["context"] for row in _rows(contexts)}
+    made = RUNS / "data" / file.parent.name / file.name
+    made.parent.mkdir(parents=True, exist_ok=True)
+    whole = ({**row, "context": texts[row["context_id"]]} for row in _rows(file))
+    write_text(made, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in whole))
+    return made
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _figures(report: Report, verdict: Mapping[str, Any]) -> dict[str, Any]:
