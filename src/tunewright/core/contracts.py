@@ -149,11 +149,11 @@ class Parts(ABC):
 
     @abstractmethod
     def split(self, label: Label) -> Sequence[Label]:
-        """Each part's label of a labelled example."""
+        """Each part's label of a labelled example; None where it has none."""
 
     @abstractmethod
-    def join(self, predictions: Sequence[Prediction]) -> Prediction:
-        """The answer of which these are the parts, in the order of `tasks`."""
+    def join(self, predictions: Sequence[Prediction | None]) -> Prediction:
+        """The answer of which these are the parts, in the order of `tasks`; None where the example lacks a part's inputs."""
 
 
 class Task(Component):
@@ -192,6 +192,11 @@ class Task(Component):
         The targets' cells may be missing, None or "": the label is unknown then. Raises LabelError with what is expected
         for a label that does not fit, DataError for inputs that do not.
         """
+
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """Inputs that make a whole row together, each set by itself: by default all of them."""
+        return (self.inputs,)
 
     @property
     def beside(self) -> Beside:

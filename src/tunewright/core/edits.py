@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tunewright.core.types import Answer, Frame, Label, Span
+from tunewright.core.types import Answer, Frame, Label, Span, placed
 
 Place = tuple[int, int]  # characters from a start up to, not including, an end
 
@@ -80,6 +80,8 @@ def moved_label(label: Label, edits: Sequence[Edit]) -> Label:
     """A label of places, or a frame, with its places moved; see moved."""
     if isinstance(label, Frame):
         return dataclasses.replace(label, slots=moved(label.slots, edits))
+    if isinstance(label, Mapping):
+        return {name: moved_label(part, edits) if placed(part) else part for name, part in label.items()}
     return moved(label, edits)  # type: ignore[arg-type, type-var]
 
 

@@ -99,7 +99,7 @@ class FrameParts(Parts):
         """See Parts.split."""
         return label.intent, label.slots
 
-    def join(self, predictions: Sequence[Prediction]) -> Prediction:
+    def join(self, predictions: Sequence[Prediction | None]) -> Prediction:
         """See Parts.join; the score is that of the less certain part."""
         intent, marked = predictions
         return Prediction(Frame(intent.value, marked.value), min(intent.score, marked.score), intent.scores)

@@ -220,12 +220,27 @@ class ReportSettings:
     language: Literal["auto", "en", "zh"] = "auto"  # auto: Chinese for Chinese data
 
 
+TASKS = "tasks"  # in the place of data.train where each of several tasks has files of its own
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several tasks that are learned at once."""
+
+    name: Name  # of its labels' column, and of its answers
+    task: Task  # what is predicted
+    data: Data  # what it is learned from
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """A run, completely declared. Only `task` and `data` are needed."""
+    """A run, completely declared. Only `task` and `data` are needed, or `tasks`."""
 
     task: Task  # what is predicted, as text_classification or {name: text_classification, multi_label: true}
     data: Data  # what is learned from
+    tasks: tuple[
+        dict[str, Any], ...
+    ] = ()  # several tasks at once with files of their own: a list of {name: …, task: …, data: {train: …}}; task and data follow from it
     version: Literal[1] = VERSION  # of this form
     model: ModelSettings = field(default_factory=ModelSettings)  # what is adapted
     train: Train = field(default_factory=Train)  # how it is adapted

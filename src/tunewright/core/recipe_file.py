@@ -18,12 +18,21 @@ import yaml
 from tunewright.core import catalog, space
 from tunewright.core.contracts import Component
 from tunewright.core.errors import RecipeError, TunewrightError, UsageError, listing, nearest
-from tunewright.core.recipe import Recipe, to_mapping
+from tunewright.core.recipe import TASKS, Data, Part, Recipe, to_mapping
 
 LARGEST = 1 << 20  # bytes; a recipe is a page of text
 DEEPEST = 20  # sections within sections; four are in use
 MOST_NODES = 20_000  # aliases can make a small file expand without end
 Place = tuple[str, ...]  # path of keys
+SEVERAL = "several"  # the task that `tasks` makes together
+OF_EACH = (
+    "train",
+    "validation",
+    "test",
+    "reader",
+    "labels",
+)  # keys of `data` that each of several tasks has for itself
+INHERITED = ("split", "leakage", "limit")  # keys of `data` that hold for each of several tasks which says nothing else
 _NUMBERS_ARE_TEXT = pydantic.ConfigDict(coerce_numbers_to_str=True)  # where text is due: labels: [0, 1]
 
 
@@ -71,6 +80,18 @@ def value_at(recipe: Recipe, key: str) -> Any:
     for part in key.split("."):
         found = getattr(found, part)
     return _shortest(found) if isinstance(found, Component) else to_mapping(found)
+
+
+def parts(recipe: Recipe) -> tuple[Part, ...]:
+    """What stands under `tasks`. What the recipe says under `data` of all tasks holds for each that says nothing else."""
+    found = [_Builder({}, "recipe").section(Part, one, ()) for one in recipe.tasks]
+    return tuple(dataclasses.replace(part, data=_inheriting(part.data, recipe.data)) for part in found)
+
+
+def _inheriting(own: Data, shared: Data) -> Data:
+    plain = Data(train=own.train)
+    unsaid = [key for key in INHERITED if getattr(own, key) == getattr(plain, key)]
+    return dataclasses.replace(own, **{key: getattr(shared, key) for key in unsaid})
 
 
 def to_yaml(recipe: Recipe, head: Sequence[str] = (), reasons: Mapping[str, str] | None = None) -> str:
@@ -264,9 +285,37 @@ class _Builder:
 
     def recipe(self, data: dict[str, Any]) -> Recipe:
         """The whole recipe; that its search space fits it is seen before anything is tried."""
+        data = self.with_tasks(data)
         recipe = self.section(Recipe, data, ())
         self.parameters(data, recipe.search.space)
         return recipe
+
+    def with_tasks(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Where `data` lists `tasks`: the same with each written out, and with the task and the data that follow from them."""
+        given = data.get("tasks")
+        if not given:
+            return data
+        if not isinstance(given, (list, tuple)):
+            raise self.error(("tasks",), "tasks takes a list of tasks, each {name: …, task: …, data: {train: …}}.")
+        found = [self.section(Part, one, ("tasks", str(number))) for number, one in enumerate(given)]
+        for number, part in enumerate(found):
+            if part.name in [other.name for other in found[:number]]:
+                raise self.error(("tasks", str(number)), f"two tasks are called {part.name!r}: give each its own name.")
+        task, shared = data.get("task"), data.get("data") or {}
+        if task and (task if isinstance(task, str) else to_mapping(task).get("name")) != SEVERAL:
+            raise self.error(("task",), "task follows from tasks: leave it out, or write it as one of them.")
+        if not isinstance(shared, Mapping):
+            raise self.error(("data",), f"data takes keys and values: {self.known(Data)}.")
+        for key in OF_EACH:
+            if shared.get(key) and shared[key] not in (TASKS, "auto"):
+                raise self.error(("data", key), f"data.{key} is each task's own: write it under its data, in tasks.")
+        named = {part.name: to_mapping(part.task) for part in found}
+        return {
+            **data,
+            "tasks": [to_mapping(part) for part in found],
+            "task": {"name": SEVERAL, "tasks": named},
+            "data": {**shared, "train": TASKS},
+        }
 
     def parameters(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[space.Parameter, ...]:
         """The parameters of a search space, each tried out on the recipe's `data`."""
@@ -455,16 +504,19 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
         looks_like_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and not Path(source).suffix
         return source if looks_like_hub_id and not here.exists() else str(here.absolute())
 
-    data = recipe.data
-    data = dataclasses.replace(
-        data, train=absolute(data.train), validation=absolute(data.validation), test=absolute(data.test)
+    places = ("train", "validation", "test")
+    tasks = tuple(
+        {**one, "data": {**one["data"], **{key: absolute(one["data"][key]) for key in places}}} for one in recipe.tasks
     )
+    data = recipe.data
+    if not tasks:
+        data = dataclasses.replace(data, **{key: absolute(getattr(data, key)) for key in places})  # type: ignore[arg-type]
     backbone = recipe.model.backbone
     if "/" in backbone and (folder / backbone).is_dir():
         recipe = dataclasses.replace(
             recipe, model=dataclasses.replace(recipe.model, backbone=str((folder / backbone).absolute()))
         )
-    return dataclasses.replace(recipe, data=data)
+    return dataclasses.replace(recipe, data=data, tasks=tasks)
 
 
 # ---------------------------------------------------------------------------------------------------------- writing

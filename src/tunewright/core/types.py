@@ -40,8 +40,9 @@ class Frame:
 
 
 # What a label may be: a name, several names, spans, intent and slots, a number (regression), a text (generation), the
-# answers of which each is right (none of them: the text has no answer), or unknown.
-Label = str | tuple[str, ...] | tuple[Span, ...] | tuple[Answer, ...] | Frame | float | None
+# answers of which each is right (none of them: the text has no answer), of several tasks each one's by its name, or unknown.
+Label = str | tuple[str, ...] | tuple[Span, ...] | tuple[Answer, ...] | Frame | Mapping[str, Any] | float | None
+BELOW = "/"  # between a task's name and a label of it, where a list holds those of several tasks
 INTENT = "#"  # before an intent among label names, as other tools write it: one list holds intents and slots, and none collide
 
 
@@ -106,13 +107,14 @@ class Prediction:
     """What the model says of one example.
 
     value: the task's answer (a label name, several names, spans, intent and slots, a number, a text, an Answer or None for
-    none);
+    none; of several tasks each one's by its name);
     score: its calibrated probability in [0, 1]; scores: label → probability of every label;
     decision: "model", "abstain" when the score is below what the policy accepts, "parent" when it is and a wider answer is
     sure enough, or "error" when there was nothing to answer from (value None, score 0);
     truncated_tokens: how many of the input's tokens the model did not see;
     wider: answers that say less and hold where `value` does, the nearest first, each with its probability; under
-    "parent" from the one on that is given.
+    "parent" from the one on that is given;
+    parts: of several tasks at once, each one's own prediction by its name.
     """
 
     value: Any
@@ -121,6 +123,7 @@ class Prediction:
     decision: str = "model"
     truncated_tokens: int = 0
     wider: tuple[tuple[Any, float], ...] = ()
+    parts: Mapping[str, Prediction] = field(default_factory=dict)
 
     @property
     def given(self) -> tuple[Any, float]:
@@ -132,15 +135,24 @@ def placed(label: Label) -> tuple[Span | Answer, ...]:
     """The stretches of its text in `label`: its spans, or answers, or a frame's slots."""
     if isinstance(label, Frame):
         return label.slots
+    if isinstance(label, Mapping):
+        return tuple(place for part in label.values() for place in placed(part))
     parts = label if isinstance(label, tuple) else ()
     return tuple(part for part in parts if isinstance(part, (Span, Answer)))
+
+
+def by_task(label: Label) -> Mapping[str, Label]:
+    """A label by the name of its task, where it is one of several tasks; any other under ""."""
+    return label if isinstance(label, Mapping) else {"": label}
 
 
 def label_names(label: Label) -> tuple[str, ...]:
     """Return the label names that `label` uses: none for numbers, answers, texts that are no labels, and the unknown.
 
-    Of a frame: its intent with INTENT before it, and the names of its slots.
+    Of a frame: its intent with INTENT before it, and the names of its slots. Of several tasks: with the task before each.
     """
+    if isinstance(label, Mapping):
+        return tuple(f"{name}{BELOW}{own}" for name, part in label.items() for own in label_names(part))
     if isinstance(label, Frame):
         return (INTENT + label.intent, *label_names(label.slots))
     if isinstance(label, str):

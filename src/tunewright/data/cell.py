@@ -12,10 +12,10 @@ from tunewright.core.names import is_empty
 def nothing_in(values: Mapping[str, Any], columns: Mapping[str, str], needed: Iterable[Sequence[str]]) -> str:
     """Why a row's values say too little, "" where they suffice: of each group of roles one column must not be empty.
 
-    columns: role → column; needed: see Task.needed.
+    columns: role → column, of the roles that the data have; needed: see Task.needed.
     """
     for group in needed:
-        names = [columns[role] for role in group]
+        names = [columns[role] for role in group if role in columns]
         if all(is_empty(values.get(name)) for name in names):
             if len(names) > 1:
                 return f"columns {listing(map(repr, names))} are empty"

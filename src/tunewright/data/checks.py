@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import typing
 from collections import Counter
@@ -14,7 +15,7 @@ import numpy as np
 from tunewright.core.errors import DataError, listing, plural
 from tunewright.core.files import parse_json
 from tunewright.core.recipe import FindingKind
-from tunewright.core.types import Label, Note, label_names
+from tunewright.core.types import Label, Note, by_task, label_names
 from tunewright.data.dataset import LEDGER, Dataset, Split
 from tunewright.data.language import NAMES
 from tunewright.data.normalise import normalise, normalise_label
@@ -219,10 +220,13 @@ def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
         return None
     twins = np.flatnonzero((np.bincount(rows.groups) > 1)[rows.groups])
     labels = dict(zip(twins.tolist(), rows.labels(rows.order[twins]), strict=True))
-    several: dict[int, set[Any]] = {}
+    several: dict[tuple[int, str], set[Any]] = {}
     for at, label in labels.items():
-        several.setdefault(int(rows.groups[at]), set()).add(label)
-    concerned = [at for at in labels if len(several[int(rows.groups[at])]) > 1]
+        for task, own in by_task(label).items():
+            several.setdefault((int(rows.groups[at]), task), set()).add(own)
+    concerned = [
+        at for at in labels if any(len(several[int(rows.groups[at]), task]) > 1 for task in by_task(labels[at]))
+    ]
     if not concerned:
         return None
     shown = [
@@ -439,6 +443,13 @@ def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: 
 
 def _windows(examples: Sequence[Any], processor: Any) -> list[Any]:
     """Every example's windows; None for one that data.overflow: refuse does not let through."""
+    found: list[Any] = []
+    for _, alike in itertools.groupby(examples, key=lambda example: tuple(example.inputs)):  # rows of one task
+        found += _windows_of(list(alike), processor)
+    return found
+
+
+def _windows_of(examples: Sequence[Any], processor: Any) -> list[Any]:
     columns = [
         [str(value) for value in column]
         for column in zip(*(example.inputs.values() for example in examples), strict=True)
@@ -448,7 +459,7 @@ def _windows(examples: Sequence[Any], processor: Any) -> list[Any]:
     except DataError:
         if len(examples) == 1:
             return [None]
-        return [window for example in examples for window in _windows([example], processor)]
+        return [window for example in examples for window in _windows_of([example], processor)]
 
 
 def _truncation(counted: _Tokens, processor: Any) -> Finding:

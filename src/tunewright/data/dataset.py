@@ -77,10 +77,19 @@ class Split:
     def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
         """Give every row's inputs as one text, as the model reads them."""
         for batch in self._table.slices(start, len(self) if stop is None else min(stop, len(self))):
-            columns = [self._values(batch, self._roles[role]) for role in self._task.inputs]
+            roles = [role for role in self._task.inputs if role in self._roles]
+            columns = [self._values(batch, self._roles[role]) for role in roles]
             for cells in zip(*columns, strict=True):
-                inputs, _ = self._task.read(dict(zip(self._task.inputs, cells, strict=True)))
+                inputs, _ = self._task.read(dict(zip(roles, cells, strict=True)))
                 yield " ".join(map(str, inputs.values()))
+
+    def cells(self) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
+        """Give every row's file, line and key, and its cells by role."""
+        for batch in self._table.slices(0, len(self)):
+            columns = [self._values(batch, column) for column in self._roles.values()]
+            own = (batch.column(name).to_pylist() for name in OWN)
+            for file, line, key, *cells in zip(*own, *columns, strict=True):
+                yield file, line, key, dict(zip(self._roles, cells, strict=True))
 
     def _examples(self, batch: pa.RecordBatch) -> Iterator[Example]:
         roles = {role: self._roles[role] for role in (*self._task.inputs, *self._task.targets) if role in self._roles}

@@ -138,8 +138,8 @@ class _Collector:
     def __init__(self, wanted: Wanted, found: Gathered) -> None:
         self._wanted = wanted
         self._found = found
-        self._roles = {role: wanted.roles[role] for role in (*wanted.task.inputs, *wanted.task.targets)}
-        self._targets = [wanted.roles[role] for role in wanted.task.targets]
+        self._roles = dict(wanted.roles)
+        self._targets = [self._roles[role] for role in wanted.task.targets if role in self._roles]
         self._keys, self._codes = array.array("Q"), array.array("i")
         self._times = array.array("d")
         self._groups: list[Any] = []

@@ -92,7 +92,10 @@ def guess_columns(
     for role in sorted((role for role in needed if role not in chosen), key=lambda role: role not in task.targets):
         free = [name for name in names if name not in chosen.values()]
         found, is_target = _by_name(role, free), role in task.targets
-        if is_target:
+        if len(task.rows) > 1:  # not every row has every role: what it has is told by names alone
+            if found is None:
+                continue
+        elif is_target:
             found = found or _label_like(rows, free)
         elif role in NAMES:  # a role with a name of the user's own is looked for by that name alone
             found = found or _text_like(rows, free)
@@ -102,7 +105,13 @@ def guess_columns(
         if why:
             column = repr(chosen[role])
             reasons.append(Note(f"column {column} is taken for {role}: {why}", f"把 {column} 列当作 {role}：{why.zh}"))
-    return Columns({role: chosen[role] for role in needed}, reasons)
+    if not any(chosen.keys() >= {*inputs} for inputs in task.rows):
+        raise DataError(
+            _nothing_fits(next(role for role in task.inputs if role not in chosen), False, source, names, rows)
+        )
+    if with_target and not any(role in chosen for role in task.targets):
+        raise DataError(_nothing_fits(task.targets[0], True, source, names, rows))
+    return Columns({role: chosen[role] for role in needed if role in chosen}, reasons)
 
 
 def require_column(column: str, names: Sequence[str], source: str, key: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import DataError
 from tunewright.core.files import machine_errors, parse_json
+from tunewright.core.types import BELOW
 from tunewright.data.encoding import reading
 
 _ROWS = ("read", "used", "dropped", "moved_in", "moved_out")
@@ -48,6 +51,25 @@ class Ledger:
             ledger._rows[split] = Counter({name: counts[name] for name in _ROWS})
             ledger._reasons[split] = Counter(counts["reasons"])
         ledger._tokens = summary["tokens"]
+        return ledger
+
+    @classmethod
+    def joined(cls, sources: Mapping[str, Path | str], path: Path | str) -> Ledger:
+        """The lines and counts of several closed ledgers in the new file `path`, the summary still to come.
+
+        sources: name → ledger; the name is put before the files that its lines name.
+        """
+        ledger = cls(path)
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, source in sources.items():
+                other = cls.resume(source, Path(scratch) / name)
+                other._file.close()
+                for line in other.path.read_text(encoding="utf-8").splitlines():
+                    entry = parse_json(line, source)
+                    ledger._write({**entry, "file": f"{name}{BELOW}{entry['file']}"} if "file" in entry else entry)
+                for own, theirs in ((ledger._rows, other._rows), (ledger._reasons, other._reasons)):
+                    for split, counts in theirs.items():
+                        own.setdefault(split, Counter()).update(counts)
         return ledger
 
     def read(self, split: str, count: int = 1) -> None:

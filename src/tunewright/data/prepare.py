@@ -22,6 +22,7 @@ from tunewright.core.contracts import Reader, Task
 from tunewright.core.errors import DataError, RecipeError, listing, plural
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Data, Recipe
+from tunewright.core.recipe_file import parts
 from tunewright.core.types import Note
 from tunewright.data import sources, split, table
 from tunewright.data.dataset import DESCRIPTION, LEDGER, Dataset
@@ -29,6 +30,7 @@ from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sam
 from tunewright.data.guess import guess_columns, require_beside, require_column
 from tunewright.data.language import language
 from tunewright.data.ledger import Ledger
+from tunewright.data.merge import merge
 
 SPLITS = ("train", "validation", "test")
 SPLITS_ZH = {"train": "训练集", "validation": "验证集", "test": "测试集"}
@@ -44,6 +46,8 @@ def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None
     Raises DataError, LabelError or MachineError with what to do; then nothing is left half-written.
     """
     folder = Path(folder)
+    if recipe.tasks:
+        return _prepare_tasks(recipe, folder, progress, with_test=with_test)
     work = _Work(recipe.task, recipe.data, recipe.seed, progress or Silent(), with_test=with_test)
     work.open_sources()
     stamp = work.stamp()
@@ -51,6 +55,20 @@ def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None
         return Dataset.open(folder, recipe.task)
     with files.writing_folder(folder) as temporary:
         work.run(temporary, stamp)
+    return Dataset.open(folder, recipe.task)
+
+
+def _prepare_tasks(recipe: Recipe, folder: Path, progress: Progress | None, *, with_test: bool) -> Dataset:
+    """Each task's data by itself, in folders beside `folder`, and all of them merged there."""
+    found = {}
+    for part in parts(recipe):
+        own = dataclasses.replace(recipe, task=part.task, data=part.data, tasks=())
+        found[part.name] = prepare(own, folder.with_name(f"{folder.name}.{part.name}"), progress, with_test=with_test)
+    stamps = {name: _stamp_of(dataset.folder) for name, dataset in found.items()}
+    stamp = hashlib.sha256(json.dumps([_FORM, stamps]).encode()).hexdigest()
+    if not (folder / DESCRIPTION).exists() or _stamp_of(folder) != stamp:
+        with files.writing_folder(folder) as temporary:
+            merge(found, recipe.task, temporary, stamp)
     return Dataset.open(folder, recipe.task)
 
 
@@ -139,6 +157,12 @@ class _Work:
         first = next(iter(self.sources))
         sample = sample_rows(self.sources[first], self.readers[first])
         columns = guess_columns(sample, self.task, self.data.columns, source=self.sources[first])
+        lacking = [role for role in self.task.targets if role not in columns.of]
+        if lacking and not self.only:
+            raise DataError(
+                f"{self.sources[first]} has no column {lacking[0]!r}, which holds the labels of that task. Name it under "
+                f"data.columns, as {{{lacking[0]}: NAME}}; where each task has files of its own, name them under tasks."
+            )
         if both := sorted({*self.task.beside.columns} & {*columns.of.values()}):
             raise RecipeError(f"task: column {both[0]!r} is the text or the label already, and cannot stand beside it.")
         shown = self._shown(first)
@@ -384,9 +408,8 @@ def _write(
         for name, seen in part.kinds.items():
             kinds.setdefault(name, set()).update(seen)
     schema, nested = table.schema_of(kinds)
-    roles = (*wanted.task.inputs, *wanted.task.targets)
-    hashed = [*(wanted.roles[role] for role in roles), *wanted.task.beside.columns]
-    writers: dict[str, _SplitWriter] = {}
+    hashed = [*wanted.roles.values(), *wanted.task.beside.columns]
+    writers: dict[str, table.SplitWriter] = {}
     leaked: list[tuple[str, int, int]] = []
     for index, batch in _sorted_out(gathered, sides, schema):
         if index == _LEAKED:
@@ -394,7 +417,7 @@ def _write(
             continue
         target = SPLITS[index]
         if target not in writers:
-            writers[target] = _SplitWriter(folder / f"{target}.arrow", schema, hashed)
+            writers[target] = table.SplitWriter(folder / f"{target}.arrow", schema, hashed)
         writers[target].write(batch)
         ledger.use(target, batch.num_rows)
     fingerprints = {name: writers[name].close() for name in SPLITS if name in writers}
@@ -428,30 +451,6 @@ def _drop_leaked(folder: Path, leaked: list[tuple[str, int, int]], ledger: Ledge
                 twins.setdefault(key, f"{name}, {file}:{line}")
     for file, line, key in leaked:
         ledger.drop("train", file, line, f"the same text stands in {twins[key]}", "leakage")
-
-
-class _SplitWriter:
-    """One split's Arrow file and the fingerprint of what goes into it."""
-
-    def __init__(self, path: Path, schema: pa.Schema, hashed: list[str]) -> None:
-        self._file = pa.ipc.new_file(str(path), schema)
-        self._digests = {name: (hashlib.sha256(), hashlib.sha256()) for name in hashed}
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        self._file.write_batch(batch)
-        for name, (lengths, content) in self._digests.items():
-            texts = pc.cast(batch.column(name), pa.string())
-            sizes = pc.fill_null(pc.binary_length(texts), -1).to_numpy(zero_copy_only=False)
-            lengths.update(np.ascontiguousarray(sizes, dtype="<i8").tobytes())
-            content.update("".join(text for text in texts.to_pylist() if text is not None).encode())
-
-    def close(self) -> str:
-        """Close the file; returns the SHA-256 over its inputs and labels in order, whatever the batches were."""
-        self._file.close()
-        whole = hashlib.sha256()
-        for lengths, content in self._digests.values():
-            whole.update(lengths.digest() + content.digest())
-        return whole.hexdigest()
 
 
 def _stamp_of(folder: Path) -> str:

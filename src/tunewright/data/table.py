@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -186,3 +187,27 @@ class BatchFile:
         """Return a whole column, memory-mapped."""
         chunks = [self._file.get_batch(index).column(name) for index in range(self._file.num_record_batches)]
         return pa.chunked_array(chunks, type=self.schema.field(name).type)
+
+
+class SplitWriter:
+    """One split's Arrow file and the fingerprint of what goes into it."""
+
+    def __init__(self, path: Path, schema: pa.Schema, hashed: list[str]) -> None:
+        self._file = pa.ipc.new_file(str(path), schema)
+        self._digests = {name: (hashlib.sha256(), hashlib.sha256()) for name in hashed}
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._file.write_batch(batch)
+        for name, (lengths, content) in self._digests.items():
+            texts = pc.cast(batch.column(name), pa.string())
+            sizes = pc.fill_null(pc.binary_length(texts), -1).to_numpy(zero_copy_only=False)
+            lengths.update(np.ascontiguousarray(sizes, dtype="<i8").tobytes())
+            content.update("".join(text for text in texts.to_pylist() if text is not None).encode())
+
+    def close(self) -> str:
+        """Close the file; returns the SHA-256 over its inputs and labels in order, whatever the batches were."""
+        self._file.close()
+        whole = hashlib.sha256()
+        for lengths, content in self._digests.values():
+            whole.update(lengths.digest() + content.digest())
+        return whole.hexdigest()

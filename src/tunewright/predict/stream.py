@@ -152,7 +152,8 @@ class Stream:
         self.tally.parents += prediction.decision == "parent"
         self.tally.truncated += prediction.truncated_tokens > 0
         said = {
-            **(answer(value) if isinstance(value, Frame) else {self._targets[0]: answer(value)}),
+            **dict.fromkeys(self._targets),
+            **(answer(value) if len(self._targets) > 1 else {self._targets[0]: answer(value)}),
             **{name: getattr(value, name, None) for name in self._shown},
             "score": round(score, DIGITS),
             "decision": prediction.decision,
@@ -188,9 +189,11 @@ def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]]
 
 def answer(value: Any) -> Any:
     """A prediction's value, or a label, as plain data: several labels or spans become a list, a frame {"intent", "slots"},
-    an Answer its text."""
+    an Answer its text, answers of several tasks a mapping of their names."""
     if isinstance(value, Frame):
         return {"intent": value.intent, "slots": answer(value.slots)}
+    if isinstance(value, Mapping):
+        return {name: answer(part) for name, part in value.items()}
     if isinstance(value, tuple):
         return [answer(part) for part in value]
     if isinstance(value, Answer):

@@ -298,17 +298,25 @@ class Validation:
 
         groups: dict[tuple[int, ...], tuple[list[np.ndarray], list[np.ndarray]]] = {}
         for item in items:
-            labels = item.windows[0].features["labels"]
-            if np.ndim(item.logits) > 1 and len(item.logits) != len(labels):
-                continue  # a token-level example that was joined from several windows
-            logits, gold = groups.setdefault(item.logits.shape, ([], []))
-            logits.append(item.logits)
-            gold.append(labels)
+            for one, labels in _by_window(item):
+                logits, gold = groups.setdefault(one.shape, ([], []))
+                logits.append(one)
+                gold.append(labels)
         total = sum(
             float(self.plan.objective.loss(torch.tensor(np.stack(a)), torch.tensor(np.stack(b)), None).sum())
             for a, b in groups.values()
         )
         return total / max(1, sum(len(a) for a, _ in groups.values()))
+
+
+def _by_window(item: Inferred) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits with the labels they are held against: those of a text's tokens window by window, any others as joined."""
+    labels = [window.features["labels"] for window in item.windows]
+    sizes = [len(window.features["input_ids"]) for window in item.windows]
+    if np.ndim(item.logits) < 2:
+        yield item.logits, labels[0]
+    elif len(item.logits) == sum(sizes):
+        yield from zip(np.split(item.logits, np.cumsum(sizes)[:-1]), labels, strict=True)
 
 
 def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -290,9 +290,12 @@ def _error(task: Task, example: Example, prediction: Prediction) -> dict[str, An
 
 
 def _shown(label: Any, text: str) -> Any:
-    """A label as JSON: spans with their text, several labels as a list, a frame {"intent", "slots"}."""
+    """A label as JSON: spans with their text, several labels as a list, a frame {"intent", "slots"}, that of several tasks by
+    their names."""
     if isinstance(label, Frame):
         return {"intent": label.intent, "slots": _shown(label.slots, text)}
+    if isinstance(label, Mapping):
+        return {name: _shown(part, text) for name, part in label.items()}
     if isinstance(label, Answer):
         label = (label,)
     if not isinstance(label, tuple):

@@ -308,11 +308,13 @@ def certificate_passed(report: Report) -> bool | None:
 
 def names_of(value: Any) -> list[str]:
     """The label or labels of an answer as a list: [] for none; of a span its text, and its label where it has one; of a frame
-    its intent first."""
+    its intent first; of several tasks each one's with its name before them."""
     if value is None:
         return []
-    if is_frame(value):
-        return [str(value["intent"]), *names_of(value["slots"])]
+    if _is_several(value):
+        own = {name: names_of(part) for name, part in value.items()}
+        frame = value.keys() <= FRAME
+        return [one if frame else f"{name}: {one}" for name, names in own.items() for one in names]
     items = value if isinstance(value, (list, tuple)) else [value]
     return [_name_of(item) for item in items]
 
@@ -323,9 +325,17 @@ def _name_of(item: Any) -> str:
     return f"{item.get('text')} ({item['label']})" if "label" in item else str(item.get("text"))
 
 
-def is_frame(value: Any) -> bool:
-    """Whether an answer is an intent with slots."""
-    return isinstance(value, Mapping) and value.keys() >= {"intent", "slots"}
+FRAME = {"intent", "slots"}  # the parts of an answer to slot_filling, which need no names beside them
+
+
+def undrawn(value: Any) -> list[str]:
+    """Of an answer that is drawn in its text the labels that are no spans, as `names_of` gives them."""
+    return names_of({name: part for name, part in value.items() if not _spans_of(part)}) if _is_several(value) else []
+
+
+def _is_several(value: Any) -> bool:
+    """Whether an answer has parts by name, and is no span."""
+    return isinstance(value, Mapping) and "start" not in value
 
 
 class Piece(NamedTuple):
@@ -367,9 +377,10 @@ def _shortened(found: Sequence[Piece], most: int) -> list[Piece]:
 
 
 def _spans_of(answer: Any) -> list[Mapping[str, Any]]:
-    """The spans of an answer, those of a frame among them."""
-    items = answer["slots"] if is_frame(answer) else answer
-    return [span for span in items if isinstance(span, Mapping)] if isinstance(items, list) else []
+    """The spans of an answer, those of its parts among them."""
+    if _is_several(answer):
+        return [span for part in answer.values() for span in _spans_of(part)]
+    return [span for span in answer if isinstance(span, Mapping)] if isinstance(answer, list) else []
 
 
 def drawn(errors: Sequence[Mapping[str, Any]]) -> bool:

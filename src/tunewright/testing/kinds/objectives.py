@@ -88,7 +88,8 @@ def _gold(subject: Subject) -> Any:
 
 def _made(subject: Subject) -> tuple[Any, Any]:
     """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number, an
-    index a token, zeros and ones for both outputs of every token, below zero where a token is none."""
+    index a token (alone, or with the outputs it is among), zeros and ones for both outputs of every token, below zero
+    where a token is none."""
     import torch
 
     outputs = torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
@@ -96,12 +97,14 @@ def _made(subject: Subject) -> tuple[Any, Any]:
     hot = torch.nn.functional.one_hot(indices, LABELS).float()
     marks = torch.stack([hot, hot.roll(1, dims=1)], dim=-1)
     marks[3, 2] = -100.0
+    tokens, of_tokens = outputs[:, None].repeat(1, TOKENS, 1), indices[:, None].repeat(1, TOKENS)
     forms = (
         (outputs, indices),
         (outputs, hot),
         (outputs[:, :1], indices.float()),
-        (outputs[:, None].repeat(1, TOKENS, 1), indices[:, None].repeat(1, TOKENS)),
+        (tokens, of_tokens),
         (outputs.unsqueeze(-1) * torch.tensor([1.0, -1.0]), marks),
+        (tokens, torch.stack([of_tokens, torch.zeros_like(of_tokens), torch.full_like(of_tokens, LABELS)], dim=-1)),
     )
     for logits, gold in forms:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -221,8 +221,10 @@ def _perfect(subject: Subject) -> tuple[list[Label], list[Prediction], tuple[str
 
 
 def _saying(target: np.ndarray, labels: int) -> np.ndarray:
-    """Outputs of a network that is sure of `target`: an index, an index a token, or zeros and ones."""
+    """Outputs of a network that is sure of `target`: an index, an index a token (alone, or with the outputs it is among),
+    or zeros and ones."""
     if np.issubdtype(target.dtype, np.integer):
+        target = target[:, 0] if target.ndim == 2 else target
         hot = np.maximum(target, 0)[..., None] == np.arange(labels)
         return np.where(hot, SURE, -SURE).astype(np.float32)
     return np.where(target > 0.5, SURE, -SURE).astype(np.float32) if target.ndim else np.atleast_1d(target)
@@ -234,4 +236,6 @@ def _strange(label: Label) -> Label:
         return (dataclasses.replace(label[0], label="nowhere"), *label[1:])
     if isinstance(label, Frame):
         return dataclasses.replace(label, intent="nowhere")
+    if isinstance(label, Mapping):
+        return {name: _strange(part) for name, part in label.items()}
     return "nowhere"
