@@ -905,6 +905,26 @@ def parts_of_a_task(folder: Path, patch: Any) -> None:
 
 
 @entry
+def tasks_at_once(folder: Path, patch: Any) -> None:
+    """tasks task=several.tasks"""
+    from tunewright.data.prepare import prepare
+
+    files = write_data(folder)
+    columns = {"text": "text", "label": "label"}
+    both = [
+        {"name": name, "task": "text_classification", "data": {"train": str(files["train"]), "columns": columns}}
+        for name in ("first", "second", "third")
+    ]
+
+    def found(many: int) -> tuple[str, ...]:
+        return prepare(from_mapping({"tasks": both[:many]}), folder / str(many)).labels
+
+    assert found(2) == tuple(f"{name}/{label}" for name in ("first", "second") for label in sorted(SHARES))
+    assert len(found(3)) == len(found(2)) * 3 // 2
+    assert catalog.create("tasks", {"name": "several", "tasks": {"a": "sentence_pair", "b": "text_classification"}}).targets == ("a", "b")  # fmt: skip
+
+
+@entry
 def weight_of_the_intent(folder: Path, patch: Any) -> None:
     """train.objective=intent_and_slots.intent_weight"""
     import torch

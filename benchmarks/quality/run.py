@@ -55,14 +55,13 @@ GOALS = {
 
 def once(name: str, data: Path, threads: int) -> dict[str, Any]:
     """Train one recipe in a process of its own, and give what the table needs. Exits with its message if it fails."""
-    recipe, out = HERE / f"{name}.yaml", RUNS / name
+    out = RUNS / name
+    RUNS.mkdir(parents=True, exist_ok=True)
     if out.exists():
         shutil.rmtree(out)
-    places = yaml.safe_load(recipe.read_text(encoding="utf-8"))["data"]
+    recipe = RUNS / f"{name}.yaml"
+    write_text(recipe, yaml.safe_dump(_placed(name, data), allow_unicode=True))
     command = [sys.executable, "-m", "tunewright.cli.main", "train", str(recipe), "--out", str(out), "--json"]
-    for key in ("train", "validation", "test"):
-        if key in places:
-            command += ["--set", f"data.{key}={_with_contexts((data / places[key]).absolute())}"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
@@ -71,6 +70,16 @@ def once(name: str, data: Path, threads: int) -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = sum(getattr(after, kind) - getattr(before, kind) for kind in ("ru_utime", "ru_stime"))
     return {**_figures(Report.load(out), read_json(out / "verdict.json")), "cpu_seconds": round(seconds)}
+
+
+def _placed(name: str, data: Path) -> dict[str, Any]:
+    """The recipe with its files where they are: those of its tasks, where it has several."""
+    recipe = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
+    for places in (part["data"] for part in recipe.get("tasks", [recipe])):
+        for key in ("train", "validation", "test"):
+            if key in places:
+                places[key] = str(_with_contexts((data / places[key]).absolute()))
+    return recipe
 
 
 def _with_contexts(file: Path) -> Path:
@@ -170,8 +179,10 @@ def main() -> None:
     data, file = harness.data_folder(options.data), HERE / "results.json"
     content = read_json(file) if file.exists() else {}
     for name in options.recipe or [name for name in names if name not in content]:
-        if not any((data / name).glob("train.*")):
-            print(f"{name} is left out: there is no {data / name}.", file=sys.stderr)
+        recipe = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
+        sources = [data / part["data"]["train"] for part in recipe.get("tasks", [recipe])]
+        if missing := [source for source in sources if not source.exists()]:
+            print(f"{name} is left out: there is no {missing[0]}.", file=sys.stderr)
             continue
         result = {**once(name, data, options.threads), "commit": harness.commit()}
         content = {**(read_json(file) if file.exists() else {}), name: result}

@@ -157,3 +157,19 @@ def test_an_intent_and_tags_add_up_the_intent_by_its_weight():
         torch.testing.assert_close(made.loss(logits, gold, None), expected)
     with pytest.raises(ValueError, match="every token"):
         made.loss(logits[:, 0], gold[:, 0], None)
+
+
+def test_of_several_tasks_each_token_is_judged_among_its_own_outputs():
+    made = catalog.create("objectives", "within_parts")
+    logits = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    none = [-100, -100, -100]
+    labels = torch.tensor([[[1, 0, 2], none, none], [none, [2, 2, 5], [4, 2, 5]]])
+    first = functional.cross_entropy(logits[0, 0, :2][None], torch.tensor([1]))
+    second = functional.cross_entropy(logits[1, 1:, 2:], torch.tensor([0, 2]))
+    torch.testing.assert_close(made.loss(logits, labels, None), torch.stack([first, second]))
+    moved = logits.clone()
+    moved[0, 0, 2:] += 9.0  # outputs of another task
+    torch.testing.assert_close(made.loss(moved, labels, None), made.loss(logits, labels, None))
+    torch.testing.assert_close(made.divergence(logits, moved, labels), torch.zeros(2))
+    with pytest.raises(ValueError, match="which outputs are theirs"):
+        made.loss(logits, labels[..., 0], None)

@@ -692,3 +692,14 @@ def test_errors_of_frames_draw_the_slots_and_name_both_intents():
     listed = render_html(report("chinese", errors=[bare])).split('class="errors"')[1].partition("</ul>")[0]
     assert "Meet" in listed and "Play" in listed and not views.drawn([bare])
     assert "`Play`" in render_markdown(report("chinese", errors=[FRAME]))
+
+
+def test_errors_of_several_tasks_draw_the_spans_and_name_the_other_answers():
+    error = {**SPANS, "gold": {"mood": "good <b>", "names": SPANS["gold"]}, "predicted": {"mood": "bad", "names": SPANS["predicted"]}}  # fmt: skip
+    assert views.pieces(error, 400) == views.pieces(SPANS, 400)
+    listed = render_html(report("chinese", errors=[error])).split('class="errors"')[1].partition("</ul>")[0]
+    assert "mood: good &lt;b&gt;" in listed and "mood: bad" in listed and "New York (LOC)" not in listed
+    assert "names: New York (LOC)" in views.names_of(error["gold"])
+    plain = {**SPANS, "gold": {"mood": "good"}, "predicted": {"mood": "bad"}}
+    listed = render_html(report("chinese", errors=[plain])).split('class="errors"')[1].partition("</ul>")[0]
+    assert "mood: good" in listed and not views.drawn([plain])

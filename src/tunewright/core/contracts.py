@@ -169,7 +169,9 @@ class Task(Component):
     multi_label: ClassVar[bool] = False  # whether a row can have several labels, or none
     ordinal: ClassVar[bool] = False  # whether labels have an order: that of data.labels, or of the numbers they are
     probe: ClassVar[bool] = False  # whether an answer is a linear map of pooled features: a probe can start the head
-    baselines: ClassVar[tuple[str, ...]] = ()  # what it has to beat unless the recipe names others
+    baselines: ClassVar[
+        tuple[str | dict[str, Any], ...]
+    ] = ()  # what it has to beat unless the recipe names others, as a recipe names it
     placed: ClassVar[bool] = False  # whether a row tells places in its text, so that the text cannot be written anew
     marks: ClassVar[tuple[str, ...]] = ()  # signs in the text around what is asked about; nobody edits between two
     stride: ClassVar[int] = 16  # tokens that neighbouring windows share unless the recipe says otherwise

@@ -19,6 +19,7 @@ class ByParts(Baseline):
     """What the parts of a task reach when each is done alone and no network is tuned."""
 
     baselines: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "overlap",
         "tfidf",
         "dictionary",
     )  # by name; each part is answered by the first one that suits it
@@ -46,7 +47,7 @@ class ByParts(Baseline):
                 return baseline
         raise RecipeError(
             f"evaluate.baselines: by_parts has none for {catalog.name_of(task)} among {listing(self.baselines)}. "
-            f"Add one of {listing(task.baselines)} to its baselines."
+            f"Add one of {listing(map(str, task.baselines))} to its baselines."
         )
 
 

@@ -46,7 +46,10 @@ class Several(Task):
     head: ClassVar[str] = "tokens"
     objective: ClassVar[str] = "within_parts"
     metric: ClassVar[str] = MEAN
-    baselines: ClassVar[tuple[str, ...]] = ("by_parts",)
+    baselines: ClassVar[tuple[str | dict[str, Any], ...]] = (
+        "by_parts",
+        {"name": "by_parts", "baselines": ["overlap", "linear_probe", "dictionary"]},
+    )
 
     def __post_init__(self) -> None:
         if len(self.tasks) < 2:

@@ -552,6 +552,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         **{f"level_{n}_accuracy": (f"accuracy, level {n}", f"第 {n} 层准确率") for n in range(1, 10)},
         "quadratic_weighted_kappa": ("quadratic weighted kappa", "二次加权 kappa"),
         "intent_accuracy": ("accuracy of intents", "意图准确率"),
+        "mean": ("mean over the tasks", "各任务平均值"),
         "slot_f1": ("F1 of slots", "槽位 F1"),
         "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
         "pearson": ("Pearson correlation", "皮尔逊相关系数"),
@@ -597,6 +598,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
             "超出偶然的一致程度，错得越远按级数的平方计：1 为完美，0 等于偶然",
         ),
         "intent_accuracy": ("share of rows with the right intent", "意图判断正确的数据所占的比例"),
+        "mean": ("of what each task is judged by, all tasks alike", "各任务各自评判指标的平均，每个任务同等重要"),
         "slot_f1": (
             "precision and recall of slots in one number; a slot is right in place and name, or wrong",
             "槽位精确率与召回率的综合；位置和名称都对才算对",
