@@ -46,7 +46,7 @@ def class_weights_count(subject: Subject) -> None:
     """Heavier labels weigh more; weights of one change nothing. One for numbers or places refuses them."""
     import torch
 
-    if _logits(subject).shape[-1] == 1:
+    if _logits(subject).shape[-1] != LABELS:
         try:
             subject.create().loss(_logits(subject), _gold(subject), torch.ones(1))
         except ValueError:
