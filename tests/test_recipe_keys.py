@@ -447,6 +447,13 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.layer_decay": Change(0.3, "losses"),
     "train.class_weights": Change("balanced", "losses"),
     "train.weight_average": Change(None, "history"),
+    "train.weight_average=polynomial.power": Change({"name": "polynomial", "power": 0.0}, "history"),
+    "train.weight_average=ema.decay": Change(
+        {"name": "ema", "decay": 0.1}, "history", {"train.weight_average": {"name": "ema", "decay": 0.9}}
+    ),
+    "train.weight_average=swa.begin": Change(
+        {"name": "swa", "begin": 0.0}, "history", {"train.weight_average": {"name": "swa"}}
+    ),
     "train.clip_norm": Change(0.001, "losses"),
     "train.early_stopping": Change(None, "history", STOPPING),
     "train.early_stopping.metric": Change("loss", "training", PATIENT),

@@ -33,6 +33,7 @@ KINDS: dict[str, type[Component]] = {
     "regularisers": contracts.Regulariser,
     "optimizers": contracts.Optimizer,
     "schedules": contracts.Schedule,
+    "averages": contracts.Averaging,
     "calibrators": contracts.Calibrator,
     "baselines": contracts.Baseline,
     "trackers": contracts.Tracker,

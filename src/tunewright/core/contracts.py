@@ -378,6 +378,14 @@ class Schedule(Component):
         """The factor on the learning rate at `step` (0-based) of `steps`."""
 
 
+class Averaging(Component):
+    """Which steps' weights make up the average that is judged and kept."""
+
+    @abstractmethod
+    def share(self, step: int, steps: int) -> float:
+        """How far `step` (from 1) of `steps` moves the average towards its weights: in (0, 1], and 1 at the first."""
+
+
 class Calibrator(Component):
     """Makes scores mean what they say. Calibration here is affine on logits, so it folds into the last linear map."""
 

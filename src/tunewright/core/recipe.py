@@ -12,6 +12,7 @@ from pydantic import Field
 from tunewright.core import catalog
 from tunewright.core.contracts import (
     Augmenter,
+    Averaging,
     Baseline,
     Calibrator,
     Method,
@@ -148,9 +149,9 @@ class Train:
         "auto"  # auto: balanced when the largest class is over 20 times the smallest
     )
     clip_norm: AtLeastZero = 1.0  # longest gradient; 0 leaves it as it is
-    weight_average: AtLeastZero | None = (
-        1.0  # judge and keep the average of all steps' weights, step t counting t to this power; null: the last step's
-    )
+    weight_average: Averaging | None = _component(
+        "averages", "polynomial"
+    )  # judge and keep an average of the steps' weights: polynomial, ema, swa; null: the last step's
     early_stopping: EarlyStopping | None = field(
         default_factory=EarlyStopping
     )  # null trains all epochs; the best checkpoint is kept either way
