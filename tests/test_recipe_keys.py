@@ -217,7 +217,7 @@ def shown(run: Path) -> dict[str, Any]:
         "losses": report["training"]["losses"],
         "training": training,
         "trained": report["model"]["trained_parameters"],
-        "weights": digest(run / "checkpoints" / "best" / "weights.safetensors"),
+        "weights": digest(*sorted(run.rglob("best/weights.safetensors"))),
         "model": digest(run / "bundle" / "model" / "model.safetensors"),
         "decision": json.loads((run / "bundle" / "decision.json").read_text("utf-8")),
         "results": report["results"],
@@ -454,6 +454,9 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.weight_average=swa.begin": Change(
         {"name": "swa", "begin": 0.0}, "history", {"train.weight_average": {"name": "swa"}}
     ),
+    "train.ensemble": Change({"size": 2}, "training"),
+    "train.ensemble.size": Change(3, "training", {"train.ensemble.size": 2}),
+    "train.ensemble.kind": Change("vote", "files", {"train.ensemble.size": 2}),
     "train.clip_norm": Change(0.001, "losses"),
     "train.early_stopping": Change(None, "history", STOPPING),
     "train.early_stopping.metric": Change("loss", "training", PATIENT),

@@ -281,6 +281,7 @@ class Method(Component):
     mergeable: ClassVar[bool] = True  # whether merge gives a plain network with the same outputs
     starts_plain: ClassVar[bool] = True  # whether what it inserts changes no answer before the first step
     rate: ClassVar[float] = 1.0  # the learning rate that suits it, relative to full fine-tuning
+    blends: ClassVar[bool] = True  # whether the mean of the weights of two models that it trained is such a model
 
     @property
     def room(self) -> int:

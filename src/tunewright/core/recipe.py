@@ -120,6 +120,16 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Several models that differ by chance alone, as one."""
+
+    size: Annotated[int, Field(ge=2, le=20)] = 3  # members, trained one after the other; the first is the run's own
+    kind: Literal["soup", "vote"] = (
+        "soup"  # soup: the mean of the weights of those that do validation good, which costs nothing more to answer; vote: the mean of all members' outputs, which costs each of them
+    )
+
+
+@dataclass(frozen=True)
 class Train:
     """How it is adapted."""
 
@@ -152,6 +162,7 @@ class Train:
     weight_average: Averaging | None = _component(
         "averages", "polynomial"
     )  # judge and keep an average of the steps' weights: polynomial, ema, swa; null: the last step's
+    ensemble: Ensemble | None = None  # several models as one, as {size: 3, kind: soup}; null: one model
     early_stopping: EarlyStopping | None = field(
         default_factory=EarlyStopping
     )  # null trains all epochs; the best checkpoint is kept either way

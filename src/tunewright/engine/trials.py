@@ -140,12 +140,11 @@ class Workshop:
             shutil.rmtree(workplace, ignore_errors=True)
 
     def _measured(self, trained: Trained, metric: str, device: str) -> Measured:
-        best = next(e for e in trained.fitted.history if e["step"] == trained.fitted.best_step)
-        value = best["validation"][metric]
+        value = trained.fitted.best[metric]
         if not np.isfinite(value):
             raise TrainingError(f"{metric} on validation is not a number.")
         recipe = trained.plan.recipe
-        gold, predictions = Validation(trained.plan, self.dataset, trained.model, device).answers()
+        gold, predictions = Validation(trained.plan, self.dataset, trained.models, device).answers()
         measures = recipe.task.measures
         return Measured(
             value=value,

@@ -115,10 +115,11 @@ def _model(trained: Trained) -> dict[str, Any]:
 
 def _training(facts: Facts) -> dict[str, Any]:
     fitted, recipe = facts.trained.fitted, facts.trained.plan.recipe
-    path = facts.run.folder / "metrics.jsonl"
+    path = facts.trained.folder / "metrics.jsonl"
     lines = [parse_json(line, path) for line in path.read_text("utf-8").splitlines()]
     losses = [line for line in lines if line["kind"] == "train"]
     return {
+        "ensemble": facts.trained.ensemble,
         "history": fitted.history,
         "losses": [{key: line[key] for key in ("step", "loss", "learning_rate")} for line in losses],
         "steps": fitted.steps,

@@ -57,6 +57,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     if name == "auto":
         name, whys["model.backbone"] = choose(dataset.language)
     augment.check(recipe.data.augment, recipe.task)
+    _check_ensemble(recipe)
     located = locate(name, pickled_weights=recipe.model.pickled_weights, remote_code=recipe.model.remote_code)
     processor = _processor(recipe, located, whys)
     if recipe.task.beside.columns and not recipe.task.beside.known:
@@ -190,6 +191,16 @@ def _decision(recipe: Recipe, whys: dict[str, Note]) -> Decision:
             f"这里 {task} 的答案不是单个标签，其分数不作校准",
         )
     return dataclasses.replace(decision, calibration=None)
+
+
+def _check_ensemble(recipe: Recipe) -> None:
+    """Raise RecipeError for an ensemble that cannot be made."""
+    ensemble, method = recipe.train.ensemble, recipe.train.method
+    if ensemble and ensemble.kind == "soup" and not method.blends:
+        raise RecipeError(
+            f"train.ensemble.kind: soup takes the mean of the members' weights, and {catalog.name_of(method)} keeps other "
+            "parts in each of them, which have no mean. Set kind: vote, or take another train.method."
+        )
 
 
 def _check_slices(recipe: Recipe, dataset: Dataset) -> None:

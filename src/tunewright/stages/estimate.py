@@ -82,11 +82,16 @@ def estimate(
     copies = copies_a_row(plan.recipe.data.augment) * len(dataset.splits["train"])
     parts["tokenizing"] = lengths.seconds * (copies + sum(map(len, dataset.splits.values()))) / lengths.rows
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
+    parts |= {name: parts[name] * _times(plan) for name in ("starting", "training", "evaluation")}
     evaluations = steps / _steps_an_evaluation(plan, dataset, lengths)
     checkpoints = training / CHECKPOINT_SECONDS + 1
-    parts["saving"] = trained.saving * (checkpoints + evaluations / CHECKPOINT_WEIGHTS)  # these keep the weights alone
+    parts["saving"] = (
+        _times(plan) * trained.saving * (checkpoints + evaluations / CHECKPOINT_WEIGHTS)
+    )  # these keep the weights alone
     memory = peak_memory_mb() + _growth(plan, dataset, lengths, frozen) / MIB
-    disk = trained.disk + sum(file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file())
+    disk = _times(plan) * trained.disk + sum(
+        file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file()
+    )
     return Estimate(
         seconds=sum(parts.values()), memory_mb=memory, disk_mb=disk / MIB, steps=steps,
         precision=trained.plan.recipe.train.precision, device=device, parts=parts,
@@ -234,6 +239,12 @@ def _training(plan: Plan, dataset: Dataset, lengths: _Lengths, trained: _Trained
     typical = float(np.mean([_padded(step, windows.lengths) for step in population]))
     fixed, token = _line(sizes[warm:], times[warm:])
     return steps, steps * (fixed + token * typical)
+
+
+def _times(plan: Plan) -> int:
+    """How many models the recipe trains."""
+    ensemble = plan.recipe.train.ensemble
+    return ensemble.size if ensemble else 1
 
 
 def _line(sizes: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tunewright.data.augment import Augmentation
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
+from tunewright.models.members import Run, together
 from tunewright.models.model import Model
 from tunewright.models.processor import TooLong
 from tunewright.predict.infer import CHUNK, Inferred, infer
@@ -42,13 +43,20 @@ TRIAL_TOKENS = 512  # of the step that bf16 and fp32 are tried on; more take tim
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, how training went, and the plan with what was decided on the way."""
+    """What training gave, how it went, and the plan with what was decided on the way.
 
-    model: Model
+    models: one, or those whose outputs are averaged; folder: where the metrics of the training are that `fitted` tells
+    of; values: the numbers of all models together on validation; ensemble: how its members did (see stages/ensemble.py).
+    """
+
+    models: tuple[Model, ...]
     plan: Plan
     fitted: Fitted
     trained_parameters: int
     parameters: int
+    folder: Path
+    values: Mapping[str, float]
+    ensemble: Mapping[str, Any] | None = None
 
 
 def train_model(
@@ -64,10 +72,12 @@ def train_model(
     on_plan: Callable[[Plan], None],
     told: Told | None = None,
     encoded: Path | None = None,
+    seed: int | None = None,
 ) -> Trained:
-    """Train in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is
+    """Train one model in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is
     called with the plan once nothing in it is open any more, before the first step; `told` of each evaluation (see Job);
-    `encoded` is the folder of encoded rows where several runs share them, None: this run's own."""
+    `encoded` is the folder of encoded rows where several runs share them, None: this run's own; `seed` of the training's
+    chance where that is not the recipe's, from the same start on."""
     precisions.check_engine(plan.recipe.train.engine, device)
     windows = encode_train(plan, dataset, encoded or folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
@@ -81,7 +91,7 @@ def train_model(
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
     settings = plan.recipe.train
-    judge = Validation(plan, dataset, model, device)
+    judge = Validation(plan, dataset, (model,), device)
     judge.check_metrics()
     give_back()  # what the trials of precision took
     flat_recipe = dict(flat(to_mapping(plan.recipe)))
@@ -95,12 +105,12 @@ def train_model(
             learning_rate=float(settings.learning_rate),
             precision=settings.precision,
             device=device,
-            seed=plan.recipe.seed,
+            seed=plan.recipe.seed if seed is None else seed,
             folder=folder / "checkpoints",
             record=record,
             progress=progress,
             evaluate=judge,
-            metric=settings.early_stopping.metric if settings.early_stopping else plan.recipe.evaluate.metric,
+            metric=chosen_by(plan),
             row=lambda index: dataset.splits["train"].examples(index, index + 1)[0].id,
             start=lambda: start(plan, dataset, model, embedder, job, folder / "start"),
             told=told,
@@ -112,7 +122,14 @@ def train_model(
             f"No training step was better than the start by {job.metric} on validation, so the start is kept: the "
             "backbone as it was. More rows, another learning rate or another method may change that."
         )
-    return Trained(model, plan, fitted, trained, sum(value.numel() for value in model.parameters()))
+    size = sum(value.numel() for value in model.parameters())
+    return Trained((model,), plan, fitted, trained, size, folder, fitted.best)
+
+
+def chosen_by(plan: Plan) -> str:
+    """What the best weights of a training are chosen by: a metric of the task, or "loss"."""
+    stopping = plan.recipe.train.early_stopping
+    return stopping.metric if stopping else plan.recipe.evaluate.metric
 
 
 def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> EncodedSplit:
@@ -249,11 +266,12 @@ def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> C
 
 @dataclass
 class Validation:
-    """Judges the model as it stands on the validation split: all of the task's numbers, and the mean loss."""
+    """Judges models as they stand on the validation split, by the mean of their outputs: all of the task's numbers, and
+    the mean loss."""
 
     plan: Plan
     dataset: Dataset
-    model: Model
+    models: Sequence[Model]
     device: str
 
     def __call__(self) -> dict[str, float]:
@@ -284,11 +302,9 @@ class Validation:
         return [item.example.label for item in items], predictions
 
     def _infer(self) -> Iterator[Inferred]:
-        from tunewright.models.inference import outputs
-
-        def run(windows: list) -> list[np.ndarray]:
+        def run(windows: Sequence[Any]) -> list[np.ndarray]:
             with precisions.autocast(self.device, self.plan.recipe.train.precision):
-                return outputs(self.model, windows, pad_id=self.plan.processor.pad_id, device=self.device)
+                return answering(self.models, self.plan, self.device)(windows)
 
         task = self.plan.recipe.task
         return infer(self.dataset.splits["validation"], task, self.plan.processor, self.dataset.labels, run)
@@ -309,6 +325,16 @@ class Validation:
             for a, b in groups.values()
         )
         return total / max(1, sum(len(a) for a, _ in groups.values()))
+
+
+def answering(models: Sequence[Model], plan: Plan, device: str) -> Run:
+    """A function from windows to the mean of the models' outputs, as the models stand when it is called."""
+    from tunewright.models.inference import outputs
+
+    def of(model: Model) -> Run:
+        return lambda windows: outputs(model, windows, pad_id=plan.processor.pad_id, device=device)
+
+    return together([of(model) for model in models])
 
 
 def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:

@@ -100,6 +100,11 @@ class Fitted:
     peak_memory_mb: float
     history: list[dict[str, Any]]
 
+    @property
+    def best(self) -> Mapping[str, float]:
+        """What validation said of the best weights."""
+        return next(entry["validation"] for entry in self.history if entry["step"] == self.best_step)
+
 
 def fit(job: Job, *, resume: bool = False) -> Fitted:
     """Train, keep the best weights by validation, and leave them in `job.model`.
@@ -172,6 +177,11 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
         peak_memory_mb=peak_memory_mb(),
         history=state.history,
     )
+
+
+def standing(values: Mapping[str, float], metric: str) -> tuple[float, float]:
+    """What models are compared by, larger is better: the metric, and where that is equal, the loss."""
+    return -values["loss"] if metric == "loss" else values[metric], -values["loss"]
 
 
 def peak_memory_mb() -> float:
@@ -302,8 +312,7 @@ def _evaluate(job: Job, state: State, average: Average, steps: int, *, epoch: fl
     with average.applied():
         job.settings.method.at(job.model, state.step, steps)
         values = dict(job.evaluate())
-        score = -values["loss"] if job.metric == "loss" else values[job.metric]
-        candidate = (score, -values["loss"])
+        candidate = standing(values, job.metric)
         if improved := state.best is None or candidate > state.best:
             state.best, state.best_step, state.without_gain = candidate, state.step, 0
             checkpoint.save_weights(job.folder / "best", job.model)

@@ -305,6 +305,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cost.source": ("from", "来源"),
     "cost.licence": ("licence", "许可证"),
     "cost.method": ("method", "方法"),
+    "cost.ensemble": ("ensemble", "集成"),
+    "cost.soup": (
+        "the mean weights of {kept} of {n} models; {metric} on validation {value}, of each model {members}",
+        "{n} 个模型中 {kept} 个的平均权重；验证集{metric} {value}，各模型 {members}",
+    ),
+    "cost.vote": (
+        "the mean outputs of {n} models; {metric} on validation {value}, of each model {members}",
+        "{n} 个模型的平均输出；验证集{metric} {value}，各模型 {members}",
+    ),
+    "cost.left_out": ("{value} (left out)", "{value}（未采用）"),
     "cost.parameters": ("parameters", "参数量"),
     "cost.trained": ("{trained} trained of {all} ({share})", "共 {all}，其中训练 {trained}（{share}）"),
     "cost.max_tokens": ("longest window, tokens", "最长窗口（词元）"),
@@ -418,6 +428,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "the columns' part, which is their vector times `beside.safetensors`.",
         "除文本外，模型还读取 {columns}。`transformers` 只认文本：从 `BUNDLE/model` 得到的 logits 不含各列的部分，"
         "即各列的向量乘以 `beside.safetensors`。",
+    ),
+    "card.votes": (
+        "It is {n} models, whose logits are averaged; the numbers above are those of the mean. For `transformers` each is a model "
+        "of its own, in `BUNDLE/model` and in the folders `BUNDLE/members/*/model`.",
+        "它由 {n} 个模型组成，其 logits 取平均，上面的数字属于这个平均值。对 `transformers` 而言，每个都是单独的模型，位于 "
+        "`BUNDLE/model` 和各 `BUNDLE/members/*/model` 目录。",
     ),
     "card.with_transformers": (
         "With `transformers` (calibrated scores; it never abstains):",
