@@ -161,7 +161,7 @@ def test_a_search_tries_one_model_and_refuses_a_space_of_ensembles(tmp_path, tin
     recipe = {"task": "text_classification", "data": {"train": str(intents_csv.train)}}
     recipe |= {"model": {"backbone": str(tiny_backbone)}, "train": {"ensemble": {"size": 2}}}
     recipe["search"] = {"space": {"train.ensemble.size": [2, 3]}}
-    with pytest.raises(RecipeError, match=r"a trial trains one model, so train.ensemble.size would change none"):
+    with pytest.raises(RecipeError, match=r"a trial trains one model once, so train.ensemble.size would change none"):
         search(from_mapping(recipe), out=tmp_path / "search")
 
 

@@ -29,6 +29,7 @@ KINDS: dict[str, type[Component]] = {
     "augmenters": contracts.Augmenter,
     "methods": contracts.Method,
     "starts": contracts.Start,
+    "semi_supervision": contracts.SemiSupervision,
     "objectives": contracts.Objective,
     "regularisers": contracts.Regulariser,
     "optimizers": contracts.Optimizer,

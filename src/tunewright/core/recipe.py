@@ -22,6 +22,7 @@ from tunewright.core.contracts import (
     Regulariser,
     Runtime,
     Schedule,
+    SemiSupervision,
     Start,
     Task,
     Tracker,
@@ -75,6 +76,9 @@ class Data:
     train: Name  # a CSV, TSV, JSONL, JSON, Parquet or CoNLL file, a folder with one folder per label, a saved datasets folder, or a hub id
     validation: Name | None = None  # none: cut from train
     test: Name | None = None  # none: cut from train; nothing looks at it before the verdict
+    unlabelled: Name | None = (
+        None  # rows of which only what the task reads is known; train.unlabelled says what is made of them
+    )
     reader: Reader | Auto = (
         "auto"  # auto chooses by ending and first bytes; or {name: csv, delimiter: ";", encoding: gb18030}
     )
@@ -141,6 +145,7 @@ class Train:
         Regulariser, ...
     ] = ()  # against overfitting, each around those before it, as [r_drop, {name: adversarial, kind: pgd}]
     start: Start | Auto = "auto"  # how the head begins; auto: from a linear probe where the task allows, else at random
+    unlabelled: SemiSupervision | None = None  # what is made of the rows of data.unlabelled, as pseudo_label
     epochs: AtLeastZero | Auto = (
         "auto"  # at most; early stopping may end sooner; auto: 5, and up to 20 where rows are few; 0 keeps the start as it is
     )

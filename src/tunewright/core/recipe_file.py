@@ -456,9 +456,8 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
         return source if looks_like_hub_id and not here.exists() else str(here.absolute())
 
     data = recipe.data
-    data = dataclasses.replace(
-        data, train=absolute(data.train), validation=absolute(data.validation), test=absolute(data.test)
-    )
+    sources = ("train", "validation", "test", "unlabelled")
+    data = dataclasses.replace(data, **{name: absolute(getattr(data, name)) for name in sources})
     backbone = recipe.model.backbone
     if "/" in backbone and (folder / backbone).is_dir():
         recipe = dataclasses.replace(

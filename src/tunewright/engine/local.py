@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tunewright.core.report import Report
 from tunewright.core.run import Run, environment, new_run, resumable
 from tunewright.core.types import Prediction
 from tunewright.data.checks import findings
-from tunewright.data.dataset import Dataset
+from tunewright.data.dataset import UNLABELLED, Dataset
 from tunewright.data.prepare import prepare
 from tunewright.kernels import library as kernels
 from tunewright.models import members
@@ -29,7 +30,7 @@ from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
 from tunewright.predict.infer import Run as Infer
 from tunewright.predict.predictor import EXACT
-from tunewright.stages import account, assemble, ensemble, judge, runtimes, save
+from tunewright.stages import account, assemble, ensemble, judge, runtimes, save, unlabelled
 from tunewright.stages.assemble import Plan
 from tunewright.stages.check import label_errors
 from tunewright.stages.embed import Embedder
@@ -165,7 +166,8 @@ def _run(recipe: Recipe, out: Path | str | None, name: str, resume: bool, comman
 
 def _same_rows(run: Run, dataset: Dataset) -> None:
     """Refuse to go on with other rows than the run began with: what is encoded and learned so far came from those."""
-    rows = {name: split.fingerprint for name, split in dataset.splits.items()}
+    parts = {**dataset.splits, **({UNLABELLED: dataset.unlabelled} if dataset.unlabelled else {})}
+    rows = {name: split.fingerprint for name, split in parts.items()}
     if "rows" not in run.about:
         run.update(rows=rows)
     elif run.about["rows"] != rows:
@@ -233,10 +235,10 @@ def _fit(
         decisions = {"train.precision": [decided.recipe.train.precision, why]}
         run.update(status="training", decided=decisions, kernels=kernels.about())
 
-    def single(folder: Path, seed: int) -> Trained:
+    def single(rows: Dataset, round_folder: Path, folder: Path, seed: int) -> Trained:
         return train_model(
             plan,
-            dataset,
+            rows,
             folder,
             embedder=embedder,
             device=device,
@@ -244,11 +246,14 @@ def _fit(
             decided=run.about.get("decided", {}),
             progress=progress,
             on_plan=on_plan,
-            encoded=run.folder,
+            encoded=round_folder,
             seed=seed,
         )
 
-    return ensemble.train_together(plan, dataset, run.folder, single, progress)
+    def models(rows: Dataset, folder: Path) -> Trained:
+        return ensemble.train_together(plan, rows, folder, partial(single, rows, folder), progress)
+
+    return unlabelled.train_with(plan, dataset, run.folder, models, progress)
 
 
 def _judge(

@@ -39,7 +39,6 @@ from tunewright.training.loop import Interrupted
 
 SEARCHES = Path("searches")
 SEEN = ("train", "validation")  # all that a search looks at: the test split stays sealed for the verdict
-UNSEEN = "train.ensemble"  # what a trial, which trains one model, does not see
 HOPELESS = 5  # trials that failed without one that did not, after which the others are not tried
 FREE = ("search.trials", "search.time_limit")  # what may differ when a search goes on
 
@@ -116,13 +115,16 @@ def _carried_out(recipe: Recipe, about: _About, progress: Progress) -> Found:
 
 def _refuse_unseen(recipe: Recipe, parameters: Sequence[Parameter], progress: Progress) -> None:
     """Raise RecipeError for a parameter that no trial could tell apart; say what trials leave out."""
-    if unseen := [one.key for one in parameters if one.key.startswith(UNSEEN)]:
+    use = recipe.train.unlabelled
+    several = ["train.unlabelled"] if use and use.adopts else []
+    if unseen := [one.key for one in parameters if one.key.startswith(("train.ensemble", *several))]:
         raise RecipeError(
-            f"search.space: a trial trains one model, so {unseen[0]} would change none. Search for what suits one model; "
-            f"`tunewright train` makes the ensemble of the best recipe."
+            f"search.space: a trial trains one model once, so {unseen[0]} would change none. Search for what suits that; "
+            "`tunewright train` does the rest with the best recipe."
         )
-    if recipe.train.ensemble:
-        progress.say(f"Each trial trains one model; {UNSEEN} is for the best recipe.")
+    several += ["train.ensemble"] if recipe.train.ensemble else []
+    if several:
+        progress.say(f"Each trial trains one model once; {' and '.join(several)} wait for the best recipe.")
 
 
 # ------------------------------------------------------------------------------------------------ trial after trial

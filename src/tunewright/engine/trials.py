@@ -177,6 +177,6 @@ def _kind(plan: Plan) -> str:
     recipe, trained = plan.recipe, plan.recipe.train
     model = replace(recipe, **{"model.dropout": 0.0, "model.word_embeddings": "auto"}).model  # which change neither
     data = {name: to_mapping(getattr(recipe.data, name)) for name in ("max_tokens", "overflow", "stride", "augment")}
-    sees = [asdict(model), to_mapping(recipe.task), data]
+    sees = [asdict(model), to_mapping(recipe.task), data, to_mapping(trained.unlabelled)]
     computes = [trained.precision, trained.engine, trained.device, trained.threads]
     return hashlib.sha256(json.dumps([sees, computes], sort_keys=True).encode()).hexdigest()[:12]

@@ -243,8 +243,9 @@ def _training(plan: Plan, dataset: Dataset, lengths: _Lengths, trained: _Trained
 
 def _times(plan: Plan) -> int:
     """How many models the recipe trains."""
-    ensemble = plan.recipe.train.ensemble
-    return ensemble.size if ensemble else 1
+    ensemble, use = plan.recipe.train.ensemble, plan.recipe.train.unlabelled
+    rounds = 2 if use and use.adopts else 1
+    return rounds * (ensemble.size if ensemble else 1)
 
 
 def _line(sizes: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:

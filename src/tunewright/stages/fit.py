@@ -6,19 +6,20 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.errors import DataError, RecipeError, listing, nearest
+from tunewright.core.errors import DataError, RecipeError, listing, nearest, plural
 from tunewright.core.memory import give_back
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
 from tunewright.core.types import Label, Note, Policy, Prediction, Window
 from tunewright.data.augment import SPLIT as AUGMENTED
-from tunewright.data.augment import Augmentation
+from tunewright.data.augment import Augmentation, key_of
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
@@ -34,6 +35,7 @@ from tunewright.stages.verdict import NO_QUALITY
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
 from tunewright.training.loop import Fitted, Job, Told, fit
+from tunewright.training.pairs import Pairs
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.passes import check_regularisers
 from tunewright.training.record import recording
@@ -46,7 +48,8 @@ class Trained:
     """What training gave, how it went, and the plan with what was decided on the way.
 
     models: one, or those whose outputs are averaged; folder: where the metrics of the training are that `fitted` tells
-    of; values: the numbers of all models together on validation; ensemble: how its members did (see stages/ensemble.py).
+    of; values: the numbers of all models together on validation; ensemble: how its members did (see stages/ensemble.py);
+    unlabelled: what was made of rows without labels (see stages/unlabelled.py).
     """
 
     models: tuple[Model, ...]
@@ -57,6 +60,7 @@ class Trained:
     folder: Path
     values: Mapping[str, float]
     ensemble: Mapping[str, Any] | None = None
+    unlabelled: Mapping[str, Any] | None = None
 
 
 def train_model(
@@ -80,6 +84,7 @@ def train_model(
     chance where that is not the recipe's, from the same start on."""
     precisions.check_engine(plan.recipe.train.engine, device)
     windows = encode_train(plan, dataset, encoded or folder, progress)
+    pairs = encode_pairs(plan, dataset, encoded or folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
     if plan.recipe.train.engine == "auto":
         if device == "cpu" and kernels.missing():
@@ -113,6 +118,7 @@ def train_model(
             metric=chosen_by(plan),
             row=lambda index: dataset.splits["train"].examples(index, index + 1)[0].id,
             start=lambda: start(plan, dataset, model, embedder, job, folder / "start"),
+            pairs=pairs,
             told=told,
         )
         trained = sum(value.numel() for value in model.trained_parameters().values())
@@ -123,7 +129,12 @@ def train_model(
             "backbone as it was. More rows, another learning rate or another method may change that."
         )
     size = sum(value.numel() for value in model.parameters())
-    return Trained((model,), plan, fitted, trained, size, folder, fitted.best)
+    beside = pairs and {
+        "name": catalog.name_of(settings.unlabelled),
+        "rows": len(dataset.unlabelled),
+        "pairs": len(pairs),
+    }
+    return Trained((model,), plan, fitted, trained, size, folder, fitted.best, unlabelled=beside)
 
 
 def chosen_by(plan: Plan) -> str:
@@ -138,10 +149,13 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     if (target / "encoded.json").exists():
         return open_encoded(target)
     ledger = Ledger.resume(dataset.folder / "ledger.jsonl", folder / "ledger.jsonl")
-    for name, split in dataset.splits.items():
-        if name != "train":
-            for _ in _encoded(plan, dataset, split, ledger, progress):
-                pass
+    others = [split for name, split in dataset.splits.items() if name != "train"]
+    for split in others:
+        for _ in _encoded(plan, dataset, split, ledger, progress):
+            pass
+    if (use := plan.recipe.train.unlabelled) is not None:
+        for _ in _encoded(plan, dataset, dataset.unlabelled, ledger, progress, most=1 if use.rows else None):
+            pass
 
     augmenters = plan.recipe.data.augment
     copies = Augmentation(augmenters, plan.recipe.task, dataset.splits, plan.recipe.seed) if augmenters else None
@@ -153,10 +167,57 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     return write_encoded(windows(), target, plan.processor.pad_id)
 
 
+def encode_pairs(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Pairs | None:
+    """Encode rows without labels, each followed by a changed copy, to disk, once; None where steps see none.
+
+    Of a long text the first window is taken. Rows that the augmenter finds nothing to change in are left out; raises
+    DataError when that is all of them.
+    """
+    use, target = plan.recipe.train.unlabelled, folder / "pairs"
+    if use is None or not use.rows:
+        return None
+    if not (target / "encoded.json").exists():
+        write_encoded(_pairs(plan, dataset, progress), target, plan.processor.pad_id)
+    pairs = Pairs(open_encoded(target), partial(use.consistency, multi_label=plan.recipe.task.multi_label), use.rows)
+    if not len(pairs):
+        raise DataError(
+            f"train.unlabelled: {use.augmenter} finds nothing to change in the {plural(len(dataset.unlabelled), 'row')} of "
+            f"data.unlabelled. Take another augmenter: {listing(catalog.names('augmenters'))}."
+        )
+    progress.say(
+        f"{len(pairs)} of {len(dataset.unlabelled)} rows without labels have a changed copy; steps see them too."
+    )
+    return pairs
+
+
+def _pairs(plan: Plan, dataset: Dataset, progress: Progress) -> Iterator[Window]:
+    """The first windows of every row and its copy, one behind the other."""
+    rows, augmenter = dataset.unlabelled, catalog.create("augmenters", plan.recipe.train.unlabelled.augmenter)
+    copies = Augmentation([augmenter], plan.recipe.task, dataset.splits, plan.recipe.seed)
+    with progress.task("Changing rows without labels", total=len(rows)) as step:
+        for start in range(0, len(rows), CHUNK):
+            own = rows.examples(start, start + CHUNK)
+            changed = {
+                copy.row: copy.example for copy in copies.copies(own, start) if copy.key != key_of(own[copy.row])
+            }
+            texts = [text for row, copy in changed.items() for text in (own[row], copy)]
+            windows = plan.recipe.task.encode(texts, plan.processor, dataset.labels)
+            for _, parts in itertools.groupby(windows, key=lambda window: window.example):
+                yield next(parts)
+            step(len(own))
+
+
 def _encoded(
-    plan: Plan, dataset: Dataset, split: Split, ledger: Ledger, progress: Progress, copies: Augmentation | None = None
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    ledger: Ledger,
+    progress: Progress,
+    copies: Augmentation | None = None,
+    most: int | None = None,
 ) -> Iterator[Window]:
-    """The windows of a split's rows, each followed by those of its copies, which carry their row's index."""
+    """The windows of a split's rows, each followed by those of its copies, which carry their row's index; at most so many
+    of each."""
     counts: dict[str, Counter[str]] = {split.name: Counter()}
     with progress.task(f"Tokenizing {split.name}", total=len(split)) as step:
         for start in range(0, len(split), CHUNK):
@@ -168,9 +229,10 @@ def _encoded(
                 raise DataError(f"{examples[error.index][1].id}: {error}") from None
             for index, own in itertools.groupby(windows, key=lambda window: window.example):
                 parts = list(own)
+                parts, rest = parts[:most], parts[len(parts[:most]) :]
                 row, example = examples[index]
                 name = split.name if example is rows[row] else AUGMENTED
-                if lost := sum(part.truncated for part in parts):
+                if lost := sum(part.truncated for part in parts) + sum(part.tokens - part.shared for part in rest):
                     ledger.truncate(name, example.id, lost)
                 counts.setdefault(name, Counter()).update(_counted(parts, lost))
                 for part in parts:

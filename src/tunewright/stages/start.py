@@ -66,6 +66,7 @@ def _gather(job: Job, steps: int) -> None:
                 evaluate=lambda: {"loss": _loss(job, objective)},
                 metric="loss",
                 start=lambda: None,
+                pairs=None,
                 told=None,
             ),
             resume=True,

@@ -29,6 +29,7 @@ def cost(report: Report, t: texts.Translator, language: str) -> Facts:
         licence=report.get("model.licence"),
         method=component(report.get("model.method")),
         ensemble=ensemble(report, t, language),
+        unlabelled=unlabelled(report, t, language),
         parameters=parameters(report, t),
         max_tokens=None if tokens is None else formats.count(tokens),
         seconds=duration(report.get("training.seconds"), t),
@@ -115,6 +116,27 @@ def ensemble(report: Report, t: texts.Translator, language: str) -> str | None:
         metric=texts.namer(language)("metric", metric),
         value=formats.measure(about["value"], metric),
         members=t("page.comma").join(said),
+    )
+
+
+def unlabelled(report: Report, t: texts.Translator, language: str) -> str | None:
+    """What was made of rows without labels, and what came of it; None where there were none."""
+    about = report.get("training.unlabelled")
+    if not about:
+        return None
+    if "pairs" in about:
+        return t("cost.pairs", pairs=formats.count(about["pairs"]), rows=formats.count(about["rows"]))
+    if not about["taken"]:
+        return t("cost.none_taken", rows=formats.count(about["rows"]))
+    values = {key: formats.measure(about[key], about["metric"]) for key in ("before", "after")}
+    return t(
+        "cost.taken",
+        taken=formats.count(about["taken"]),
+        rows=formats.count(about["rows"]),
+        threshold=formats.number(about["threshold"]),
+        metric=texts.namer(language)("metric", about["metric"]),
+        kept=t("cost.kept_after" if about["kept"] else "cost.kept_before"),
+        **values,
     )
 
 

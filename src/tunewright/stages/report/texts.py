@@ -314,6 +314,21 @@ TEXTS: dict[str, tuple[str, str]] = {
         "the mean outputs of {n} models; {metric} on validation {value}, of each model {members}",
         "{n} 个模型的平均输出；验证集{metric} {value}，各模型 {members}",
     ),
+    "cost.unlabelled": ("rows without labels", "未标注数据"),
+    "cost.taken": (
+        "{taken} of {rows} taken with the answers as their labels, at scores from {threshold}; {metric} on validation {before} before, {after} after, {kept}",
+        "{rows} 条中有 {taken} 条以模型的答案作标签采用，分数不低于 {threshold}；验证集{metric}之前 {before}，之后 {after}，{kept}",
+    ),
+    "cost.none_taken": (
+        "none of {rows} taken: no score on validation is right often enough",
+        "{rows} 条中没有采用任何一条：验证集上没有足够可靠的分数",
+    ),
+    "cost.pairs": (
+        "{pairs} of {rows} seen in training, each with a changed copy",
+        "{rows} 条中有 {pairs} 条连同其改动副本用于训练",
+    ),
+    "cost.kept_after": ("which is kept", "采用后者"),
+    "cost.kept_before": ("so the model before is kept", "因此保留之前的模型"),
     "cost.left_out": ("{value} (left out)", "{value}（未采用）"),
     "cost.parameters": ("parameters", "参数量"),
     "cost.trained": ("{trained} trained of {all} ({share})", "共 {all}，其中训练 {trained}（{share}）"),
@@ -655,6 +670,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "train": ("train", "训练集"),
         "validation": ("validation", "验证集"),
         "test": ("test", "测试集"),
+        "unlabelled": ("rows without labels", "未标注数据"),
         "augmented": ("changed copies of training rows", "训练数据的增强副本"),
     },
     "severity": {
@@ -678,6 +694,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "bad_label": ("a cell that is no label of this task", "内容不是本任务的标签"),
         "bad_time": ("no time in the time column", "时间列中没有时间"),
         "leakage": ("the text also stands in validation or test", "文本也出现在验证集或测试集中"),
+        "repeated": ("the text also stands in a row that is used", "文本已出现在另一条使用的数据中"),
         "garbled": ("garbled characters", "乱码"),
         "broken_row": ("the row cannot be parsed", "这一行无法解析"),
         "unchanged": ("a copy without any change", "副本没有变化"),
