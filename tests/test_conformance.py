@@ -143,7 +143,7 @@ BROKEN = {
     ),
     "a consistency that punishes the same answer": (
         "semi_supervision",
-        "@dataclass(frozen=True)\nclass Broken(SemiSupervision):\n    rows = 8\n    augmenter = 'typo'\n"
+        "@dataclass(frozen=True)\nclass Broken(SemiSupervision):\n    copies = (8, 'typo')\n"
         "    def consistency(self, said, changed, multi_label): return changed.square().sum(dim=1)",
         "its_loss_is_finite_and_reaches_the_copies_alone",
     ),

@@ -298,8 +298,11 @@ class SemiSupervision(Component):
     """What training makes of rows without labels: labels between two trainings, or a term of the loss in each step."""
 
     adopts: ClassVar[bool] = False  # whether training begins anew with the rows that `adopt` takes
-    rows: ClassVar[int] = 0  # rows whose `consistency` counts in each step; a setting, where some do
-    augmenter: ClassVar[str] = ""  # name of the augmenter that makes their copies; a setting, where there are some
+
+    @property
+    def copies(self) -> tuple[int, str] | None:
+        """(rows whose `consistency` counts in each step, the augmenter that makes their changed copies); None: none do."""
+        return None
 
     def suits(self, task: Task) -> bool:
         """Whether it can serve this task; as a rule those with a probability for every label."""

@@ -221,8 +221,8 @@ def _check_unlabelled(recipe: Recipe) -> None:
             f"train.unlabelled: {catalog.name_of(use)} goes by the probability of every label of a row, and the answers of "
             f"{catalog.name_of(task)} have none here. Leave it and data.unlabelled out."
         )
-    if use is not None and use.augmenter:
-        augment.check([catalog.create("augmenters", use.augmenter)], task)  # type: ignore[list-item]
+    if use is not None and use.copies:
+        augment.check([catalog.create("augmenters", use.copies[1])], task)  # type: ignore[list-item]
 
 
 def _check_slices(recipe: Recipe, dataset: Dataset) -> None:

@@ -154,7 +154,7 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
         for _ in _encoded(plan, dataset, split, ledger, progress):
             pass
     if (use := plan.recipe.train.unlabelled) is not None:
-        for _ in _encoded(plan, dataset, dataset.unlabelled, ledger, progress, most=1 if use.rows else None):
+        for _ in _encoded(plan, dataset, dataset.unlabelled, ledger, progress, most=1 if use.copies else None):
             pass
 
     augmenters = plan.recipe.data.augment
@@ -174,14 +174,15 @@ def encode_pairs(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     DataError when that is all of them.
     """
     use, target = plan.recipe.train.unlabelled, folder / "pairs"
-    if use is None or not use.rows:
+    if use is None or use.copies is None:
         return None
+    count, augmenter = use.copies
     if not (target / "encoded.json").exists():
-        write_encoded(_pairs(plan, dataset, progress), target, plan.processor.pad_id)
-    pairs = Pairs(open_encoded(target), partial(use.consistency, multi_label=plan.recipe.task.multi_label), use.rows)
+        write_encoded(_pairs(plan, dataset, augmenter, progress), target, plan.processor.pad_id)
+    pairs = Pairs(open_encoded(target), partial(use.consistency, multi_label=plan.recipe.task.multi_label), count)
     if not len(pairs):
         raise DataError(
-            f"train.unlabelled: {use.augmenter} finds nothing to change in the {plural(len(dataset.unlabelled), 'row')} of "
+            f"train.unlabelled: {augmenter} finds nothing to change in the {plural(len(dataset.unlabelled), 'row')} of "
             f"data.unlabelled. Take another augmenter: {listing(catalog.names('augmenters'))}."
         )
     progress.say(
@@ -190,10 +191,10 @@ def encode_pairs(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     return pairs
 
 
-def _pairs(plan: Plan, dataset: Dataset, progress: Progress) -> Iterator[Window]:
+def _pairs(plan: Plan, dataset: Dataset, augmenter: str, progress: Progress) -> Iterator[Window]:
     """The first windows of every row and its copy, one behind the other."""
-    rows, augmenter = dataset.unlabelled, catalog.create("augmenters", plan.recipe.train.unlabelled.augmenter)
-    copies = Augmentation([augmenter], plan.recipe.task, dataset.splits, plan.recipe.seed)
+    rows, changing = dataset.unlabelled, catalog.create("augmenters", augmenter)
+    copies = Augmentation([changing], plan.recipe.task, dataset.splits, plan.recipe.seed)
     with progress.task("Changing rows without labels", total=len(rows)) as step:
         for start in range(0, len(rows), CHUNK):
             own = rows.examples(start, start + CHUNK)

@@ -26,6 +26,11 @@ class Uda(SemiSupervision):
     temperature: Annotated[float, Field(gt=0, le=1)] = 0.4  # below 1 sharpens the text's answer; the paper's
     confidence: Annotated[float, Field(ge=0, lt=1)] = 0.8  # least score of an answer that counts; the paper's
 
+    @property
+    def copies(self) -> tuple[int, str]:
+        """See SemiSupervision.copies."""
+        return self.rows, self.augmenter
+
     def consistency(self, said: Tensor, changed: Tensor, multi_label: bool) -> Tensor:
         """See SemiSupervision.consistency."""
         import torch

@@ -15,8 +15,9 @@ from tunewright.testing.conformance import Subject
 def it_does_one_of_both(subject: Subject) -> None:
     """It adopts rows between two trainings, or counts in steps; and what counts in steps names what changes the copies."""
     one = subject.create()
-    assert bool(one.adopts) != bool(one.rows), "neither adopts rows nor counts in steps, or does both"
-    assert not one.rows or one.augmenter in catalog.names("augmenters"), f"no augmenter is named {one.augmenter!r}"
+    assert one.adopts != bool(one.copies), "neither adopts rows nor counts in steps, or does both"
+    assert not one.copies or one.copies[0] > 0
+    assert not one.copies or one.copies[1] in catalog.names("augmenters"), f"no augmenter is named {one.copies[1]!r}"
 
 
 def what_it_adopts_are_places_of_rows(subject: Subject) -> None:
@@ -43,7 +44,7 @@ def its_loss_is_finite_and_reaches_the_copies_alone(subject: Subject) -> None:
             said, changed = _logits(rows), _logits(rows).flip(1).requires_grad_()
             losses = subject.create().consistency(said, changed, multi_label)
             assert losses.shape == (rows,) and bool(torch.isfinite(losses).all()) and bool((losses >= -1e-6).all())
-            if subject.create().rows:
+            if subject.create().copies:
                 losses.sum().backward()
                 assert bool(torch.isfinite(changed.grad).all()) and bool((changed.grad != 0).any())
                 same = subject.create().consistency(100 * said, 100 * said, multi_label)
