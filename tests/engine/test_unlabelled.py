@@ -179,3 +179,33 @@ def test_what_does_not_go_together_is_refused(tmp_path, train_tiny, parted, chan
     with pytest.raises(RecipeError) as error:
         train_tiny(tmp_path / "run", **given)
     assert said in str(error.value)
+
+
+@pytest.mark.slow
+def test_what_more_training_costs_is_in_the_estimate_and_a_search_leaves_it_for_later(tmp_path, tiny_backbone, parted):
+    from tunewright.core.recipe_file import from_mapping
+    from tunewright.engine.search import search
+    from tunewright.stages.check import check
+
+    def recipe(**train):
+        data = {
+            key.removeprefix("data__"): value
+            for key, value in parted.items()
+            if train.get("unlabelled") or "un" not in key
+        }
+        train = {"epochs": 2, "precision": "fp32", "threads": 1, **train}
+        return {"task": "text_classification", "data": data, "model": {"backbone": str(tiny_backbone)}, "train": train}
+
+    once = check(from_mapping(recipe())).estimate.steps
+    assert check(from_mapping(recipe(ensemble={"size": 3}))).estimate.steps == 3 * once
+    assert check(from_mapping(recipe(unlabelled="pseudo_label"))).estimate.steps > 2 * once
+    assert check(from_mapping(recipe(unlabelled=UDA))).estimate.steps == once
+
+    space = {"search": {"space": {"train.unlabelled.weight": [0.5, 2.0]}, "trials": 2}}
+    found = search(from_mapping({**recipe(unlabelled=UDA), **space}), out=tmp_path / "search")
+    assert {trial["state"] for trial in found.trials} <= {"finished", "pruned"}
+    space = {"search": {"space": {"train.unlabelled.accuracy": [0.5, 0.9]}}}
+    with pytest.raises(
+        RecipeError, match=r"a trial trains one model once, so train.unlabelled.accuracy would change none"
+    ):
+        search(from_mapping({**recipe(unlabelled=PSEUDO), **space}), out=tmp_path / "refused")
