@@ -130,6 +130,23 @@ BROKEN = {
         "@dataclass(frozen=True)\nclass Broken(Schedule):\n    def factor(self, step, steps): return 1 + step / steps",
         "the_factor_stays_between_0_and_1",
     ),
+    "an average that remembers the start": (
+        "averages",
+        "@dataclass(frozen=True)\nclass Broken(Averaging):\n    def share(self, step, steps): return 0.1",
+        "the_weights_before_the_first_step_do_not_count",
+    ),
+    "rows that are adopted blindly": (
+        "semi_supervision",
+        "@dataclass(frozen=True)\nclass Broken(SemiSupervision):\n    adopts = True\n"
+        "    def adopt(self, scored): return Adopted(np.arange(len(scored.unlabelled)), {})",
+        "what_it_adopts_are_places_of_rows",
+    ),
+    "a consistency that punishes the same answer": (
+        "semi_supervision",
+        "@dataclass(frozen=True)\nclass Broken(SemiSupervision):\n    copies = (8, 'typo')\n"
+        "    def consistency(self, said, changed, multi_label): return changed.square().sum(dim=1)",
+        "its_loss_is_finite_and_reaches_the_copies_alone",
+    ),
     "a memory": (
         "schedules",
         "seen = []\n@dataclass(frozen=True)\nclass Broken(Schedule):\n"

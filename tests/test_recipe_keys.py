@@ -78,10 +78,12 @@ def write_data(folder: Path) -> dict[str, Path]:
     rows = [made_row(draw, label, number) for label, count in SHARES.items() for number in range(count)]
     draw.shuffle(rows)
     rows += [dict(row, group="twin") for row in rows[:6]]  # texts that stand twice: leakage, when they are parted
+    pool = [made_row(draw, label, number) for label in SHARES for number in range(16)]
     tables = {
         "train": rows,
         "validation": [made_row(draw, label, number) for label in SHARES for number in range(4)],
         "test": [made_row(draw, label, number) for label in SHARES for number in range(5)],
+        **{name: [{"text": one["text"]} for one in pool[::step]] for name, step in (("pool", 1), ("half", 2))},
         "several": [dict(row, label=f"{row['label']}|{draw.choice('xyz')}") for row in rows],
     }
     paths = {name: folder / f"{name}.csv" for name in tables}
@@ -217,7 +219,7 @@ def shown(run: Path) -> dict[str, Any]:
         "losses": report["training"]["losses"],
         "training": training,
         "trained": report["model"]["trained_parameters"],
-        "weights": digest(run / "checkpoints" / "best" / "weights.safetensors"),
+        "weights": digest(*sorted(run.rglob("best/weights.safetensors"))),
         "model": digest(run / "bundle" / "model" / "model.safetensors"),
         "decision": json.loads((run / "bundle" / "decision.json").read_text("utf-8")),
         "results": report["results"],
@@ -310,6 +312,8 @@ SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
 ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
 COSINE, LINEAR = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "linear"}}
 SMOOTH = {"train.objective": {"name": "cross_entropy"}}
+PSEUDO = {"data.unlabelled": path("pool"), "train.unlabelled": {"name": "pseudo_label", "accuracy": 0.5}}
+UDA = {"data.unlabelled": path("pool"), "train.unlabelled": {"name": "uda", "confidence": 0.3}}
 FGM = {"train.regularisers": ["adversarial"]}
 CONTRASTIVE = {"train.regularisers": ["contrastive"]}
 TFIDF = {"evaluate.baselines": [{"name": "tfidf"}]}
@@ -345,6 +349,7 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "data.train": Change(path("test"), "rows"),
     "data.validation": Change(path("validation"), "rows"),
     "data.test": Change(path("test"), "rows"),
+    "data.unlabelled": Change(path("half"), "training", PSEUDO),
     "data.reader": Change("text", REFUSED),
     "data.columns": Change({"text": "other", "label": "label"}, "texts"),
     "data.labels": Change(["c", "b", "a"], "labels"),
@@ -417,6 +422,17 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.regularisers=r_drop.alpha": Change(
         [{"name": "r_drop", "alpha": 5.0}], "losses", {"train.regularisers": ["r_drop"], "model.dropout": 0.1}
     ),
+    "train.unlabelled": Change("uda", "training", PSEUDO),
+    "train.unlabelled=pseudo_label.threshold": Change({"name": "pseudo_label", "threshold": 0.8}, "training", PSEUDO),
+    "train.unlabelled=pseudo_label.accuracy": Change({"name": "pseudo_label", "accuracy": 1.0}, "training", PSEUDO),
+    "train.unlabelled=pseudo_label.balance": Change(
+        {"name": "pseudo_label", "accuracy": 0.5, "balance": 1.0}, "training", PSEUDO
+    ),
+    "train.unlabelled=uda.rows": Change({"name": "uda", "confidence": 0.3, "rows": 8}, "losses", UDA),
+    "train.unlabelled=uda.augmenter": Change({"name": "uda", "confidence": 0.3, "augmenter": "typo"}, "losses", UDA),
+    "train.unlabelled=uda.weight": Change({"name": "uda", "confidence": 0.3, "weight": 3.0}, "losses", UDA),
+    "train.unlabelled=uda.temperature": Change({"name": "uda", "confidence": 0.3, "temperature": 1.0}, "losses", UDA),
+    "train.unlabelled=uda.confidence": Change({"name": "uda", "confidence": 0.7}, "losses", UDA),
     "train.start": Change("random", "history"),
     "train.start=few_shot.steps": Change({"name": "few_shot", "steps": 3}, "history", FEW_SHOT),
     "train.start=few_shot.nearest_mean": Change(
@@ -447,6 +463,16 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.layer_decay": Change(0.3, "losses"),
     "train.class_weights": Change("balanced", "losses"),
     "train.weight_average": Change(None, "history"),
+    "train.weight_average=polynomial.power": Change({"name": "polynomial", "power": 0.0}, "history"),
+    "train.weight_average=ema.decay": Change(
+        {"name": "ema", "decay": 0.1}, "history", {"train.weight_average": {"name": "ema", "decay": 0.9}}
+    ),
+    "train.weight_average=swa.begin": Change(
+        {"name": "swa", "begin": 0.0}, "history", {"train.weight_average": {"name": "swa"}}
+    ),
+    "train.ensemble": Change({"size": 2}, "training"),
+    "train.ensemble.size": Change(3, "training", {"train.ensemble.size": 2}),
+    "train.ensemble.kind": Change("vote", "files", {"train.ensemble.size": 2}),
     "train.clip_norm": Change(0.001, "losses"),
     "train.early_stopping": Change(None, "history", STOPPING),
     "train.early_stopping.metric": Change("loss", "training", PATIENT),

@@ -20,7 +20,10 @@ def make(tmp_path: Path) -> Callable[..., Dataset]:
     """Prepare data: make("a,b\\n…", test="…", split=…) writes the texts into files and returns the Dataset."""
 
     def build(train: str | bytes, *, task: Any = "text_classification", seed: int = 13, out: str = "out", **data: Any):
-        for name, content in (("train", train), ("validation", data.get("validation")), ("test", data.get("test"))):
+        for name, content in (
+            ("train", train),
+            *((name, data.get(name)) for name in ("validation", "test", "unlabelled")),
+        ):
             if content is not None:
                 path = tmp_path / f"{name}.csv"
                 path.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tunewright.core import catalog
+from tunewright.core.contracts import Averaging
 from tunewright.training.averaging import Average
+
+VALUES = [3.0, -1.0, 4.0, 7.0]
 
 
 class Weights(torch.nn.Module):
@@ -20,10 +24,10 @@ class Weights(torch.nn.Module):
         return {"value": self.value}
 
 
-def averaged(power: float | None, values: list[float]) -> float:
-    """The weight that is judged after steps whose weights were `values`."""
+def averaged(rule: Averaging | None, values: list[float], steps: int | None = None) -> float:
+    """The weight that is judged after steps whose weights were `values`, of a run of so many steps."""
     model = Weights()
-    average = Average(model, power)
+    average = Average(model, rule, steps or len(values))
     for step, value in enumerate(values, start=1):
         with torch.no_grad():
             model.value.fill_(value)
@@ -34,12 +38,32 @@ def averaged(power: float | None, values: list[float]) -> float:
     return found
 
 
-@pytest.mark.parametrize(("power", "counts"), [(0.0, [1, 1, 1, 1]), (1.0, [1, 2, 3, 4]), (2.0, [1, 3, 6, 10])])
-def test_steps_count_by_their_number_to_the_power(power, counts):
-    values = [3.0, -1.0, 4.0, 7.0]
-    expected = sum(n * value for n, value in zip(counts, values, strict=True)) / sum(counts)
-    assert averaged(power, values) == pytest.approx(expected)
+def rule(name: str, **settings: float) -> Averaging:
+    return catalog.create("averages", {"name": name, **settings})
+
+
+@pytest.mark.parametrize(
+    ("average", "counts"),
+    [
+        (rule("polynomial", power=0.0), [1, 1, 1, 1]),
+        (rule("polynomial", power=1.0), [1, 2, 3, 4]),
+        (rule("polynomial", power=2.0), [1, 3, 6, 10]),
+        (rule("ema", decay=0.0), [0, 0, 0, 1]),
+        (rule("ema", decay=0.5), [1, 2, 4, 8]),
+        (rule("swa", begin=0.0), [1, 1, 1, 1]),
+        (rule("swa", begin=0.5), [0, 0, 1, 1]),
+        (rule("swa", begin=0.75), [0, 0, 0, 1]),
+    ],
+    ids=str,
+)
+def test_each_step_counts_as_the_average_says(average, counts):
+    expected = sum(n * value for n, value in zip(counts, VALUES, strict=True)) / sum(counts)
+    assert averaged(average, VALUES) == pytest.approx(expected)
+
+
+def test_before_the_last_part_of_a_run_swa_judges_the_weights_themselves():
+    assert averaged(rule("swa", begin=0.75), VALUES, steps=8) == VALUES[-1]
 
 
 def test_without_an_average_the_last_step_is_judged():
-    assert averaged(None, [3.0, -1.0, 4.0]) == 4.0
+    assert averaged(None, VALUES) == VALUES[-1]

@@ -22,14 +22,15 @@ STEPS = 300
 RARE = 200  # the step at which the words of the first steps come again
 
 
-def pair(backbone, *, power: float | None, clip: float, decay: float = 0.3):
+def pair(backbone, *, rule: str | None, clip: float, decay: float = 0.3):
     """The same model twice, with the plain update and with the one of one pass."""
     torch.manual_seed(0)
     one = build_model(backbone, catalog.create("heads", "pooled"), ("a", "b"))
     found = []
     for model in (one, copy.deepcopy(one)):
         groups = parameter_groups(model, learning_rate=1e-3, weight_decay=decay, layer_decay=0.9)
-        found.append((model, groups, Average(model, power)))
+        average = Average(model, rule and catalog.create("averages", rule), STEPS)
+        found.append((model, groups, average))
     (model, groups, average), (fast, fast_groups, fast_average) = found
     accelerator = Accelerator(cpu=True)
     optimizer = torch.optim.AdamW(groups, betas=ADAM[:2], eps=ADAM[2])
@@ -72,9 +73,9 @@ def assert_close(first, second):
         torch.testing.assert_close(value, other, rtol=1e-5, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize(("power", "clip"), [(1.0, 0.5), (0.0, 0.0), (None, 1e9)])
-def test_weights_and_averages_end_where_torch_ends(backbone, power, clip):
-    (model, plain), (fast, update) = pair(backbone, power=power, clip=clip)
+@pytest.mark.parametrize(("rule", "clip"), [("polynomial", 0.5), ("ema", 0.0), ("swa", 0.5), (None, 1e9)])
+def test_weights_and_averages_end_where_torch_ends(backbone, rule, clip):
+    (model, plain), (fast, update) = pair(backbone, rule=rule, clip=clip)
     for number in range(1, STEPS + 1):
         found = gradients(model, number)
         factor = 0.5 if number % 50 < 25 else 1.0
@@ -91,7 +92,7 @@ def test_weights_and_averages_end_where_torch_ends(backbone, power, clip):
 
 
 def test_in_training_only_the_words_of_a_batch_have_gradients(backbone):
-    _, (fast, update) = pair(backbone, power=None, clip=1.0)
+    _, (fast, update) = pair(backbone, rule=None, clip=1.0)
     words = fast.backbone.embeddings.word_embeddings
     with update.attached():
         fast(batch(1)).sum().backward()
@@ -103,7 +104,7 @@ def test_in_training_only_the_words_of_a_batch_have_gradients(backbone):
 
 
 def test_a_word_is_up_to_date_whenever_it_is_looked_up(backbone):
-    (model, plain), (fast, update) = pair(backbone, power=1.0, clip=0.5)
+    (model, plain), (fast, update) = pair(backbone, rule="polynomial", clip=0.5)
     places = torch.arange(5, 15)  # they occur in the first nine steps
     vectors = [one.backbone.embeddings.word_embeddings for one in (model, fast)]
     with update.attached():
@@ -117,7 +118,7 @@ def test_a_word_is_up_to_date_whenever_it_is_looked_up(backbone):
 
 
 def test_words_that_never_occur_only_decay(backbone):
-    (model, _), (fast, update) = pair(backbone, power=None, clip=1.0)
+    (model, _), (fast, update) = pair(backbone, rule=None, clip=1.0)
     words = fast.backbone.embeddings.word_embeddings.weight
     before = words.detach().clone()
     for number in range(1, 11):
@@ -133,7 +134,7 @@ def test_the_thread_count_changes_no_bit(backbone):
     ends = []
     threads = torch.get_num_threads()
     for count in (1, 2):
-        (model, _), (fast, update) = pair(backbone, power=1.0, clip=0.5)
+        (model, _), (fast, update) = pair(backbone, rule="polynomial", clip=0.5)
         found = gradients(model, 1)
         torch.set_num_threads(count)
         for number in range(1, 20):
@@ -145,7 +146,7 @@ def test_the_thread_count_changes_no_bit(backbone):
 
 
 def test_a_dense_gradient_of_the_words_is_taken_as_well(backbone):
-    (model, plain), (fast, update) = pair(backbone, power=1.0, clip=0.5)
+    (model, plain), (fast, update) = pair(backbone, rule="polynomial", clip=0.5)
     for number in range(1, 30):
         found = gradients(model, number)
         step(model, plain, number, found, rows=False)
@@ -162,7 +163,7 @@ def test_other_numbers_and_devices_are_left_to_torch():
 
 
 def test_what_begins_to_train_later_makes_the_steps_of_torch(backbone):
-    (model, plain), (fast, update) = pair(backbone, power=1.0, clip=0.0)
+    (model, plain), (fast, update) = pair(backbone, rule="polynomial", clip=0.0)
     names = [name for name, _ in model.named_parameters()]
     for number in range(1, 9):
         held = [name for name in names if number < 5 and not name.startswith("head.")]

@@ -282,12 +282,57 @@ class Start(Component):
         """The head's linear map, weight (outputs, hidden) and bias (outputs,); None leaves the random one."""
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a trained and calibrated model says of validation and of the rows without labels, in their order."""
+
+    validation: np.ndarray  # (rows,) each answer's score
+    right: np.ndarray  # (rows,) whether it is right
+    unlabelled: np.ndarray  # (rows,) each answer's score
+    names: Sequence[tuple[str, ...]]  # the label names in it
+    shares: Mapping[str, float]  # label → its share of the labels of the training rows
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """Rows without labels whose answers are taken for their labels: their places, rising, and `about` for the report."""
+
+    rows: np.ndarray
+    about: Mapping[str, Any]
+
+
+class SemiSupervision(Component):
+    """What training makes of rows without labels: labels between two trainings, or a term of the loss in each step."""
+
+    adopts: ClassVar[bool] = False  # whether training begins anew with the rows that `adopt` takes
+
+    @property
+    def copies(self) -> tuple[int, str] | None:
+        """(rows whose `consistency` counts in each step, the augmenter that makes their changed copies); None: none do."""
+        return None
+
+    def suits(self, task: Task) -> bool:
+        """Whether it can serve this task; as a rule those with a probability for every label."""
+        return task.scored
+
+    def adopt(self, scored: Scored) -> Adopted:
+        """The rows that are learned from too when training begins anew, with the answers as their labels."""
+        return Adopted(np.zeros(0, dtype=np.int64), {})
+
+    def consistency(self, said: torch.Tensor, changed: torch.Tensor, multi_label: bool) -> torch.Tensor:
+        """What is added to a step's loss by each row (rows,), of its logits and those of a changed copy (rows, labels).
+
+        `said` has no gradient."""
+        return changed.new_zeros(len(changed))
+
+
 class Method(Component):
     """Which parameters train, and what is inserted for it."""
 
     mergeable: ClassVar[bool] = True  # whether merge gives a plain network with the same outputs
     starts_plain: ClassVar[bool] = True  # whether what it inserts changes no answer before the first step
     rate: ClassVar[float] = 1.0  # the learning rate that suits it, relative to full fine-tuning
+    blends: ClassVar[bool] = True  # whether the mean of the weights of two models that it trained is such a model
 
     @property
     def room(self) -> int:
@@ -383,6 +428,14 @@ class Schedule(Component):
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
         """The factor on the learning rate at `step` (0-based) of `steps`."""
+
+
+class Averaging(Component):
+    """Which steps' weights make up the average that is judged and kept."""
+
+    @abstractmethod
+    def share(self, step: int, steps: int) -> float:
+        """How far `step` (from 1) of `steps` moves the average towards its weights: in (0, 1], and 1 at the first."""
 
 
 class Calibrator(Component):

@@ -12,6 +12,7 @@ from pydantic import Field
 from tunewright.core import catalog
 from tunewright.core.contracts import (
     Augmenter,
+    Averaging,
     Baseline,
     Calibrator,
     Method,
@@ -21,6 +22,7 @@ from tunewright.core.contracts import (
     Regulariser,
     Runtime,
     Schedule,
+    SemiSupervision,
     Start,
     Task,
     Tracker,
@@ -74,6 +76,9 @@ class Data:
     train: Name  # a CSV, TSV, JSONL, JSON, Parquet or CoNLL file, a folder with one folder per label, a saved datasets folder, or a hub id
     validation: Name | None = None  # none: cut from train
     test: Name | None = None  # none: cut from train; nothing looks at it before the verdict
+    unlabelled: Name | None = (
+        None  # rows of which only what the task reads is known; train.unlabelled says what is made of them
+    )
     reader: Reader | Auto = (
         "auto"  # auto chooses by ending and first bytes; or {name: csv, delimiter: ";", encoding: gb18030}
     )
@@ -119,6 +124,16 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Several models that differ by chance alone, as one."""
+
+    size: Annotated[int, Field(ge=2, le=20)] = 3  # members, trained one after the other; the first is the run's own
+    kind: Literal["soup", "vote"] = (
+        "soup"  # soup: the mean of the weights of those that do validation good, which costs nothing more to answer; vote: the mean of all members' outputs, which costs each of them
+    )
+
+
+@dataclass(frozen=True)
 class Train:
     """How it is adapted."""
 
@@ -130,6 +145,7 @@ class Train:
         Regulariser, ...
     ] = ()  # against overfitting, each around those before it, as [r_drop, {name: adversarial, kind: pgd}]
     start: Start | Auto = "auto"  # how the head begins; auto: from a linear probe where the task allows, else at random
+    unlabelled: SemiSupervision | None = None  # what is made of the rows of data.unlabelled, as pseudo_label
     epochs: AtLeastZero | Auto = (
         "auto"  # at most; early stopping may end sooner; auto: 5, and up to 20 where rows are few; 0 keeps the start as it is
     )
@@ -148,9 +164,10 @@ class Train:
         "auto"  # auto: balanced when the largest class is over 20 times the smallest
     )
     clip_norm: AtLeastZero = 1.0  # longest gradient; 0 leaves it as it is
-    weight_average: AtLeastZero | None = (
-        1.0  # judge and keep the average of all steps' weights, step t counting t to this power; null: the last step's
-    )
+    weight_average: Averaging | None = _component(
+        "averages", "polynomial"
+    )  # judge and keep an average of the steps' weights: polynomial, ema, swa; null: the last step's
+    ensemble: Ensemble | None = None  # several models as one, as {size: 3, kind: soup}; null: one model
     early_stopping: EarlyStopping | None = field(
         default_factory=EarlyStopping
     )  # null trains all epochs; the best checkpoint is kept either way

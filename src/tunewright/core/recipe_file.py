@@ -504,7 +504,7 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
         looks_like_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and not Path(source).suffix
         return source if looks_like_hub_id and not here.exists() else str(here.absolute())
 
-    places = ("train", "validation", "test")
+    places = ("train", "validation", "test", "unlabelled")
     tasks = tuple(
         {**one, "data": {**one["data"], **{key: absolute(one["data"][key]) for key in places}}} for one in recipe.tasks
     )

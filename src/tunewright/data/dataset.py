@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +17,12 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, nearest
 from tunewright.core.files import read_json
-from tunewright.core.types import Example, Note
+from tunewright.core.types import Example, Label, Note
 from tunewright.data.table import FILE, KEY, LINE, OWN, BatchFile
 
 DESCRIPTION, LEDGER = "dataset.json", "ledger.jsonl"
+PART = 8192  # rows at a time
+UNLABELLED = "unlabelled"  # rows without labels: a file like a split's, and no split
 
 
 class Split:
@@ -106,10 +109,42 @@ class Split:
         return [unnest(value) for value in values] if name in self._nested else values
 
 
+class Extended:
+    """A split, and behind its rows those at `rows` (rising) of another, which have `labels`. Read as a Split is."""
+
+    def __init__(self, own: Split, other: Split, rows: np.ndarray, labels: Sequence[Label]) -> None:
+        self.name, self.columns, self.fingerprint = own.name, own.columns, own.fingerprint
+        self._own, self._other, self._rows, self._labels = own, other, rows, labels
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._rows)
+
+    def __iter__(self) -> Iterator[Example]:
+        for start in range(0, len(self), PART):
+            yield from self.examples(start, start + PART)
+
+    def examples(self, start: int = 0, stop: int | None = None) -> list[Example]:
+        """See Split.examples."""
+        return self.take(np.arange(start, len(self) if stop is None else min(stop, len(self))))
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> list[Example]:
+        """See Split.take."""
+        indices, size = np.asarray(indices, dtype=np.int64), len(self._own)
+        places, own = indices - size, iter(self._own.take(indices[indices < size]))
+        more = iter(self._other.take(self._rows[places[places >= 0]]))
+        labelled = (dataclasses.replace(next(more), label=self._labels[at]) if at >= 0 else next(own) for at in places)
+        return list(labelled)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """See Split.column."""
+        more = self._other.column(name).take(pa.array(self._rows))
+        return pa.chunked_array([*self._own.column(name).chunks, *more.chunks])
+
+
 class Dataset:
     """Prepared data in a folder: splits, labels, what was guessed and what was lost.
 
-    splits: name → Split; roles: role → column; labels: all label names, in the order of the model's outputs;
+    splits: name → Split; unlabelled: rows without labels, None where there are none; roles: role → column; labels: all label names, in the order of the model's outputs;
     ledger: Ledger.summary(); language: ISO 639-1 code of the training texts ("und" when unknown); notes: what was
     guessed or changed, to be said aloud; described: {"sources": {split: path}, "readers": {split: Reader.describe()},
     "labels": {split: {label: rows}}, "languages": {code: share}, "scripts": {script: share}}.
@@ -128,6 +163,7 @@ class Dataset:
             name: Split(folder / f"{name}.arrow", name, task, self.roles, facts["nested"], fingerprint)
             for name, fingerprint in facts["splits"].items()
         }
+        self.unlabelled: Split | None = self.splits.pop(UNLABELLED, None)
 
     @classmethod
     def open(cls, folder: Path | str, task: Task | None = None) -> Dataset:
@@ -146,6 +182,12 @@ class Dataset:
         """The same data with these splits alone: what gets it cannot look at another one."""
         view = copy.copy(self)
         view.splits = {name: self.splits[name] for name in names}
+        return view
+
+    def with_train(self, train: Split | Extended) -> Dataset:
+        """The same data with other training rows."""
+        view = copy.copy(self)
+        view.splits = {**self.splits, "train": train}
         return view
 
 

@@ -16,7 +16,7 @@ from tunewright.core.errors import DataError, LabelError, listing, nearest, plur
 from tunewright.core.progress import Step
 from tunewright.core.types import label_names
 from tunewright.data import normalise, sources
-from tunewright.data.cell import is_unicode, nothing_in
+from tunewright.data.cell import is_empty, is_unicode, nothing_in
 from tunewright.data.ledger import Ledger
 from tunewright.data.split import parse_time
 from tunewright.data.table import OWN, RowWriter
@@ -68,6 +68,7 @@ class Wanted:
     roles: Mapping[str, str]
     mark: str | None = None
     by_time: bool = False
+    labelled: bool = True  # False: the rows have no labels, and nothing but what the task reads is kept
 
 
 def sample_rows(source: str, reader: Reader, most: int = SAMPLE) -> list[dict[str, Any]]:
@@ -109,6 +110,8 @@ def gather(found: Gathered, reader: Reader, wanted: Wanted, folder: Path, ledger
     for count, row in enumerate(sources.rows(source, reader), 1):
         file = row.file or found.shown
         values = row.values if _RESERVED.isdisjoint(row.values) else _renamed(row.values)
+        if not wanted.labelled and not row.problem:
+            values = _without_labels(values, wanted, place(row, found.shown))
         problem = collector.problem(row, values, file)
         if problem:
             kind, reason = problem
@@ -132,13 +135,26 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"source{name}" if name in _RESERVED else name: value for name, value in values.items()}
 
 
+def _without_labels(values: Mapping[str, Any], wanted: Wanted, where: str) -> dict[str, Any]:
+    """What the task reads of a row without a label. Raises DataError for one that has a label."""
+    for column in (wanted.roles[role] for role in wanted.task.targets):
+        if not is_empty(values.get(column)):
+            raise DataError(
+                f"{where}: data.unlabelled has labels in it (column {column!r} is filled), and they would be thrown away. "
+                "Put these rows into the training file (data.train) to learn from the labels, or take that column out."
+            )
+    read = (*(wanted.roles[role] for role in wanted.task.inputs), *wanted.task.beside.columns)
+    return {column: values[column] for column in read if column in values}
+
+
 class _Collector:
     """Judges rows and remembers a few numbers of each."""
 
     def __init__(self, wanted: Wanted, found: Gathered) -> None:
         self._wanted = wanted
         self._found = found
-        self._roles = dict(wanted.roles)
+        roles = (*wanted.task.inputs, *wanted.task.targets) if wanted.labelled else wanted.task.inputs
+        self._roles = {role: wanted.roles[role] for role in roles if role in wanted.roles}
         self._targets = [self._roles[role] for role in wanted.task.targets if role in self._roles]
         self._keys, self._codes = array.array("Q"), array.array("i")
         self._times = array.array("d")
@@ -186,13 +202,15 @@ class _Collector:
             self._given, label = self._wanted.task.read(cells)
         except DataError as error:
             return "bad_label" if isinstance(error, LabelError) else "bad_input", str(error)
+        self._code = _NO_CLASS
+        if not self._wanted.labelled:
+            return None
         if label is None:
             several = len(self._targets) > 1
             return (
                 "empty_label",
                 f"column{'s' * several} {listing(map(repr, self._targets))} {'are' if several else 'is'} empty",
             )
-        self._code = _NO_CLASS
         if self._wanted.task.classes:
             form = tuple(dict.fromkeys(label_names(label)))
             if form not in self._known:

@@ -25,7 +25,7 @@ from tunewright.core.recipe import Data, Recipe
 from tunewright.core.recipe_file import parts
 from tunewright.core.types import Note
 from tunewright.data import sources, split, table
-from tunewright.data.dataset import DESCRIPTION, LEDGER, Dataset
+from tunewright.data.dataset import DESCRIPTION, LEDGER, UNLABELLED, Dataset
 from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sample_rows
 from tunewright.data.guess import guess_columns, require_beside, require_column
 from tunewright.data.language import language
@@ -33,9 +33,11 @@ from tunewright.data.ledger import Ledger
 from tunewright.data.merge import merge
 
 SPLITS = ("train", "validation", "test")
-SPLITS_ZH = {"train": "训练集", "validation": "验证集", "test": "测试集"}
+FILES = (*SPLITS, UNLABELLED)  # what is written, and what a source may be
+SPLITS_ZH = {"train": "训练集", "validation": "验证集", "test": "测试集", UNLABELLED: "未标注数据"}
+REPEATED = "the same text stands in a training row, or in an earlier row without a label", "repeated"
 _FORM = 2  # of the prepared folder; raise it when what is written changes
-_DROPPED, _LEAKED = 255, 254  # beside the indices into SPLITS
+_DROPPED, _LEAKED, _REPEATED = 255, 254, 253  # beside the indices into FILES
 
 
 def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None, *, with_test: bool = True) -> Dataset:
@@ -113,6 +115,8 @@ class _Work:
     def open_sources(self) -> None:
         """Find every source's reader; splits that stand inside the training source are used when none are named."""
         given = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
+        if self.data.unlabelled:
+            given[UNLABELLED] = self.data.unlabelled
         if self.only:
             given = {self.only: self.data.train}
         first = next(iter(given))
@@ -148,6 +152,7 @@ class _Work:
         labels = self._labels(gathered)
         sides = self._sides(gathered, ledger)
         self._keep_out_leakage(gathered, sides)
+        self._keep_out_known(gathered, sides)
         self._refuse_hopeless(gathered, sides, labels)
         written = _write(folder, gathered, sides, wanted, ledger)
         shutil.rmtree(raw)
@@ -183,10 +188,11 @@ class _Work:
     def _gather(self, name: str, wanted: Wanted, folder: Path, ledger: Ledger) -> Gathered:
         source, reader = self.sources[name], self.readers[name]
         sample = sample_rows(source, reader)
-        guess_columns(sample, self.task, wanted.roles, source=source)
+        labelled = name != UNLABELLED
+        guess_columns(sample, self.task, wanted.roles, source=source, with_target=labelled)
         require_beside(self.task, list(dict.fromkeys(column for row in sample for column in row)), source)
         if name != "train":
-            wanted = Wanted(wanted.task, wanted.roles)
+            wanted = Wanted(wanted.task, wanted.roles, labelled=labelled)
         found = Gathered(source, name, self._shown(name))
         with self.progress.task(f"Reading {found.shown}", total=_expected(source, sample)) as step:
             return gather(found, reader, wanted, folder, ledger, step)
@@ -227,11 +233,11 @@ class _Work:
             ) from None
 
     def _sides(self, gathered: dict[str, Gathered], ledger: Ledger) -> dict[str, np.ndarray]:
-        """Source → (rows,) index into SPLITS, or _DROPPED, after the limit and the cut."""
+        """Source → (rows,) index into FILES, or _DROPPED, after the limit and the cut."""
         sides = {}
         for name, part in gathered.items():
             kept = self._limited(part, ledger)
-            sides[name] = np.where(kept, SPLITS.index(name), _DROPPED).astype(np.uint8)
+            sides[name] = np.where(kept, FILES.index(name), _DROPPED).astype(np.uint8)
         if self._to_cut():
             rows = np.flatnonzero(sides["train"] != _DROPPED)
             cut = self._cut(gathered["train"], rows)
@@ -314,6 +320,32 @@ class _Work:
                 "Give other rows for training, or set data.leakage: keep to go on knowingly."
             )
         sides["train"][leaked] = _LEAKED
+
+    def _keep_out_known(self, gathered: dict[str, Gathered], sides: dict[str, np.ndarray]) -> None:
+        """Mark rows without labels whose text also stands elsewhere; _write drops them."""
+        if UNLABELLED not in gathered:
+            return
+        keys, side = gathered[UNLABELLED].keys, sides[UNLABELLED]
+        others = {name: part.keys for name, part in gathered.items() if name != UNLABELLED}
+        free = np.flatnonzero(side != _DROPPED)
+        firsts = np.zeros(len(keys), dtype=bool)
+        firsts[free[np.unique(keys[free], return_index=True)[1]]] = True
+        known = np.isin(keys, np.concatenate([own[sides[name] == 0] for name, own in others.items()]))
+        judged = np.concatenate([own[(sides[name] == 1) | (sides[name] == 2)] for name, own in others.items()])
+        side[(side != _DROPPED) & (known | ~firsts)] = _REPEATED
+        side[(side != _DROPPED) & np.isin(keys, judged)] = _LEAKED
+        left = int((side == FILES.index(UNLABELLED)).sum())
+        if not left:
+            raise DataError(
+                f"{self.sources[UNLABELLED]}: nothing is left of the {plural(len(keys), 'row')} of data.unlabelled, since each "
+                "text also stands in training, validation or test. Give other rows, or leave data.unlabelled out."
+            )
+        self.notes.append(
+            Note(
+                f"{gathered[UNLABELLED].shown}: {left} of {plural(len(keys), 'row')} without labels are used.",
+                f"{gathered[UNLABELLED].shown}：使用 {len(keys)} 条未标注数据中的 {left} 条。",
+            )
+        )
 
     def _refuse_hopeless(
         self, gathered: dict[str, Gathered], sides: dict[str, np.ndarray], labels: tuple[str, ...]
@@ -410,25 +442,29 @@ def _write(
     schema, nested = table.schema_of(kinds)
     hashed = [*wanted.roles.values(), *wanted.task.beside.columns]
     writers: dict[str, table.SplitWriter] = {}
-    leaked: list[tuple[str, int, int]] = []
-    for index, batch in _sorted_out(gathered, sides, schema):
+    leaked: list[tuple[str, str, int, int]] = []
+    for name, index, batch in _sorted_out(gathered, sides, schema):
         if index == _LEAKED:
-            leaked.extend(zip(*(batch.column(name).to_pylist() for name in table.OWN), strict=True))
+            leaked.extend((name, *row) for row in _own(batch))
             continue
-        target = SPLITS[index]
+        if index == _REPEATED:
+            for file, line, _ in _own(batch):
+                ledger.drop(name, file, line, *REPEATED)
+            continue
+        target = FILES[index]
         if target not in writers:
             writers[target] = table.SplitWriter(folder / f"{target}.arrow", schema, hashed)
         writers[target].write(batch)
         ledger.use(target, batch.num_rows)
-    fingerprints = {name: writers[name].close() for name in SPLITS if name in writers}
+    fingerprints = {name: writers[name].close() for name in FILES if name in writers}
     _drop_leaked(folder, leaked, ledger)
     return {"nested": nested, "fingerprints": fingerprints}
 
 
 def _sorted_out(
     gathered: dict[str, Gathered], sides: dict[str, np.ndarray], schema: pa.Schema
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Give (index into SPLITS or _LEAKED, rows that go there), batch by batch in the sources' order."""
+) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+    """Give (source, index into FILES, _LEAKED or _REPEATED, rows that go there), batch by batch in the sources' order."""
     for name, part in gathered.items():
         at = 0
         for batch in table.batches(part.parts):
@@ -437,20 +473,25 @@ def _sorted_out(
             fitted = table.fit(batch, schema)
             for index in np.unique(side):
                 if index != _DROPPED:
-                    yield int(index), fitted.filter(pa.array(side == index))
+                    yield name, int(index), fitted.filter(pa.array(side == index))
 
 
-def _drop_leaked(folder: Path, leaked: list[tuple[str, int, int]], ledger: Ledger) -> None:
-    """Account for training rows left out, each with the row of validation or test that has the same text."""
+def _own(batch: pa.RecordBatch) -> list[tuple[str, int, int]]:
+    """File, line and key of every row."""
+    return list(zip(*(batch.column(name).to_pylist() for name in table.OWN), strict=True))
+
+
+def _drop_leaked(folder: Path, leaked: list[tuple[str, str, int, int]], ledger: Ledger) -> None:
+    """Account for rows left out, each with the row of validation or test that has the same text."""
     twins: dict[int, str] = {}
-    wanted = pa.array(sorted({key for _, _, key in leaked}), type=pa.uint64())
+    wanted = pa.array(sorted({key for *_, key in leaked}), type=pa.uint64())
     for name in ("validation", "test") if leaked else ():
         for batch in table.batches([folder / f"{name}.arrow"]):
             same = batch.filter(pc.is_in(batch.column(table.KEY), value_set=wanted))
             for file, line, key in zip(*(same.column(own).to_pylist() for own in table.OWN), strict=True):
                 twins.setdefault(key, f"{name}, {file}:{line}")
-    for file, line, key in leaked:
-        ledger.drop("train", file, line, f"the same text stands in {twins[key]}", "leakage")
+    for split_name, file, line, key in leaked:
+        ledger.drop(split_name, file, line, f"the same text stands in {twins[key]}", "leakage")
 
 
 def _stamp_of(folder: Path) -> str:

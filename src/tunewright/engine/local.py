@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,20 @@ from tunewright.core.report import Report
 from tunewright.core.run import Run, environment, new_run, resumable
 from tunewright.core.types import Prediction
 from tunewright.data.checks import findings
-from tunewright.data.dataset import Dataset
+from tunewright.data.dataset import UNLABELLED, Dataset
 from tunewright.data.prepare import prepare
 from tunewright.kernels import library as kernels
-from tunewright.models.beside import opened
+from tunewright.models import members
+from tunewright.models.members import opened
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
 from tunewright.predict.infer import Run as Infer
 from tunewright.predict.predictor import EXACT
-from tunewright.stages import account, assemble, judge, runtimes, save
+from tunewright.stages import account, assemble, ensemble, judge, runtimes, save, unlabelled
 from tunewright.stages.assemble import Plan
 from tunewright.stages.check import label_errors
 from tunewright.stages.embed import Embedder
-from tunewright.stages.fit import Trained, train_model
+from tunewright.stages.fit import Trained, answering, train_model
 from tunewright.stages.report import write_card, write_reports
 from tunewright.stages.verdict import SEALED, Verdict, count_use
 from tunewright.stages.verdict import judge as compare_with_baselines
@@ -164,7 +166,8 @@ def _run(recipe: Recipe, out: Path | str | None, name: str, resume: bool, comman
 
 def _same_rows(run: Run, dataset: Dataset) -> None:
     """Refuse to go on with other rows than the run began with: what is encoded and learned so far came from those."""
-    rows = {name: split.fingerprint for name, split in dataset.splits.items()}
+    parts = {**dataset.splits, **({UNLABELLED: dataset.unlabelled} if dataset.unlabelled else {})}
+    rows = {name: split.fingerprint for name, split in parts.items()}
     if "rows" not in run.about:
         run.update(rows=rows)
     elif run.about["rows"] != rows:
@@ -232,17 +235,25 @@ def _fit(
         decisions = {"train.precision": [decided.recipe.train.precision, why]}
         run.update(status="training", decided=decisions, kernels=kernels.about())
 
-    return train_model(
-        plan,
-        dataset,
-        run.folder,
-        embedder=embedder,
-        device=device,
-        resume=resume,
-        decided=run.about.get("decided", {}),
-        progress=progress,
-        on_plan=on_plan,
-    )
+    def single(rows: Dataset, round_folder: Path, folder: Path, seed: int) -> Trained:
+        return train_model(
+            plan,
+            rows,
+            folder,
+            embedder=embedder,
+            device=device,
+            resume=resume,
+            decided=run.about.get("decided", {}),
+            progress=progress,
+            on_plan=on_plan,
+            encoded=round_folder,
+            seed=seed,
+        )
+
+    def models(rows: Dataset, folder: Path) -> Trained:
+        return ensemble.train_together(plan, rows, folder, partial(single, rows, folder), progress)
+
+    return unlabelled.train_with(plan, dataset, run.folder, models, progress)
 
 
 def _judge(
@@ -315,20 +326,15 @@ def _calibrate(
     trained: Trained, dataset: Dataset, bundle: Path, progress: Progress
 ) -> tuple[judge.Calibrated, list[Inferred]]:
     """Calibrate on validation, fold it into the head, save the model; gives validation through the saved model."""
-    from tunewright.models.inference import outputs
-
-    plan, model = trained.plan, trained.model
-    device = plan.recipe.train.device
-
-    def run(windows: Sequence[Any]) -> list[Any]:
-        return outputs(model, windows, pad_id=plan.processor.pad_id, device=device)
-
+    plan = trained.plan
+    run = answering(trained.models, plan, plan.recipe.train.device)
     validation = dataset.splits["validation"]
     with progress.task("Calibrating on validation", total=1) as step:
         items = list(infer(validation, plan.recipe.task, plan.processor, dataset.labels, run))
         calibrated = judge.calibrate(plan.recipe, items, dataset.labels)
-        save.fold_calibration(model, calibrated)
-        save.write_model(model, plan, bundle)
+        for number, model in enumerate(trained.models):
+            save.fold_calibration(model, calibrated)  # affine: the mean of calibrated outputs is the calibrated mean
+            save.write_model(model, plan, members.folder(bundle, number))
         step(1)
     return calibrated, list(_infer_saved(bundle, plan, dataset, "validation", _exact(bundle), progress))
 
@@ -392,6 +398,6 @@ def _certificate(bundle: Path, plan: Plan, items: Sequence[Inferred], progress: 
     if not save.is_transformers(bundle / "model") or not plan.recipe.task.probe:
         return Gate("transformers", ())
     with progress.task("Checking that transformers gives the same answers", total=1) as step:
-        made = save.certify(bundle / "model", items, plan.processor, plan.recipe.task)
+        made = save.certify(bundle, items, plan.processor, plan.recipe.task)
         step(1)
     return made

@@ -10,7 +10,7 @@ import json
 import shlex
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from tunewright import __version__
 from tunewright.core import recipe_file
-from tunewright.core.errors import TrainingError, TunewrightError, UsageError, plural
+from tunewright.core.errors import RecipeError, TrainingError, TunewrightError, UsageError, plural
 from tunewright.core.files import machine_errors, read_json, sweep, write_json, write_text, writing
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, flat, replace, to_mapping
@@ -104,12 +104,27 @@ def _carried_out(recipe: Recipe, about: _About, progress: Progress) -> Found:
         recipe = replace(recipe, **{"search.space": given})
         progress.say(f"No search.space in the recipe; this one is tried: {json.dumps(given, ensure_ascii=False)}")
     workshop.parameters = recipe_file.parameters(recipe)
+    _refuse_unseen(recipe, workshop.parameters, progress)
     trials = Study(about.folder / "journal.jsonl", workshop.parameters, seed=recipe.seed, pruning=recipe.search.pruning)
     facts = {"metric": plan.recipe.evaluate.metric, "language": _language(recipe, dataset)}
     facts |= {"rows": {name: len(split) for name, split in dataset.splits.items()}}
     about.update(**facts, trials=_rows(trials.tried()), space=dict(recipe.search.space))
     _try_all(recipe, workshop, trials, about, progress)
     return _concluded(recipe, workshop, trials, about, progress)
+
+
+def _refuse_unseen(recipe: Recipe, parameters: Sequence[Parameter], progress: Progress) -> None:
+    """Raise RecipeError for a parameter that no trial could tell apart; say what trials leave out."""
+    use = recipe.train.unlabelled
+    several = ["train.unlabelled"] if use and use.adopts else []
+    if unseen := [one.key for one in parameters if one.key.startswith(("train.ensemble", *several))]:
+        raise RecipeError(
+            f"search.space: a trial trains one model once, so {unseen[0]} would change none. Search for what suits that; "
+            "`tunewright train` does the rest with the best recipe."
+        )
+    several += ["train.ensemble"] if recipe.train.ensemble else []
+    if several:
+        progress.say(f"Each trial trains one model once; {' and '.join(several)} wait for the best recipe.")
 
 
 # ------------------------------------------------------------------------------------------------ trial after trial

@@ -140,12 +140,11 @@ class Workshop:
             shutil.rmtree(workplace, ignore_errors=True)
 
     def _measured(self, trained: Trained, metric: str, device: str) -> Measured:
-        best = next(e for e in trained.fitted.history if e["step"] == trained.fitted.best_step)
-        value = best["validation"][metric]
+        value = trained.fitted.best[metric]
         if not np.isfinite(value):
             raise TrainingError(f"{metric} on validation is not a number.")
         recipe = trained.plan.recipe
-        gold, predictions = Validation(trained.plan, self.dataset, trained.model, device).answers()
+        gold, predictions = Validation(trained.plan, self.dataset, trained.models, device).answers()
         measures = recipe.task.measures
         return Measured(
             value=value,
@@ -178,6 +177,6 @@ def _kind(plan: Plan) -> str:
     recipe, trained = plan.recipe, plan.recipe.train
     model = replace(recipe, **{"model.dropout": 0.0, "model.word_embeddings": "auto"}).model  # which change neither
     data = {name: to_mapping(getattr(recipe.data, name)) for name in ("max_tokens", "overflow", "stride", "augment")}
-    sees = [asdict(model), to_mapping(recipe.task), data]
+    sees = [asdict(model), to_mapping(recipe.task), data, to_mapping(trained.unlabelled)]
     computes = [trained.precision, trained.engine, trained.device, trained.threads]
     return hashlib.sha256(json.dumps([sees, computes], sort_keys=True).encode()).hexdigest()[:12]

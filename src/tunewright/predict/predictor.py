@@ -14,7 +14,7 @@ from tunewright.core.errors import DataError, MachineError, listing
 from tunewright.core.files import read_json
 from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_empty, is_unicode
-from tunewright.models.beside import opened
+from tunewright.models.members import opened
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, infer_chunks
 

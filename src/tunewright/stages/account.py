@@ -83,7 +83,7 @@ def _data(facts: Facts) -> dict[str, Any]:
         "ledger": _ledger(facts.run.folder / "ledger.jsonl"),
         "labels": {name: label_counts(split) for name, split in facts.dataset.splits.items()},
         "notes": [dataclasses.asdict(note) for note in facts.dataset.notes],
-        "sources": {"train": data.train, "validation": data.validation, "test": data.test},
+        "sources": {name: getattr(data, name) for name in ("train", "validation", "test", "unlabelled")},
         "findings": list(facts.findings),
     }
 
@@ -115,10 +115,12 @@ def _model(trained: Trained) -> dict[str, Any]:
 
 def _training(facts: Facts) -> dict[str, Any]:
     fitted, recipe = facts.trained.fitted, facts.trained.plan.recipe
-    path = facts.run.folder / "metrics.jsonl"
+    path = facts.trained.folder / "metrics.jsonl"
     lines = [parse_json(line, path) for line in path.read_text("utf-8").splitlines()]
     losses = [line for line in lines if line["kind"] == "train"]
     return {
+        "ensemble": facts.trained.ensemble,
+        "unlabelled": facts.trained.unlabelled,
         "history": fitted.history,
         "losses": [{key: line[key] for key in ("step", "loss", "learning_rate")} for line in losses],
         "steps": fitted.steps,

@@ -57,6 +57,8 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     if name == "auto":
         name, whys["model.backbone"] = choose(dataset.language)
     augment.check(recipe.data.augment, recipe.task)
+    _check_ensemble(recipe)
+    _check_unlabelled(recipe)
     located = locate(name, pickled_weights=recipe.model.pickled_weights, remote_code=recipe.model.remote_code)
     processor = _processor(recipe, located, whys)
     if recipe.task.beside.columns and not recipe.task.beside.known:
@@ -190,6 +192,37 @@ def _decision(recipe: Recipe, whys: dict[str, Note]) -> Decision:
             f"这里 {task} 的答案不是单个标签，其分数不作校准",
         )
     return dataclasses.replace(decision, calibration=None)
+
+
+def _check_ensemble(recipe: Recipe) -> None:
+    """Raise RecipeError for an ensemble that cannot be made."""
+    ensemble, method = recipe.train.ensemble, recipe.train.method
+    if ensemble and ensemble.kind == "soup" and not method.blends:
+        raise RecipeError(
+            f"train.ensemble.kind: soup takes the mean of the members' weights, and {catalog.name_of(method)} keeps other "
+            "parts in each of them, which have no mean. Set kind: vote, or take another train.method."
+        )
+
+
+def _check_unlabelled(recipe: Recipe) -> None:
+    """Raise RecipeError where rows without labels, and what is made of them, do not go together."""
+    use, task = recipe.train.unlabelled, recipe.task
+    if recipe.data.unlabelled and use is None:
+        raise RecipeError(
+            "data.unlabelled names rows without labels, and train.unlabelled does not say what is made of them. Set it to one "
+            f"of {listing(catalog.names('semi_supervision'))}, or leave data.unlabelled out."
+        )
+    if use is not None and not recipe.data.unlabelled:
+        raise RecipeError(
+            f"train.unlabelled: {catalog.name_of(use)} learns from rows without labels. Name their file under data.unlabelled."
+        )
+    if use is not None and not use.suits(task):
+        raise RecipeError(
+            f"train.unlabelled: {catalog.name_of(use)} goes by the probability of every label of a row, and the answers of "
+            f"{catalog.name_of(task)} have none here. Leave it and data.unlabelled out."
+        )
+    if use is not None and use.copies:
+        augment.check([catalog.create("augmenters", use.copies[1])], task)  # type: ignore[list-item]
 
 
 def _check_slices(recipe: Recipe, dataset: Dataset) -> None:

@@ -80,15 +80,22 @@ def estimate(
     steps, training = _training(plan, dataset, lengths, trained)
     parts = {"data": preparing, "augmenting": augmenting, "starting": trained.starting}
     copies = copies_a_row(plan.recipe.data.augment) * len(dataset.splits["train"])
-    parts["tokenizing"] = lengths.seconds * (copies + sum(map(len, dataset.splits.values()))) / lengths.rows
+    parts["tokenizing"] = (
+        lengths.seconds * (copies + _unlabelled(plan, dataset) + sum(map(len, dataset.splits.values()))) / lengths.rows
+    )
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
+    parts |= {name: parts[name] * _times(plan, dataset) for name in ("starting", "training", "evaluation")}
     evaluations = steps / _steps_an_evaluation(plan, dataset, lengths)
     checkpoints = training / CHECKPOINT_SECONDS + 1
-    parts["saving"] = trained.saving * (checkpoints + evaluations / CHECKPOINT_WEIGHTS)  # these keep the weights alone
+    parts["saving"] = (
+        _times(plan, dataset) * trained.saving * (checkpoints + evaluations / CHECKPOINT_WEIGHTS)
+    )  # these keep the weights alone
     memory = peak_memory_mb() + _growth(plan, dataset, lengths, frozen) / MIB
-    disk = trained.disk + sum(file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file())
+    disk = _times(plan, dataset) * trained.disk + sum(
+        file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file()
+    )
     return Estimate(
-        seconds=sum(parts.values()), memory_mb=memory, disk_mb=disk / MIB, steps=steps,
+        seconds=sum(parts.values()), memory_mb=memory, disk_mb=disk / MIB, steps=round(_times(plan, dataset) * steps),
         precision=trained.plan.recipe.train.precision, device=device, parts=parts,
     )  # fmt: skip
 
@@ -236,6 +243,19 @@ def _training(plan: Plan, dataset: Dataset, lengths: _Lengths, trained: _Trained
     return steps, steps * (fixed + token * typical)
 
 
+def _times(plan: Plan, dataset: Dataset) -> float:
+    """How many times one training on the labelled rows the recipe asks for, where every row without a label is adopted."""
+    ensemble, use = plan.recipe.train.ensemble, plan.recipe.train.unlabelled
+    again = 1 + len(dataset.unlabelled) / len(dataset.splits["train"]) if use and use.adopts else 0.0
+    return (1 + again) * (ensemble.size if ensemble else 1)
+
+
+def _unlabelled(plan: Plan, dataset: Dataset) -> int:
+    """Texts without labels that are tokenized."""
+    use = plan.recipe.train.unlabelled
+    return 0 if use is None else len(dataset.unlabelled) * (3 if use.copies else 1)
+
+
 def _line(sizes: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:
     """(seconds a step, seconds a token) through the measurements; through zero where noise would turn one negative."""
     if len(np.unique(sizes)) > 2:
@@ -360,11 +380,17 @@ class _Sample:
         """See Split.examples."""
         return self._split.take(self._places[start:stop])
 
+    def column(self, name: str) -> Any:
+        """See Split.column."""
+        return self._split.column(name).take(self._places)
+
 
 def _sample(dataset: Dataset, places: dict[str, np.ndarray]) -> Any:
     """The data set with these rows only; labels, roles and folder stay."""
     sample = copy.copy(dataset)
     sample.splits = {name: _Sample(dataset.splits[name], rows) for name, rows in places.items()}
+    if (pool := dataset.unlabelled) is not None:
+        sample.unlabelled = _Sample(pool, spread(len(pool), len(places["train"])))
     return sample
 
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.errors import DataError, RecipeError, listing, nearest
+from tunewright.core.errors import DataError, RecipeError, listing, nearest, plural
 from tunewright.core.memory import give_back
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import flat, replace, to_mapping
 from tunewright.core.types import Label, Note, Policy, Prediction, Window
 from tunewright.data.augment import SPLIT as AUGMENTED
-from tunewright.data.augment import Augmentation
+from tunewright.data.augment import Augmentation, key_of
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
+from tunewright.models.members import Run, together
 from tunewright.models.model import Model
 from tunewright.models.processor import TooLong
 from tunewright.predict.infer import CHUNK, Inferred, infer
@@ -33,6 +35,7 @@ from tunewright.stages.verdict import NO_QUALITY
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
 from tunewright.training.loop import Fitted, Job, Told, fit
+from tunewright.training.pairs import Pairs
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.passes import check_regularisers
 from tunewright.training.record import recording
@@ -42,13 +45,22 @@ TRIAL_TOKENS = 512  # of the step that bf16 and fp32 are tried on; more take tim
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, how training went, and the plan with what was decided on the way."""
+    """What training gave, how it went, and the plan with what was decided on the way.
 
-    model: Model
+    models: one, or those whose outputs are averaged; folder: where the metrics of the training are that `fitted` tells
+    of; values: the numbers of all models together on validation; ensemble: how its members did (see stages/ensemble.py);
+    unlabelled: what was made of rows without labels (see stages/unlabelled.py).
+    """
+
+    models: tuple[Model, ...]
     plan: Plan
     fitted: Fitted
     trained_parameters: int
     parameters: int
+    folder: Path
+    values: Mapping[str, float]
+    ensemble: Mapping[str, Any] | None = None
+    unlabelled: Mapping[str, Any] | None = None
 
 
 def train_model(
@@ -64,12 +76,15 @@ def train_model(
     on_plan: Callable[[Plan], None],
     told: Told | None = None,
     encoded: Path | None = None,
+    seed: int | None = None,
 ) -> Trained:
-    """Train in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is
+    """Train one model in the run's `folder`. `decided` holds what an interrupted run measured: key → (value, why); `on_plan` is
     called with the plan once nothing in it is open any more, before the first step; `told` of each evaluation (see Job);
-    `encoded` is the folder of encoded rows where several runs share them, None: this run's own."""
+    `encoded` is the folder of encoded rows where several runs share them, None: this run's own; `seed` of the training's
+    chance where that is not the recipe's, from the same start on."""
     precisions.check_engine(plan.recipe.train.engine, device)
     windows = encode_train(plan, dataset, encoded or folder, progress)
+    pairs = encode_pairs(plan, dataset, encoded or folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
     if plan.recipe.train.engine == "auto":
         if device == "cpu" and kernels.missing():
@@ -81,7 +96,7 @@ def train_model(
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
     settings = plan.recipe.train
-    judge = Validation(plan, dataset, model, device)
+    judge = Validation(plan, dataset, (model,), device)
     judge.check_metrics()
     give_back()  # what the trials of precision took
     flat_recipe = dict(flat(to_mapping(plan.recipe)))
@@ -95,14 +110,15 @@ def train_model(
             learning_rate=float(settings.learning_rate),
             precision=settings.precision,
             device=device,
-            seed=plan.recipe.seed,
+            seed=plan.recipe.seed if seed is None else seed,
             folder=folder / "checkpoints",
             record=record,
             progress=progress,
             evaluate=judge,
-            metric=settings.early_stopping.metric if settings.early_stopping else plan.recipe.evaluate.metric,
+            metric=chosen_by(plan),
             row=lambda index: dataset.splits["train"].examples(index, index + 1)[0].id,
             start=lambda: start(plan, dataset, model, embedder, job, folder / "start"),
+            pairs=pairs,
             told=told,
         )
         trained = sum(value.numel() for value in model.trained_parameters().values())
@@ -112,7 +128,19 @@ def train_model(
             f"No training step was better than the start by {job.metric} on validation, so the start is kept: the "
             "backbone as it was. More rows, another learning rate or another method may change that."
         )
-    return Trained(model, plan, fitted, trained, sum(value.numel() for value in model.parameters()))
+    size = sum(value.numel() for value in model.parameters())
+    beside = pairs and {
+        "name": catalog.name_of(settings.unlabelled),
+        "rows": len(dataset.unlabelled),
+        "pairs": len(pairs),
+    }
+    return Trained((model,), plan, fitted, trained, size, folder, fitted.best, unlabelled=beside)
+
+
+def chosen_by(plan: Plan) -> str:
+    """What the best weights of a training are chosen by: a metric of the task, or "loss"."""
+    stopping = plan.recipe.train.early_stopping
+    return stopping.metric if stopping else plan.recipe.evaluate.metric
 
 
 def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> EncodedSplit:
@@ -121,10 +149,13 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     if (target / "encoded.json").exists():
         return open_encoded(target)
     ledger = Ledger.resume(dataset.folder / "ledger.jsonl", folder / "ledger.jsonl")
-    for name, split in dataset.splits.items():
-        if name != "train":
-            for _ in _encoded(plan, dataset, split, ledger, progress):
-                pass
+    others = [split for name, split in dataset.splits.items() if name != "train"]
+    for split in others:
+        for _ in _encoded(plan, dataset, split, ledger, progress):
+            pass
+    if (use := plan.recipe.train.unlabelled) is not None:
+        for _ in _encoded(plan, dataset, dataset.unlabelled, ledger, progress, most=1 if use.copies else None):
+            pass
 
     augmenters = plan.recipe.data.augment
     copies = Augmentation(augmenters, plan.recipe.task, dataset.splits, plan.recipe.seed) if augmenters else None
@@ -136,10 +167,58 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     return write_encoded(windows(), target, plan.processor.pad_id)
 
 
+def encode_pairs(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Pairs | None:
+    """Encode rows without labels, each followed by a changed copy, to disk, once; None where steps see none.
+
+    Of a long text the first window is taken. Rows that the augmenter finds nothing to change in are left out; raises
+    DataError when that is all of them.
+    """
+    use, target = plan.recipe.train.unlabelled, folder / "pairs"
+    if use is None or use.copies is None:
+        return None
+    count, augmenter = use.copies
+    if not (target / "encoded.json").exists():
+        write_encoded(_pairs(plan, dataset, augmenter, progress), target, plan.processor.pad_id)
+    pairs = Pairs(open_encoded(target), partial(use.consistency, multi_label=plan.recipe.task.multi_label), count)
+    if not len(pairs):
+        raise DataError(
+            f"train.unlabelled: {augmenter} finds nothing to change in the {plural(len(dataset.unlabelled), 'row')} of "
+            f"data.unlabelled. Take another augmenter: {listing(catalog.names('augmenters'))}."
+        )
+    progress.say(
+        f"{len(pairs)} of {len(dataset.unlabelled)} rows without labels have a changed copy; steps see them too."
+    )
+    return pairs
+
+
+def _pairs(plan: Plan, dataset: Dataset, augmenter: str, progress: Progress) -> Iterator[Window]:
+    """The first windows of every row and its copy, one behind the other."""
+    rows, changing = dataset.unlabelled, catalog.create("augmenters", augmenter)
+    copies = Augmentation([changing], plan.recipe.task, dataset.splits, plan.recipe.seed)
+    with progress.task("Changing rows without labels", total=len(rows)) as step:
+        for start in range(0, len(rows), CHUNK):
+            own = rows.examples(start, start + CHUNK)
+            changed = {
+                copy.row: copy.example for copy in copies.copies(own, start) if copy.key != key_of(own[copy.row])
+            }
+            texts = [text for row, copy in changed.items() for text in (own[row], copy)]
+            windows = plan.recipe.task.encode(texts, plan.processor, dataset.labels)
+            for _, parts in itertools.groupby(windows, key=lambda window: window.example):
+                yield next(parts)
+            step(len(own))
+
+
 def _encoded(
-    plan: Plan, dataset: Dataset, split: Split, ledger: Ledger, progress: Progress, copies: Augmentation | None = None
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    ledger: Ledger,
+    progress: Progress,
+    copies: Augmentation | None = None,
+    most: int | None = None,
 ) -> Iterator[Window]:
-    """The windows of a split's rows, each followed by those of its copies, which carry their row's index."""
+    """The windows of a split's rows, each followed by those of its copies, which carry their row's index; at most so many
+    of each."""
     counts: dict[str, Counter[str]] = {split.name: Counter()}
     with progress.task(f"Tokenizing {split.name}", total=len(split)) as step:
         for start in range(0, len(split), CHUNK):
@@ -151,9 +230,10 @@ def _encoded(
                 raise DataError(f"{examples[error.index][1].id}: {error}") from None
             for index, own in itertools.groupby(windows, key=lambda window: window.example):
                 parts = list(own)
+                parts, rest = parts[:most], parts[len(parts[:most]) :]
                 row, example = examples[index]
                 name = split.name if example is rows[row] else AUGMENTED
-                if lost := sum(part.truncated for part in parts):
+                if lost := sum(part.truncated for part in parts) + sum(part.tokens - part.shared for part in rest):
                     ledger.truncate(name, example.id, lost)
                 counts.setdefault(name, Counter()).update(_counted(parts, lost))
                 for part in parts:
@@ -249,11 +329,12 @@ def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> C
 
 @dataclass
 class Validation:
-    """Judges the model as it stands on the validation split: all of the task's numbers, and the mean loss."""
+    """Judges models as they stand on the validation split, by the mean of their outputs: all of the task's numbers, and
+    the mean loss."""
 
     plan: Plan
     dataset: Dataset
-    model: Model
+    models: Sequence[Model]
     device: str
 
     def __call__(self) -> dict[str, float]:
@@ -284,11 +365,9 @@ class Validation:
         return [item.example.label for item in items], predictions
 
     def _infer(self) -> Iterator[Inferred]:
-        from tunewright.models.inference import outputs
-
-        def run(windows: list) -> list[np.ndarray]:
+        def run(windows: Sequence[Any]) -> list[np.ndarray]:
             with precisions.autocast(self.device, self.plan.recipe.train.precision):
-                return outputs(self.model, windows, pad_id=self.plan.processor.pad_id, device=self.device)
+                return answering(self.models, self.plan, self.device)(windows)
 
         task = self.plan.recipe.task
         return infer(self.dataset.splits["validation"], task, self.plan.processor, self.dataset.labels, run)
@@ -317,6 +396,16 @@ def _by_window(item: Inferred) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield item.logits, labels[0]
     elif len(item.logits) == sum(sizes):
         yield from zip(np.split(item.logits, np.cumsum(sizes)[:-1]), labels, strict=True)
+
+
+def answering(models: Sequence[Model], plan: Plan, device: str) -> Run:
+    """A function from windows to the mean of the models' outputs, as the models stand when it is called."""
+    from tunewright.models.inference import outputs
+
+    def of(model: Model) -> Run:
+        return lambda windows: outputs(model, windows, pad_id=plan.processor.pad_id, device=device)
+
+    return together([of(model) for model in models])
 
 
 def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:

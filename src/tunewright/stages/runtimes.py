@@ -20,7 +20,7 @@ from tunewright.core.errors import MachineError, ModelError
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
 from tunewright.core.types import Policy, Prediction
-from tunewright.models.beside import opened as with_columns
+from tunewright.models import members
 from tunewright.predict.infer import Inferred, Run, again, decide
 
 TRIED = 2000  # validation rows that every runtime answers
@@ -94,8 +94,8 @@ def take(bundle: Path, runtime: Runtime, about: Mapping[str, Any]) -> Chosen:
     """Prepare the bundle for this runtime, and open it. Raises MachineError when it cannot run here."""
     if missing := runtime.lacks(bundle):
         raise MachineError(f"predict.runtime: {catalog.name_of(runtime)} cannot run here ({missing}).")
-    runtime.prepare(bundle)
-    return Chosen(runtime, with_columns(runtime, bundle), {**about, "chosen": catalog.describe(runtime)})
+    members.prepare(runtime, bundle)
+    return Chosen(runtime, members.opened(runtime, bundle), {**about, "chosen": catalog.describe(runtime)})
 
 
 def fastest(trials: Sequence[Trial], max_loss: float) -> Runtime:
@@ -110,8 +110,10 @@ def _variants(name: str) -> Sequence[Runtime]:
 
 def _place(folder: Path, bundle: Path) -> Path:
     """A folder that looks like the bundle, for a runtime to prepare without leaving anything in the bundle."""
-    folder.mkdir()
-    (folder / "model").symlink_to((bundle / "model").resolve())
+    for number, own in enumerate(members.folders(bundle)):
+        place = members.folder(folder, number)
+        place.mkdir(parents=True)
+        (place / "model").symlink_to((own / "model").resolve())
     return folder
 
 
@@ -147,8 +149,8 @@ def _opened(runtime: Runtime, place: Path) -> tuple[Outputs | None, str]:
     if missing := runtime.lacks(place):
         return None, missing
     try:
-        runtime.prepare(place)
-        return with_columns(runtime, place), ""
+        members.prepare(runtime, place)
+        return members.opened(runtime, place), ""
     except (ModelError, MachineError) as error:
         return None, " ".join(str(error).split())[:200]
 

@@ -17,7 +17,7 @@ from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.gate import Gate
 from tunewright.core.recipe_file import to_yaml
 from tunewright.core.types import Note, Policy, label_names
-from tunewright.models import beside
+from tunewright.models import beside, members
 from tunewright.models.backbone import quiet
 from tunewright.models.batches import length_batches, padded
 from tunewright.models.layout import save_model
@@ -78,23 +78,22 @@ def fold_calibration(model: Model, calibrated: Calibrated) -> None:
             model.beside.mul_(scale.reshape(-1, 1) if scale.ndim else scale)
 
 
-def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task: Task) -> Gate:
-    """Run plain `transformers` on the saved folder, row by row, against the logits that were evaluated.
+def certify(bundle: Path, items: Iterable[Inferred], processor: Processor, task: Task) -> Gate:
+    """Run plain `transformers` on what is saved in a bundle, row by row, against the logits that were evaluated; where
+    several models vote, on each, and take the mean of their logits.
 
     Checks: rows whose answer flips (0), the largest difference of a probability, and rows whose token ids differ.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoTokenizer
 
     rows = [item for item in items if len(item.windows) == 1]
     if not rows:  # every text has several windows, which plain transformers cannot join
         return Gate("transformers", ())
+    folders = [folder / "model" for folder in members.folders(bundle)]
     with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
-    outputs, expected = _outputs(model, rows, processor.pad_id), np.stack([item.logits for item in rows])
-    weight = beside.weight_of(folder)
-    if weight is not None:  # plain transformers knows the text alone: the rest is added as every runtime adds it
-        outputs = np.stack(beside.added(outputs, [item.windows[0].features for item in rows], weight))
+        tokenizer = AutoTokenizer.from_pretrained(folders[0], local_files_only=True)
+    outputs = np.mean([_plain(folder, rows, processor.pad_id) for folder in folders], axis=0)
+    expected = np.stack([item.logits for item in rows])
     multi_label = task.multi_label
     flips = 0
     if task.classes:
@@ -106,7 +105,7 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task:
         list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
     )
     difference = float(np.abs(outputs - expected).max())
-    same = partial(_same, rows=len(rows), columns=weight is not None)
+    same = partial(_same, rows=len(rows), columns=bool(task.beside.columns))
     return Gate(
         "transformers",
         (
@@ -164,6 +163,19 @@ def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[fl
 def is_transformers(folder: Path) -> bool:
     """Whether the saved model opens with plain transformers."""
     return read_json(folder / "config.json")["tunewright"].get("transformers", True)
+
+
+def _plain(folder: Path, rows: Sequence[Inferred], pad_id: int) -> np.ndarray:
+    """What plain `transformers` makes of these rows, (rows, outputs)."""
+    from transformers import AutoModelForSequenceClassification
+
+    with quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
+    outputs, weight = _outputs(model, rows, pad_id), beside.weight_of(folder)
+    if weight is None:
+        return outputs
+    # Plain transformers knows the text alone: the rest is added as every runtime adds it.
+    return np.stack(beside.added(outputs, [item.windows[0].features for item in rows], weight))
 
 
 def _outputs(model: Any, rows: Sequence[Inferred], pad_id: int) -> np.ndarray:

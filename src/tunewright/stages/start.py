@@ -37,7 +37,8 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
 
     def gather(steps: int) -> None:
         nonlocal now
-        _gather(dataclasses.replace(job, folder=folder), steps)
+        _gather(dataclasses.replace(job, folder=folder, seed=plan.recipe.seed), steps)
+        torch.manual_seed(job.seed)
         now = Embedder(plan, job.device, job.progress, model)
 
     given = Beginning(plan.recipe.task, train, validation, dataset.labels, lambda examples: now(examples), gather)
@@ -65,6 +66,7 @@ def _gather(job: Job, steps: int) -> None:
                 evaluate=lambda: {"loss": _loss(job, objective)},
                 metric="loss",
                 start=lambda: None,
+                pairs=None,
                 told=None,
             ),
             resume=True,

@@ -8,26 +8,23 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from tunewright.core.contracts import Averaging
 from tunewright.models.model import Model
 
 PART = 1 << 20  # numbers swapped at a time: a whole table of words beside its average would count in the peak
 
 
 class Average:
-    """Polynomial-decay average of the trained weights (Shamir and Zhang 2013, section 4).
+    """The average of the trained weights over a run of `steps`, as `rule` says; None leaves the weights as they are."""
 
-    power: the weights after step t count about t**power, so that runs of any length forget their beginning alike; None
-    leaves the weights as they are.
-    """
-
-    def __init__(self, model: Model, power: float | None) -> None:
-        self.power = power
-        self._weights = {} if power is None else model.trained_parameters()
+    def __init__(self, model: Model, rule: Averaging | None, steps: int) -> None:
+        self._rule, self._steps = rule, steps
+        self._weights = {} if rule is None else model.trained_parameters()
         self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     def share(self, step: int) -> float:
         """How far step number `step` (from 1) moves the average towards the weights; 0 where there is none."""
-        return 0.0 if self.power is None else (1 + self.power) / (step + self.power)
+        return 0.0 if self._rule is None else self._rule.share(step, self._steps)
 
     def of(self, weight: Tensor) -> Tensor | None:
         """The average of a trained parameter, for who moves it along with the weight; None where there is none."""
@@ -36,7 +33,7 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after optimizer step number `step` (from 1)."""
-        if self.power is not None:
+        if self._rule is not None:
             weights = [weight.detach() for weight in self._weights.values()]
             torch._foreach_lerp_(list(self._averages.values()), weights, self.share(step))
 

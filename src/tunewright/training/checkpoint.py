@@ -91,7 +91,12 @@ def save_weights(path: Path, model: Model) -> None:
 
 def load_weights(path: Path, model: Model) -> None:
     """Put back what save_weights wrote."""
-    put_weights(model, load_file(path / "weights.safetensors"))
+    put_weights(model, read_weights(path))
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """What save_weights wrote, by name."""
+    return load_file(path / "weights.safetensors")
 
 
 @torch.no_grad()

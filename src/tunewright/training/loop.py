@@ -28,6 +28,7 @@ from tunewright.training import checkpoint, one_pass
 from tunewright.training.averaging import Average
 from tunewright.training.batching import micro_batches, steps_of_epoch
 from tunewright.training.encoded import EncodedSplit
+from tunewright.training.pairs import Losses, Pairs
 from tunewright.training.parameters import parameter_groups
 from tunewright.training.passes import Batch, attached, passes
 from tunewright.training.record import Record
@@ -67,6 +68,7 @@ class Job:
     metric: str  # of `evaluate`, the best checkpoint is chosen by it; "loss" is the only one where less is better
     row: Callable[[int], str]  # example index → "file:line", for messages
     start: Callable[[], None]  # called first in a fresh run: starts the head
+    pairs: Pairs | None = None  # rows without labels that each step sees beside those of `windows`
     told: Told | None = None  # of each evaluation, its epoch and values; may raise, to end the run
 
 
@@ -100,6 +102,11 @@ class Fitted:
     peak_memory_mb: float
     history: list[dict[str, Any]]
 
+    @property
+    def best(self) -> Mapping[str, float]:
+        """What validation said of the best weights."""
+        return next(entry["validation"] for entry in self.history if entry["step"] == self.best_step)
+
 
 def fit(job: Job, *, resume: bool = False) -> Fitted:
     """Train, keep the best weights by validation, and leave them in `job.model`.
@@ -116,13 +123,14 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
         job.start()
     accelerator = _accelerator(job.device, job.precision)
     prepared = accelerator.prepare(torch.compile(model, dynamic=True) if settings.engine == "compiled" else model)
-    average = Average(model, settings.weight_average)
-    update = _update(job, accelerator, average)
-    class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
-    compute = passes(job.objective, wraps, forward=prepared, class_weights=class_weights)
-
     per_epoch = math.ceil(len(job.windows) / settings.batch_size)
     steps = math.ceil(settings.epochs * per_epoch)
+    average = Average(model, settings.weight_average, steps)
+    update = _update(job, accelerator, average)
+    class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
+    beside = job.pairs and job.pairs.losses(prepared, seed=job.seed, device=job.device)
+    compute = passes(job.objective, wraps, forward=prepared, class_weights=class_weights)
+
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
     state = _fresh(job, average, steps) if saved is None else _resumed(job, saved, update, average)
     model.train()
@@ -136,7 +144,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
             plan = steps_of_epoch(job.windows.lengths, settings.batch_size, job.seed, epoch)
             for indices in plan[offset : offset + steps - state.step]:
                 factor = settings.schedule.factor(state.step, steps)
-                loss = _gradients(job, compute, accelerator, update, indices, state)
+                loss = _gradients(job, compute, beside, accelerator, update, indices, state)
                 _check(job, state, indices, loss, update.gradient_norm())
                 state.step += 1
                 update.apply(state.step, factor)
@@ -144,6 +152,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 update.discard()
 
                 state.tokens += int(job.windows.lengths[indices].sum())
+                state.tokens += job.pairs.tokens(job.seed, state.step - 1) if job.pairs else 0
                 state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
                 tick(1)
                 last = state.step == steps
@@ -172,6 +181,11 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
         peak_memory_mb=peak_memory_mb(),
         history=state.history,
     )
+
+
+def standing(values: Mapping[str, float], metric: str) -> tuple[float, float]:
+    """What models are compared by, larger is better: the metric, and where that is equal, the loss."""
+    return -values["loss"] if metric == "loss" else values[metric], -values["loss"]
 
 
 def peak_memory_mb() -> float:
@@ -233,6 +247,7 @@ def _resumed(job: Job, path: Path, update: Update, average: Average) -> State:
 def _gradients(
     job: Job,
     compute: Callable[[Batch], Pass],
+    beside: Losses | None,
     accelerator: Accelerator,
     update: Update,
     indices: np.ndarray,
@@ -249,6 +264,9 @@ def _gradients(
                 loss = compute(batch).losses.sum() / len(indices)
                 if job.model.penalty is not None:
                     loss = loss + job.model.penalty() * (len(part) / len(indices))
+                accelerator.backward(loss)
+                total += loss.item()
+            for loss in beside(state.step, state.micro_tokens) if beside else ():
                 accelerator.backward(loss)
                 total += loss.item()
             return total
@@ -302,8 +320,7 @@ def _evaluate(job: Job, state: State, average: Average, steps: int, *, epoch: fl
     with average.applied():
         job.settings.method.at(job.model, state.step, steps)
         values = dict(job.evaluate())
-        score = -values["loss"] if job.metric == "loss" else values[job.metric]
-        candidate = (score, -values["loss"])
+        candidate = standing(values, job.metric)
         if improved := state.best is None or candidate > state.best:
             state.best, state.best_step, state.without_gain = candidate, state.step, 0
             checkpoint.save_weights(job.folder / "best", job.model)

@@ -35,6 +35,7 @@ class AdaLoRA(Inserted):
     )
     targets: Annotated[tuple[Role, ...], Field(min_length=1)] = ROLES  # the linear maps that are updated
 
+    blends: ClassVar[bool] = False  # each run gives up other ranks
     rate: ClassVar[float] = (
         20.0  # small parts times small sizes move slowly; against 8, validation of trec6: 89.3 and 88.0
     )

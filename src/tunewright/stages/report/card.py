@@ -68,7 +68,8 @@ def metadata_of(report: Report) -> dict[str, Any]:
 
 def uses_transformers(report: Report) -> bool:
     """Whether it was shown that plain `transformers` gives the same answers from the bundle, and by itself."""
-    return views.certificate_passed(report) is True and not report.get("model.beside", [])
+    alone = report.get("training.ensemble.kind") != "vote"
+    return views.certificate_passed(report) is True and not report.get("model.beside", []) and alone
 
 
 def _result(report: Report) -> dict[str, Any]:
@@ -217,6 +218,8 @@ class _Card:
         ]
         if columns := self.report.get("model.beside", []):
             lines += ["", t("card.beside", columns=t("page.comma").join(map(markdown_code, columns)))]
+        if self.report.get("training.ensemble.kind") == "vote":
+            lines += ["", t("card.votes", n=len(self.report.get("training.ensemble.members")))]
         if uses_transformers(self.report):
             top = ", top_k=None" if self.report.get("multi_label") else ""
             plain = (

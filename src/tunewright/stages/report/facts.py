@@ -28,6 +28,8 @@ def cost(report: Report, t: texts.Translator, language: str) -> Facts:
         source=without_path(report.get("model.source")),
         licence=report.get("model.licence"),
         method=component(report.get("model.method")),
+        ensemble=ensemble(report, t, language),
+        unlabelled=unlabelled(report, t, language),
         parameters=parameters(report, t),
         max_tokens=None if tokens is None else formats.count(tokens),
         seconds=duration(report.get("training.seconds"), t),
@@ -97,6 +99,45 @@ def parameters(report: Report, t: texts.Translator) -> str | None:
         return None
     share = formats.percent(trained / total, 1 if trained >= 0.01 * total else 3)
     return t("cost.trained", trained=formats.count(trained), all=formats.count(total), share=share)
+
+
+def ensemble(report: Report, t: texts.Translator, language: str) -> str | None:
+    """Of what the ensemble is made, and how it and each member do on validation; None for one model."""
+    about = report.get("training.ensemble")
+    if not about:
+        return None
+    metric, members = about["metric"], about["members"]
+    values = [formats.measure(member["value"], metric) for member in members]
+    said = [v if m["kept"] else t("cost.left_out", value=v) for v, m in zip(values, members, strict=True)]
+    return t(
+        f"cost.{about['kind']}",
+        kept=sum(member["kept"] for member in members),
+        n=len(members),
+        metric=texts.namer(language)("metric", metric),
+        value=formats.measure(about["value"], metric),
+        members=t("page.comma").join(said),
+    )
+
+
+def unlabelled(report: Report, t: texts.Translator, language: str) -> str | None:
+    """What was made of rows without labels, and what came of it; None where there were none."""
+    about = report.get("training.unlabelled")
+    if not about:
+        return None
+    if "pairs" in about:
+        return t("cost.pairs", pairs=formats.count(about["pairs"]), rows=formats.count(about["rows"]))
+    if not about["taken"]:
+        return t("cost.none_taken", rows=formats.count(about["rows"]))
+    values = {key: formats.measure(about[key], about["metric"]) for key in ("before", "after")}
+    return t(
+        "cost.taken",
+        taken=formats.count(about["taken"]),
+        rows=formats.count(about["rows"]),
+        threshold=formats.number(about["threshold"]),
+        metric=texts.namer(language)("metric", about["metric"]),
+        kept=t("cost.kept_after" if about["kept"] else "cost.kept_before"),
+        **values,
+    )
 
 
 def choices(report: Report, language: str) -> Facts:

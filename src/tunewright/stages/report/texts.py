@@ -305,6 +305,31 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cost.source": ("from", "来源"),
     "cost.licence": ("licence", "许可证"),
     "cost.method": ("method", "方法"),
+    "cost.ensemble": ("ensemble", "集成"),
+    "cost.soup": (
+        "the mean weights of {kept} of {n} models; {metric} on validation {value}, of each model {members}",
+        "{n} 个模型中 {kept} 个的平均权重；验证集{metric} {value}，各模型 {members}",
+    ),
+    "cost.vote": (
+        "the mean outputs of {n} models; {metric} on validation {value}, of each model {members}",
+        "{n} 个模型的平均输出；验证集{metric} {value}，各模型 {members}",
+    ),
+    "cost.unlabelled": ("rows without labels", "未标注数据"),
+    "cost.taken": (
+        "{taken} of {rows} taken with the answers as their labels, at scores from {threshold}; {metric} on validation {before} before, {after} after, {kept}",
+        "{rows} 条中有 {taken} 条以模型的答案作标签采用，分数不低于 {threshold}；验证集{metric}之前 {before}，之后 {after}，{kept}",
+    ),
+    "cost.none_taken": (
+        "none of {rows} taken: no score on validation is right often enough",
+        "{rows} 条中没有采用任何一条：验证集上没有足够可靠的分数",
+    ),
+    "cost.pairs": (
+        "{pairs} of {rows} seen in training, each with a changed copy",
+        "{rows} 条中有 {pairs} 条连同其改动副本用于训练",
+    ),
+    "cost.kept_after": ("which is kept", "采用后者"),
+    "cost.kept_before": ("so the model before is kept", "因此保留之前的模型"),
+    "cost.left_out": ("{value} (left out)", "{value}（未采用）"),
     "cost.parameters": ("parameters", "参数量"),
     "cost.trained": ("{trained} trained of {all} ({share})", "共 {all}，其中训练 {trained}（{share}）"),
     "cost.max_tokens": ("longest window, tokens", "最长窗口（词元）"),
@@ -418,6 +443,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "the columns' part, which is their vector times `beside.safetensors`.",
         "除文本外，模型还读取 {columns}。`transformers` 只认文本：从 `BUNDLE/model` 得到的 logits 不含各列的部分，"
         "即各列的向量乘以 `beside.safetensors`。",
+    ),
+    "card.votes": (
+        "It is {n} models, whose logits are averaged; the numbers above are those of the mean. For `transformers` each is a model "
+        "of its own, in `BUNDLE/model` and in the folders `BUNDLE/members/*/model`.",
+        "它由 {n} 个模型组成，其 logits 取平均，上面的数字属于这个平均值。对 `transformers` 而言，每个都是单独的模型，位于 "
+        "`BUNDLE/model` 和各 `BUNDLE/members/*/model` 目录。",
     ),
     "card.with_transformers": (
         "With `transformers` (calibrated scores; it never abstains):",
@@ -641,6 +672,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "train": ("train", "训练集"),
         "validation": ("validation", "验证集"),
         "test": ("test", "测试集"),
+        "unlabelled": ("rows without labels", "未标注数据"),
         "augmented": ("changed copies of training rows", "训练数据的增强副本"),
     },
     "severity": {
@@ -664,6 +696,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "bad_label": ("a cell that is no label of this task", "内容不是本任务的标签"),
         "bad_time": ("no time in the time column", "时间列中没有时间"),
         "leakage": ("the text also stands in validation or test", "文本也出现在验证集或测试集中"),
+        "repeated": ("the text also stands in a row that is used", "文本已出现在另一条使用的数据中"),
         "garbled": ("garbled characters", "乱码"),
         "broken_row": ("the row cannot be parsed", "这一行无法解析"),
         "unchanged": ("a copy without any change", "副本没有变化"),

@@ -15,7 +15,7 @@ from tunewright.core.report import Report
 from tunewright.stages.wording import is_share
 
 METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "ece")  # in this order; others follow as they come
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "unlabelled")
 MOST_CONFUSED = 12  # labels in the matrix: more do not fit a page
 MOST_PAIRS = 12
 ERRORS_SHOWN, MOST_ERRORS = 15, 100  # at once, and after a click; errors.csv holds them all
