@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.contracts import Beginning
-from tunewright.core.types import Example
+from tunewright.core.types import Example, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.model import Model
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
+from tunewright.training.encoded import open_encoded, write_encoded
 from tunewright.training.likeness import Likeness
 from tunewright.training.loop import Job, fit
 from tunewright.training.record import recording
@@ -36,8 +38,9 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
     def features(examples: Sequence[Example]) -> np.ndarray:
         return (gathered[-1] if gathered else embedder)(examples)
 
-    def gather(steps: int) -> None:
-        _gather(dataclasses.replace(job, folder=folder), steps)
+    def gather(steps: int, more: Sequence[Example]) -> None:
+        windows = plan.recipe.task.encode(more, plan.processor, dataset.labels) if more else []
+        _gather(_with(dataclasses.replace(job, folder=folder), windows, [one.id for one in more]), steps)
         gathered.append(Embedder(plan, job.device, job.progress, model))
 
     given = Beginning(plan.recipe.task, train, validation, dataset.labels, features, gather)
@@ -45,6 +48,22 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
     embedder.release()
     if found is not None:
         model.start_head(*(torch.from_numpy(part).to(job.device) for part in found))
+
+
+def _with(job: Job, windows: Sequence[Window], names: Sequence[str]) -> Job:
+    """The job with these windows too, whose examples are called `names`; they are on disk, behind the others, in its folder."""
+    if not windows:
+        return job
+    rows, target = 1 + int(job.windows.examples.max()), job.folder / "encoded"
+    behind = (dataclasses.replace(one, example=rows + one.example) for one in windows)
+    if not target.exists():
+        write_encoded(itertools.chain(job.windows, behind), target, job.windows.pad_id)
+    known = job.row
+    return dataclasses.replace(
+        job,
+        windows=open_encoded(target),
+        row=lambda index: known(index) if index < rows else names[index - rows],
+    )
 
 
 def _gather(job: Job, steps: int) -> None:
