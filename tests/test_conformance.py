@@ -122,7 +122,7 @@ BROKEN = {
     ),
     "a start that hides its steps": (
         "starts",
-        "@dataclass(frozen=True)\nclass Broken(Start):\n    def head(self, given):\n        given.gather(7)\n        return None",
+        "@dataclass(frozen=True)\nclass Broken(Start):\n    def head(self, given):\n        given.gather(7, [])\n        return None",
         "its_steps_are_counted",
     ),
     "a rate above the recipe's": (

@@ -435,6 +435,12 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.unlabelled=uda.confidence": Change({"name": "uda", "confidence": 0.7}, "losses", UDA),
     "train.start": Change("random", "history"),
     "train.start=few_shot.steps": Change({"name": "few_shot", "steps": 3}, "history", FEW_SHOT),
+    "train.start=few_shot.names": Change({"name": "few_shot", "steps": 8, "names": False}, "history", FEW_SHOT),
+    "train.start=few_shot.descriptions": Change(
+        {"name": "few_shot", "steps": 8, "descriptions": [["a", "good great best"], ["b", "bad poor worst"]]},
+        "history",
+        FEW_SHOT,
+    ),
     "train.start=few_shot.nearest_mean": Change(
         {"name": "few_shot", "steps": 8, "nearest_mean": True}, "history", FEW_SHOT
     ),

@@ -11,8 +11,11 @@ import pytest
 import torch
 
 import tunewright
-from tunewright.core import linear
+from tunewright.core import catalog, linear
+from tunewright.core.contracts import Beginning
 from tunewright.core.errors import RecipeError
+from tunewright.core.types import Example
+from tunewright.training.encoded import open_encoded
 from tunewright.training.likeness import Likeness, likeness
 
 
@@ -57,6 +60,57 @@ def test_the_nearest_mean_wins_whatever_the_number_of_its_rows():
     assert np.linalg.norm(weight[0]) * 2 == pytest.approx(linear.SHARPNESS)
 
 
+# ------------------------------------------------------------------------------------------------ names of labels
+
+
+def named_rows(task="text_classification", labels=("credit_card", "7", "music"), **settings):
+    """The texts and labels of the rows that few_shot adds, and the head it comes to."""
+    task = catalog.create("tasks", task)
+    several, added = task.multi_label, []
+    rows = [
+        Example(f"r:{n}", dict.fromkeys(task.inputs, f"text {n}"), (label,) if several else label)
+        for n, label in enumerate(labels * 2)
+    ]
+
+    def features(examples):
+        return np.stack([np.random.default_rng(len(one.inputs[task.inputs[0]])).normal(size=8) for one in examples])
+
+    def gather(steps, more):
+        added.extend(more)
+
+    head = catalog.create("starts", {"name": "few_shot", **settings}).head(
+        Beginning(task, rows, [], labels, features, gather)
+    )
+    return [(one.inputs[task.inputs[0]], one.label) for one in added], head
+
+
+def test_what_a_label_is_called_is_one_row_more_of_it_unless_it_has_no_letter():
+    assert named_rows()[0] == [("credit card", "credit_card"), ("music", "music")]
+    assert named_rows(names=False)[0] == []
+
+
+def test_a_description_stands_for_the_name_of_its_label_even_where_that_has_no_letter():
+    lucky = [["7", "a lucky number"]]
+    assert named_rows(descriptions=lucky)[0][1] == ("a lucky number", "7")
+    assert named_rows(descriptions=lucky, names=False)[0] == [("a lucky number", "7")]
+    with pytest.raises(RecipeError, match=r"there is no label 'musik'.*Did you mean 'music'\?"):
+        named_rows(descriptions=[["musik", "songs"]])
+
+
+def test_names_have_the_form_of_labels_of_a_task_with_several():
+    found, _ = named_rows({"name": "text_classification", "multi_label": True})
+    assert found[0] == ("credit card", ("credit_card",))
+
+
+def test_names_are_no_rows_of_a_task_that_reads_two_texts():
+    assert named_rows("sentence_pair")[0] == []
+
+
+def test_the_head_is_fitted_on_the_names_too():
+    (weight, bias), (without, _) = named_rows()[1], named_rows(names=False)[1]
+    assert weight.shape == (3, 8) and bias.shape == (3,) and not np.allclose(weight, without)
+
+
 # ---------------------------------------------------------------------------------------------------- whole runs
 
 
@@ -66,6 +120,8 @@ def test_few_shot_draws_rows_of_one_label_together_and_its_head_is_all_that_is_f
     assert training["steps"] == 0 and len(training["history"]) == 1
     lines = [json.loads(line) for line in (run / "start" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "validation"]
+    windows = [len(open_encoded(folder / "encoded")) for folder in (run, run / "start")]
+    assert windows[1] == windows[0] + 3  # the names of the labels
     assert lines[-1]["step"] == 40 and losses[-1] < 0.5 * losses[0]
     assert report(run)["verdict"]["verdict"] == "better"
 
@@ -133,6 +189,11 @@ def test_zero_shot_looks_at_no_training_row(tmp_path, train_tiny, intents_csv):
         ("zero_shott", "text_classification", "Did you mean 'zero_shot'?"),
         ({"name": "zero_shot", "template": "no place"}, "text_classification", "template"),
         ({"name": "few_shot", "steps": 0}, "text_classification", "steps"),
+        (
+            {"name": "few_shot", "descriptions": [["x", "the same"]]},
+            "sentence_pair",
+            "few_shot cannot begin sentence_pair",
+        ),
     ],
 )
 def test_a_start_that_does_not_suit_is_refused(tmp_path, train_tiny, start, task, said):
@@ -140,6 +201,8 @@ def test_a_start_that_does_not_suit_is_refused(tmp_path, train_tiny, start, task
     rows += [{"text": f"they met Bob{n}", "label": ["y"] if isinstance(task, dict) else "y"} for n in range(30)]
     if task == "token_classification":
         rows = [{"text": f"we met Anna{n}", "spans": [[7, 11, "NAME"]]} for n in range(30)]
+    if task == "sentence_pair":
+        rows = [{"text_a": row["text"], "text_b": row["text"], "label": row["label"]} for row in rows]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     data = {"data__train": str(tmp_path / "rows.jsonl"), "data__test": None, "evaluate__slices": []}
     with pytest.raises(RecipeError) as caught:

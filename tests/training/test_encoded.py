@@ -41,6 +41,19 @@ def test_marks_on_both_outputs_of_tokens_are_padded_as_nowhere(tmp_path):
         open_encoded(tmp_path / "e")
 
 
+def test_windows_read_one_by_one_are_those_that_were_written(tmp_path):
+    labels = [np.array([0.0, 1.0], dtype=np.float32), np.array([1.0, 1.0], dtype=np.float32)]
+    written = [window(3, [1, 2, 3], labels[0]), window(5, [4], labels[1])]
+    found = list(write_encoded(written, tmp_path / "e", pad_id=0))
+    assert [(one.example, one.tokens) for one in found] == [(3, 3), (5, 1)]
+    for one, other in zip(found, written, strict=True):
+        assert {name: value.tolist() for name, value in one.features.items()} == {
+            name: value.tolist() for name, value in other.features.items()
+        }
+    again = write_encoded(found, tmp_path / "again", pad_id=0)
+    assert again.batch(np.array([0, 1]))["input_ids"].tolist() == [[1, 2, 3], [4, 0, 0]]
+
+
 def test_several_labels_at_once_keep_their_shape_and_type(tmp_path):
     labels = np.array([0.0, 1.0, 1.0], dtype=np.float32)
     encoded = write_encoded([window(0, [1, 2, 3], labels)], tmp_path / "e", pad_id=0)

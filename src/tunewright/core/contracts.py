@@ -264,7 +264,9 @@ class Beginning:
     validation: Sequence[Example]
     labels: Sequence[str]
     features: Callable[[Sequence[Example]], np.ndarray]  # pooled ones (examples, hidden) of the backbone as it is now
-    gather: Callable[[int], None]  # that many steps that draw rows of one label together, in all that the method trains
+    gather: Callable[
+        [int, Sequence[Example]], None
+    ]  # that many steps that draw rows of one label together, in all that the method trains: those of train, and these
 
 
 class Start(Component):

@@ -29,6 +29,7 @@ OF_EACH = (
     "train",
     "validation",
     "test",
+    "unlabelled",
     "reader",
     "labels",
 )  # keys of `data` that each of several tasks has for itself

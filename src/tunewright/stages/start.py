@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tunewright.core.contracts import Beginning
-from tunewright.core.types import Example
+from tunewright.core.types import Example, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.model import Model
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
+from tunewright.training.encoded import open_encoded, write_encoded
 from tunewright.training.likeness import Likeness
 from tunewright.training.loop import Job, fit
 from tunewright.training.record import recording
@@ -35,9 +38,11 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         now = Embedder(plan, job.device, job.progress, model)
         now.precision = embedder.precision
 
-    def gather(steps: int) -> None:
+    def gather(steps: int, more: Sequence[Example]) -> None:
         nonlocal now
-        _gather(dataclasses.replace(job, folder=folder, seed=plan.recipe.seed), steps)
+        windows = plan.recipe.task.encode(more, plan.processor, dataset.labels) if more else []
+        own = dataclasses.replace(job, folder=folder, seed=plan.recipe.seed)
+        _gather(_with(own, windows, [one.id for one in more]), steps)
         torch.manual_seed(job.seed)
         now = Embedder(plan, job.device, job.progress, model)
 
@@ -46,6 +51,22 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
     embedder.release()
     if found is not None:
         model.start_head(*(torch.from_numpy(part).to(job.device) for part in found))
+
+
+def _with(job: Job, windows: Sequence[Window], names: Sequence[str]) -> Job:
+    """The job with these windows too, whose examples are called `names`; they are on disk, behind the others, in its folder."""
+    if not windows:
+        return job
+    rows, target = 1 + int(job.windows.examples.max()), job.folder / "encoded"
+    behind = (dataclasses.replace(one, example=rows + one.example) for one in windows)
+    if not target.exists():
+        write_encoded(itertools.chain(job.windows, behind), target, job.windows.pad_id)
+    known = job.row
+    return dataclasses.replace(
+        job,
+        windows=open_encoded(target),
+        row=lambda index: known(index) if index < rows else names[index - rows],
+    )
 
 
 def _gather(job: Job, steps: int) -> None:

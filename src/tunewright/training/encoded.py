@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,12 @@ class EncodedSplit:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def __iter__(self) -> Iterator[Window]:
+        """Each window as `write_encoded` takes it."""
+        for index, (example, length) in enumerate(zip(self.examples, self.lengths, strict=True)):
+            features = {name: self._one(name, index) for name in self.values}
+            yield Window(int(example), features, int(length))
+
     def batch(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """The features of these windows, padded to the longest: name → (windows, …)."""
         return {name: self._stacked(name, indices) for name in self.values}
@@ -41,6 +47,12 @@ class EncodedSplit:
     def ids(self, indices: np.ndarray) -> list[int]:
         """The example indices of these windows, for messages."""
         return sorted({int(self.examples[i]) for i in indices})
+
+    def _one(self, name: str, index: int) -> np.ndarray:
+        if name not in self.offsets:
+            return self.values[name][index]
+        first, end = self.offsets[name][index : index + 2]
+        return self.values[name][first:end]
 
     def _stacked(self, name: str, indices: np.ndarray) -> np.ndarray:
         values = self.values[name]

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from tunewright.core import linear
 from tunewright.core.contracts import Beginning, Start, Task
-from tunewright.core.errors import RecipeError, listing, nearest
-from tunewright.core.types import Example
+from tunewright.core.described import described
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,5 @@ class ZeroShot(Start):
 
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """See Start.head."""
-        described = dict(self.descriptions)
-        if unknown := [label for label in described if label not in given.labels]:
-            raise RecipeError(
-                f"train.start.descriptions: there is no label {unknown[0]!r}.{nearest(unknown[0], given.labels)} "
-                f"Known: {listing(given.labels)}."
-            )
-        texts = [self.template.replace("{}", described.get(label, _words(label))) for label in given.labels]
-        [role] = given.task.inputs
-        named = [Example(f"label {index}", {role: text}) for index, text in enumerate(texts)]
+        named = described(given.task, given.labels, self.descriptions, self.template)
         return linear.nearest_mean(given.features(named), given.labels, given.labels)
-
-
-def _words(label: str) -> str:
-    """A label's name as words: "credit_card-lost" is "credit card lost"."""
-    return " ".join(label.replace("_", " ").replace("-", " ").split()) or label

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tunewright.core import catalog
@@ -76,4 +78,8 @@ def _given(task: Task, made: list[int] | None = None) -> Beginning:
             found[row, LABELS.index(example.inputs["text"].split()[0])] += 1
         return (found * np.sqrt(WIDTH) / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
-    return Beginning(task, rows[6:], rows[:6], LABELS, features, (made if made is not None else []).append)
+    def gather(steps: int, more: Sequence[Example]) -> None:
+        if made is not None:
+            made.append(steps)
+
+    return Beginning(task, rows[6:], rows[:6], LABELS, features, gather)
