@@ -35,10 +35,10 @@ from tunewright.stages.verdict import NO_QUALITY
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
 from tunewright.training.loop import Fitted, Job, Told, fit
-from tunewright.training.pairs import Pairs
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.passes import check_regularisers
 from tunewright.training.record import recording
+from tunewright.training.twins import Twins
 
 TRIAL_TOKENS = 512  # of the step that bf16 and fp32 are tried on; more take time and memory and give the same ratio
 
@@ -84,7 +84,7 @@ def train_model(
     chance where that is not the recipe's, from the same start on."""
     precisions.check_engine(plan.recipe.train.engine, device)
     windows = encode_train(plan, dataset, encoded or folder, progress)
-    pairs = encode_pairs(plan, dataset, encoded or folder, progress)
+    twins = encode_twins(plan, dataset, encoded or folder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
     if plan.recipe.train.engine == "auto":
         if device == "cpu" and kernels.missing():
@@ -118,7 +118,7 @@ def train_model(
             metric=chosen_by(plan),
             row=lambda index: dataset.splits["train"].examples(index, index + 1)[0].id,
             start=lambda: start(plan, dataset, model, embedder, job, folder / "start"),
-            pairs=pairs,
+            twins=twins,
             told=told,
         )
         trained = sum(value.numel() for value in model.trained_parameters().values())
@@ -129,10 +129,10 @@ def train_model(
             "backbone as it was. More rows, another learning rate or another method may change that."
         )
     size = sum(value.numel() for value in model.parameters())
-    beside = pairs and {
+    beside = twins and {
         "name": catalog.name_of(settings.unlabelled),
         "rows": len(dataset.unlabelled),
-        "pairs": len(pairs),
+        "pairs": len(twins),
     }
     return Trained((model,), plan, fitted, trained, size, folder, fitted.best, unlabelled=beside)
 
@@ -167,31 +167,31 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
     return write_encoded(windows(), target, plan.processor.pad_id)
 
 
-def encode_pairs(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Pairs | None:
+def encode_twins(plan: Plan, dataset: Dataset, folder: Path, progress: Progress) -> Twins | None:
     """Encode rows without labels, each followed by a changed copy, to disk, once; None where steps see none.
 
     Of a long text the first window is taken. Rows that the augmenter finds nothing to change in are left out; raises
     DataError when that is all of them.
     """
-    use, target = plan.recipe.train.unlabelled, folder / "pairs"
+    use, target = plan.recipe.train.unlabelled, folder / "twins"
     if use is None or use.copies is None:
         return None
     count, augmenter = use.copies
     if not (target / "encoded.json").exists():
-        write_encoded(_pairs(plan, dataset, augmenter, progress), target, plan.processor.pad_id)
-    pairs = Pairs(open_encoded(target), partial(use.consistency, multi_label=plan.recipe.task.multi_label), count)
-    if not len(pairs):
+        write_encoded(_twins(plan, dataset, augmenter, progress), target, plan.processor.pad_id)
+    twins = Twins(open_encoded(target), partial(use.consistency, multi_label=plan.recipe.task.multi_label), count)
+    if not len(twins):
         raise DataError(
             f"train.unlabelled: {augmenter} finds nothing to change in the {plural(len(dataset.unlabelled), 'row')} of "
             f"data.unlabelled. Take another augmenter: {listing(catalog.names('augmenters'))}."
         )
     progress.say(
-        f"{len(pairs)} of {len(dataset.unlabelled)} rows without labels have a changed copy; steps see them too."
+        f"{len(twins)} of {len(dataset.unlabelled)} rows without labels have a changed copy; steps see them too."
     )
-    return pairs
+    return twins
 
 
-def _pairs(plan: Plan, dataset: Dataset, augmenter: str, progress: Progress) -> Iterator[Window]:
+def _twins(plan: Plan, dataset: Dataset, augmenter: str, progress: Progress) -> Iterator[Window]:
     """The first windows of every row and its copy, one behind the other."""
     rows, changing = dataset.unlabelled, catalog.create("augmenters", augmenter)
     copies = Augmentation([changing], plan.recipe.task, dataset.splits, plan.recipe.seed)

@@ -87,7 +87,7 @@ def _gather(job: Job, steps: int) -> None:
                 evaluate=lambda: {"loss": _loss(job, objective)},
                 metric="loss",
                 start=lambda: None,
-                pairs=None,
+                twins=None,
                 told=None,
             ),
             resume=True,

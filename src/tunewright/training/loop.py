@@ -28,10 +28,10 @@ from tunewright.training import checkpoint, one_pass
 from tunewright.training.averaging import Average
 from tunewright.training.batching import micro_batches, steps_of_epoch
 from tunewright.training.encoded import EncodedSplit
-from tunewright.training.pairs import Losses, Pairs
 from tunewright.training.parameters import parameter_groups
 from tunewright.training.passes import Batch, attached, passes
 from tunewright.training.record import Record
+from tunewright.training.twins import Losses, Twins
 from tunewright.training.update import Update
 
 MICRO_BATCH_TOKENS = {"cpu": 8192, "mps": 16384, "cuda": 65536}  # what `micro_batch_tokens: auto` means, at most
@@ -68,7 +68,7 @@ class Job:
     metric: str  # of `evaluate`, the best checkpoint is chosen by it; "loss" is the only one where less is better
     row: Callable[[int], str]  # example index → "file:line", for messages
     start: Callable[[], None]  # called first in a fresh run: starts the head
-    pairs: Pairs | None = None  # rows without labels that each step sees beside those of `windows`
+    twins: Twins | None = None  # rows without labels that each step sees beside those of `windows`
     told: Told | None = None  # of each evaluation, its epoch and values; may raise, to end the run
 
 
@@ -128,7 +128,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     average = Average(model, settings.weight_average, steps)
     update = _update(job, accelerator, average)
     class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
-    beside = job.pairs and job.pairs.losses(prepared, seed=job.seed, device=job.device)
+    beside = job.twins and job.twins.losses(prepared, seed=job.seed, device=job.device)
     compute = passes(job.objective, wraps, forward=prepared, class_weights=class_weights)
 
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
@@ -152,7 +152,7 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                 update.discard()
 
                 state.tokens += int(job.windows.lengths[indices].sum())
-                state.tokens += job.pairs.tokens(job.seed, state.step - 1) if job.pairs else 0
+                state.tokens += job.twins.tokens(job.seed, state.step - 1) if job.twins else 0
                 state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
                 tick(1)
                 last = state.step == steps

@@ -18,7 +18,7 @@ OWN = 1  # beside a seed: another order than that of the labelled rows
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Twins:
     """windows: a row's, its copy's, the next row's, …; loss: of a pair's logits, see SemiSupervision.consistency; rows: of
     each step."""
 
