@@ -153,8 +153,9 @@ def main() -> None:
     data, file = harness.data_folder(options.data), HERE / "results.json"
     content = read_json(file) if file.exists() else {}
     for name in options.recipe or [name for name in names if name not in content]:
-        if not any((data / name).glob("train.*")):
-            print(f"{name} is left out: there is no {data / name}.", file=sys.stderr)
+        train = data / yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))["data"]["train"]
+        if not train.exists():
+            print(f"{name} is left out: there is no {train}.", file=sys.stderr)
             continue
         result = {**once(name, data, options.threads), "commit": harness.commit()}
         content = {**(read_json(file) if file.exists() else {}), name: result}

@@ -25,6 +25,7 @@ from tunewright.core.recipe import Data, Recipe
 from tunewright.core.types import Note
 from tunewright.data import sources, split, table
 from tunewright.data.dataset import DESCRIPTION, LEDGER, Dataset
+from tunewright.data.documents import gather_documents
 from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sample_rows
 from tunewright.data.guess import guess_columns, require_beside, require_column
 from tunewright.data.language import language
@@ -33,7 +34,7 @@ from tunewright.data.ledger import Ledger
 SPLITS = ("train", "validation", "test")
 SPLITS_ZH = {"train": "训练集", "validation": "验证集", "test": "测试集"}
 _FORM = 2  # of the prepared folder; raise it when what is written changes
-_DROPPED, _LEAKED = 255, 254  # beside the indices into SPLITS
+_DROPPED, _LEAKED, _UNJUDGED = 255, 254, 253  # beside the indices into SPLITS
 
 
 def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None, *, with_test: bool = True) -> Dataset:
@@ -118,6 +119,7 @@ class _Work:
             "with_test": self.with_test,
             "readers": {name: catalog.describe(reader) for name, reader in self.readers.items()},
             "sources": {name: [source, _content(source)] for name, source in self.sources.items()},
+            "further": self.task.further and _content(self.task.further),
         }  # fmt: skip
         return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -127,8 +129,8 @@ class _Work:
         ledger = Ledger(folder / LEDGER)
         wanted = self._wanted()
         gathered = {name: self._gather(name, wanted, raw / name, ledger) for name in self.sources}
-        labels = self._labels(gathered)
         sides = self._sides(gathered, ledger)
+        labels = self._labels(gathered, sides)
         self._keep_out_leakage(gathered, sides)
         self._refuse_hopeless(gathered, sides, labels)
         written = _write(folder, gathered, sides, wanted, ledger)
@@ -173,10 +175,13 @@ class _Work:
         alike = [source for source in self.sources.values() if Path(source).name == short]
         return self.sources[name] if len(alike) > 1 else short
 
-    def _labels(self, gathered: dict[str, Gathered]) -> tuple[str, ...]:
+    def _labels(self, gathered: dict[str, Gathered], sides: dict[str, np.ndarray]) -> tuple[str, ...]:
         """The labels in the order of the model's outputs; refuses those that are not among them."""
         if not self.task.classes:
             return ()
+        if self.task.retrieves and not self.data.labels:
+            of_rows = (name for key, part in gathered.items() for name in part.counts(sides[key] != _DROPPED))
+            return gather_documents(self.task, of_rows, self.notes)
         if self.data.labels:
             for part in gathered.values():
                 if self.only:
@@ -208,9 +213,12 @@ class _Work:
         for name, part in gathered.items():
             kept = self._limited(part, ledger)
             sides[name] = np.where(kept, SPLITS.index(name), _DROPPED).astype(np.uint8)
+            if name != "train":
+                sides[name][kept & part.rejected] = _UNJUDGED
         if self._to_cut():
             rows = np.flatnonzero(sides["train"] != _DROPPED)
             cut = self._cut(gathered["train"], rows)
+            cut.sides[gathered["train"].rejected[rows]] = 0  # nothing is judged on these
             sides["train"][rows] = cut.sides
             self.notes += cut.notes
             for name in self._to_cut():
@@ -297,6 +305,19 @@ class _Work:
         if self.only or not self.task.classes:
             return
         source = self.sources["train"]
+        if not self.task.retrieves:
+            self._refuse_hopeless_labels(source, gathered, sides, labels)
+        for index, name in enumerate(SPLITS):
+            wanted = name in self.sources or name in self._to_cut()
+            if index and wanted and not sum(int((side == index).sum()) for side in sides.values()):
+                raise DataError(
+                    f"{source} has too few rows ({len(gathered['train'])}) to cut a {name} split from. Give more rows, "
+                    f"a {name} file (data.{name}), or a larger data.split.{name}_share."
+                )
+
+    def _refuse_hopeless_labels(
+        self, source: str, gathered: dict[str, Gathered], sides: dict[str, np.ndarray], labels: tuple[str, ...]
+    ) -> None:
         counts = gathered["train"].counts()
         if len(self.task.outputs(labels)) < 2:
             only = f" ({labels[0]!r})" if labels else ""
@@ -318,13 +339,6 @@ class _Work:
                     f"有 {len(gone)} 个标签已没有训练数据：{listing(gone, 5)}。",
                 )
             )
-        for index, name in enumerate(SPLITS):
-            wanted = name in self.sources or name in self._to_cut()
-            if index and wanted and not sum(int((side == index).sum()) for side in sides.values()):
-                raise DataError(
-                    f"{source} has too few rows ({len(gathered['train'])}) to cut a {name} split from. Give more rows, "
-                    f"a {name} file (data.{name}), or a larger data.split.{name}_share."
-                )
 
     def _finish(
         self, folder: Path, stamp: str, wanted: Wanted, labels: tuple[str, ...], written: Mapping[str, Any],
@@ -339,7 +353,7 @@ class _Work:
             "stamp": stamp, "task": catalog.describe(self.task), "roles": wanted.roles, "labels": labels,
             "nested": written["nested"], "splits": written["fingerprints"], "ledger": ledger.summary(),
             "notes": [dataclasses.asdict(note) for note in self.notes], "language": "und",
-            "described": {"sources": self.sources, "readers": self.described, "labels": counts},
+            "described": {"sources": self.sources, "readers": self.described, "labels": {} if self.task.retrieves else counts},
         }  # fmt: skip
         opened = Dataset(folder, self.task, facts)
         first = next(iter(opened.splits.values()))
@@ -388,9 +402,10 @@ def _write(
     hashed = [*(wanted.roles[role] for role in roles), *wanted.task.beside.columns]
     writers: dict[str, _SplitWriter] = {}
     leaked: list[tuple[str, int, int]] = []
-    for index, batch in _sorted_out(gathered, sides, schema):
-        if index == _LEAKED:
-            leaked.extend(zip(*(batch.column(name).to_pylist() for name in table.OWN), strict=True))
+    for name, index, batch in _sorted_out(gathered, sides, schema):
+        if index in (_LEAKED, _UNJUDGED):
+            own = zip(*(batch.column(name).to_pylist() for name in table.OWN), strict=True)
+            leaked.extend(own) if index == _LEAKED else _drop_unjudged(name, own, ledger)
             continue
         target = SPLITS[index]
         if target not in writers:
@@ -404,8 +419,8 @@ def _write(
 
 def _sorted_out(
     gathered: dict[str, Gathered], sides: dict[str, np.ndarray], schema: pa.Schema
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Give (index into SPLITS or _LEAKED, rows that go there), batch by batch in the sources' order."""
+) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+    """Give (source, index into SPLITS or what stands beside, rows that go there), batch by batch in the sources' order."""
     for name, part in gathered.items():
         at = 0
         for batch in table.batches(part.parts):
@@ -414,7 +429,7 @@ def _sorted_out(
             fitted = table.fit(batch, schema)
             for index in np.unique(side):
                 if index != _DROPPED:
-                    yield int(index), fitted.filter(pa.array(side == index))
+                    yield name, int(index), fitted.filter(pa.array(side == index))
 
 
 def _drop_leaked(folder: Path, leaked: list[tuple[str, int, int]], ledger: Ledger) -> None:
@@ -428,6 +443,12 @@ def _drop_leaked(folder: Path, leaked: list[tuple[str, int, int]], ledger: Ledge
                 twins.setdefault(key, f"{name}, {file}:{line}")
     for file, line, key in leaked:
         ledger.drop("train", file, line, f"the same text stands in {twins[key]}", "leakage")
+
+
+def _drop_unjudged(split: str, rows: Iterable[tuple[str, int, int]], ledger: Ledger) -> None:
+    """Account for rows of validation or test whose document is no answer."""
+    for file, line, _ in rows:
+        ledger.drop(split, file, line, "its document is no answer: it is searched, and nothing is judged", "no_match")
 
 
 class _SplitWriter:

@@ -81,8 +81,8 @@ class Stream:
         self._strict = strict
         scores = ("scores",) if all_scores else ()
         task = predictor.bundle.task
-        self._targets, self._shown = task.targets, task.shown
-        self._added = (*task.targets, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
+        self._answers, self._shown = task.answers, task.shown
+        self._added = (*task.answers, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
         self.renamed = _renamed(source.columns, self._added)
 
     @property
@@ -152,7 +152,7 @@ class Stream:
         self.tally.parents += prediction.decision == "parent"
         self.tally.truncated += prediction.truncated_tokens > 0
         said = {
-            **(answer(value) if isinstance(value, Frame) else {self._targets[0]: answer(value)}),
+            **(answer(value) if isinstance(value, Frame) else {self._answers[0]: answer(value)}),
             **{name: getattr(value, name, None) for name in self._shown},
             "score": round(score, DIGITS),
             "decision": prediction.decision,

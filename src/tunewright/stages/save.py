@@ -24,6 +24,7 @@ from tunewright.models.layout import save_model
 from tunewright.models.locate import Located
 from tunewright.models.model import Model
 from tunewright.models.processor import Processor
+from tunewright.models.sentence import save_encoder
 from tunewright.predict.infer import Inferred
 from tunewright.stages.assemble import Plan
 from tunewright.stages.judge import Calibrated
@@ -49,6 +50,8 @@ def write_model(model: Model, plan: Plan, folder: Path) -> None:
     multi_label = plan.recipe.task.multi_label
     save_model(merged, folder / "model", multi_label=multi_label, inserted=None if method.mergeable else method)
     plan.processor.save(folder / "model")
+    if plan.recipe.task.retrieves and is_transformers(folder / "model"):
+        save_encoder(folder / "model", plan.processor, folder / "encoder")
     if merged.beside is not None:
         beside.save(merged.beside.detach().numpy(), folder / "model")
 
@@ -138,15 +141,17 @@ def seal_bundle(
     seal(folder, task=plan.recipe.task, labels=labels, policy=policy, backbone=plan.recipe.model.backbone, **about)
 
 
-def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[float], language: str) -> None:
+def write_reference(
+    folder: Path, items: Sequence[Inferred], scores: Sequence[float], language: str, *, by_label: bool = True
+) -> None:
     """What validation inputs look like, without any text: what a monitor compares traffic with.
 
-    language: ISO 639-1 code of the data.
+    language: ISO 639-1 code of the data; by_label: whether to count rows by label, which documents are texts for.
     """
     tokens = np.array([sum(w.tokens - w.shared for w in item.windows) for item in items])
     histogram, _ = np.histogram(scores, bins=20, range=(0, 1))
     labels: dict[str, int] = {}
-    for item in items:
+    for item in items if by_label else ():
         for name in label_names(item.example.label):
             labels[name] = labels.get(name, 0) + 1
     write_json(
