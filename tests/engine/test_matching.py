@@ -117,6 +117,38 @@ def test_the_encoder_shares_its_weights_with_the_model(trained):
     assert "id2label" not in json.loads((outcome.bundle / "encoder" / "config.json").read_text())
 
 
+def test_a_bundle_is_measured_on_new_rows_by_every_measure_with_its_interval(trained):
+    from tunewright.predict.predictor import load
+    from tunewright.stages.evaluate import evaluate, labelled
+
+    _, source, outcome = trained
+    predictor = load(outcome.bundle)
+    with labelled(str(source), predictor.bundle.task, predictor.labels) as dataset:
+        found, judged = evaluate(predictor, dataset)
+    assert set(found.intervals) == {"mrr", "ndcg", "recall_at_1", "recall_at_5", "recall_at_10"}
+    assert found.dropped == {"no_match": sum(row["match"] == 0 for row in rows())} and found.n == len(judged.items)
+
+
+def test_documents_that_the_tokenizer_reads_alike_are_one_answer(tmp_path, tiny_backbone):
+    from tunewright.engine.local import train
+
+    alike = [{"query": f"where is {n}", "document": f"It is {n}"} for n in range(24)]
+    alike += [{"query": f"what is {n}", "document": f"it IS  {n}"} for n in range(24)]
+    source = materials.write_rows(tmp_path / "rows.jsonl", alike)
+    made = from_mapping(
+        {
+            "task": "matching",
+            "data": {"train": str(source)},
+            "model": {"backbone": str(tiny_backbone)},
+            "train": {"epochs": 1, "precision": "fp32", "threads": 1, "device": "cpu"},
+            "evaluate": {"baselines": [], "resamples": 100},
+            "predict": {"runtime": "torch"},
+        }
+    )
+    outcome = train(made, out=tmp_path / "run")
+    assert json.loads((outcome.bundle / "certificate.json").read_text())["passed"]
+
+
 def test_reports_count_documents_and_list_none_as_labels(trained):
     _, _, outcome = trained
     report = json.loads((outcome.run / "report.json").read_text("utf-8"))

@@ -30,7 +30,9 @@ from tunewright.stages.assemble import Plan
 from tunewright.stages.judge import Calibrated
 
 TOLERANCE = 1e-3  # largest difference of a probability that counts as the same
+TIE = 1e-5  # of two probabilities that are the same up to their last digits
 BATCH_TOKENS = 8192
+AT_A_TIME = 20_000_000  # logits that are held against each other at a time: 80 MB on either side
 ADAPTER = """# An adapter for {base}
 
 What training added to the backbone `{base}`, alone and in {form}, from a bundle of Tunewright. In `../model` it is
@@ -94,21 +96,21 @@ def certify(folder: Path, items: Iterable[Inferred], processor: Processor, task:
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
-    outputs, expected = _outputs(model, rows, processor.pad_id), np.stack([item.logits for item in rows])
-    weight = beside.weight_of(folder)
-    if weight is not None:  # plain transformers knows the text alone: the rest is added as every runtime adds it
-        outputs = np.stack(beside.added(outputs, [item.windows[0].features for item in rows], weight))
-    multi_label = task.multi_label
-    flips = 0
-    if task.classes:
-        outputs, expected = (_probabilities(logits, multi_label) for logits in (outputs, expected))
-        flips = np.sum(_answers(outputs, multi_label) != _answers(expected, multi_label))
+    weight, flips, difference = beside.weight_of(folder), 0, 0.0
+    step = max(1, AT_A_TIME // rows[0].logits.size)
+    for part in (rows[start : start + step] for start in range(0, len(rows), step)):
+        outputs, expected = _outputs(model, part, processor.pad_id), np.stack([item.logits for item in part])
+        if weight is not None:  # plain transformers knows the text alone: the rest is added as every runtime adds it
+            outputs = np.stack(beside.added(outputs, [item.windows[0].features for item in part], weight))
+        if task.classes:
+            outputs, expected = (_probabilities(logits, task.multi_label) for logits in (outputs, expected))
+            flips += _flips(outputs, expected, task)
+        difference = max(difference, float(np.abs(outputs - expected).max()))
     texts = [list(map(str, column)) for column in zip(*(item.example.inputs.values() for item in rows), strict=True)]
     ids = tokenizer(*texts, truncation=True, max_length=processor.max_tokens)["input_ids"]
     retokenized = sum(
         list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
     )
-    difference = float(np.abs(outputs - expected).max())
     same = partial(_same, rows=len(rows), columns=weight is not None)
     return Gate(
         "transformers",
@@ -190,6 +192,14 @@ def _probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     from tunewright.core.numeric import sigmoid, softmax
 
     return sigmoid(logits) if multi_label else softmax(logits)
+
+
+def _flips(outputs: np.ndarray, expected: np.ndarray, task: Task) -> int:
+    """Answers that differ. Of documents that the tokenizer reads alike, as in another case, either is the same answer."""
+    if task.retrieves:
+        said = expected[np.arange(len(expected)), outputs.argmax(axis=1)]
+        return int(np.sum(expected.max(axis=1) - said > TIE))
+    return int(np.sum(_answers(outputs, task.multi_label) != _answers(expected, task.multi_label)))
 
 
 def _answers(probabilities: np.ndarray, multi_label: bool) -> np.ndarray:
