@@ -185,6 +185,13 @@ BROKEN = {
         "        from torch.nn.functional import cross_entropy\n        return cross_entropy(logits, labels)",
         "each_example_has_its_own_loss",
     ),
+    "a joint loss that looks at right documents alone": (
+        "objectives",
+        "@dataclass(frozen=True)\nclass Broken(Objective):\n    joint = True\n"
+        "    def loss(self, logits, labels, class_weights):\n        queries = logits[: len(labels)]\n"
+        "        return (queries - logits[len(labels) :][(labels == 1).int().argmax(dim=1)]).square().sum(dim=1)",
+        "a_joint_one_sees_the_whole_step",
+    ),
     "a loss without class weights": (
         "objectives",
         "@dataclass(frozen=True)\nclass Broken(Objective):\n    def loss(self, logits, labels, class_weights):\n"

@@ -317,6 +317,8 @@ UDA = {"data.unlabelled": path("pool"), "train.unlabelled": {"name": "uda", "con
 FGM = {"train.regularisers": ["adversarial"]}
 CONTRASTIVE = {"train.regularisers": ["contrastive"]}
 TFIDF = {"evaluate.baselines": [{"name": "tfidf"}]}
+MATCHING = {"task": "matching", "data.columns": {"query": "text", "document": "other"}, "evaluate.baselines": []}
+COSINE_TFIDF = {**MATCHING, "evaluate.baselines": ["tfidf_cosine"]}
 REFUSED = "error"
 
 KEYS: dict[str, Change | Callable[..., None]] = {
@@ -399,6 +401,15 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     ),
     "train.objective=binary_cross_entropy.label_smoothing": Change(
         {"name": "binary_cross_entropy", "label_smoothing": 0.3}, "losses", SEVERAL
+    ),
+    "train.objective=info_nce.temperature": Change({"name": "info_nce", "temperature": 0.5}, "losses", MATCHING),
+    "train.objective=info_nce.hard_negatives": Change({"name": "info_nce", "hard_negatives": 3}, "losses", MATCHING),
+    "train.objective=info_nce.symmetric": Change({"name": "info_nce", "symmetric": True}, "losses", MATCHING),
+    "evaluate.baselines=tfidf_cosine.shortest": Change(
+        [{"name": "tfidf_cosine", "shortest": 4}], "baselines", COSINE_TFIDF
+    ),
+    "evaluate.baselines=tfidf_cosine.longest": Change(
+        [{"name": "tfidf_cosine", "longest": 1}], "baselines", COSINE_TFIDF
     ),
     "train.objective=focal.gamma": Change({"name": "focal", "gamma": 1.0}, "losses", {"train.objective": "focal"}),
     "train.regularisers": Change(["adversarial"], "losses"),
@@ -593,6 +604,21 @@ IMPOSSIBLE = (
         {"evaluate.slices": ["langauge"]},
         "evaluate.slices: 'langauge' is neither length nor a further column of the data.",
     ),
+    (
+        {**MATCHING, "train.objective": "cross_entropy"},
+        "train.objective: cross_entropy cannot take the labels of matching. Set it to auto.",
+    ),
+    ({"train.objective": "info_nce"}, "train.objective: info_nce cannot take the labels of text_classification."),
+    ({**MATCHING, "train.method": "linear_probe"}, "train.method: the one chosen trains the head alone, at first or"),
+    ({**MATCHING, "train.method": "unfreeze"}, "train.method: the one chosen trains the head alone, at first or"),
+    (
+        {**MATCHING, "train.regularisers": ["adversarial"]},
+        "train.regularisers change how a row is computed, and info_nce holds all rows of a step against one another.",
+    ),
+    (
+        {**MATCHING, "evaluate.baselines": [{"name": "tfidf_cosine", "shortest": 5}]},
+        "shortest (5) is more than longest (4).",
+    ),
     ({"evaluate.slices": ["langauge"]}, "Did you mean 'language'? Known: length, other, group, day, language, number."),
     ({"evaluate.metric": "loss"}, "evaluate.metric: there is no metric 'loss' to choose by. Known: accuracy,"),
     (
@@ -722,6 +748,26 @@ def test_the_same_recipe_shows_the_same_twice(world, tmp_path):
     assert {name: value for name, value in again.items() if name != "said"} == {
         name: value for name, value in once.items() if name != "said"
     }
+
+
+@entry
+def documents(folder: Path, patch: Any) -> None:
+    """task=matching.match task=matching.corpus"""
+    from tunewright.data.prepare import prepare
+
+    rows = "".join(f"how is {n},it is {n} {n},{n % 3 and 1}\n" for n in range(30))
+    (folder / "rows.csv").write_text(f"query,document,match\n{rows}")
+    (folder / "more.txt").write_text("an answer to nothing\n")
+
+    def prepared(**settings: Any) -> Any:
+        task = {"name": "matching", **settings}
+        return prepare(
+            from_mapping({"task": task, "data": {"train": str(folder / "rows.csv")}}), folder / str(settings)
+        )
+
+    plain, judged, more = prepared(), prepared(match=True), prepared(corpus=str(folder / "more.txt"))
+    assert [one.label for one in judged.splits["train"]] != [one.label for one in plain.splits["train"]]
+    assert set(more.labels) - set(plain.labels) == {"an answer to nothing"}
 
 
 # ------------------------------------------------------------------------------------------- keys of augmenters

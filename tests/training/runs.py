@@ -24,6 +24,7 @@ def killed_at(job, call: int):
     loss, count = job.objective.loss, 0
 
     class Dying:
+        joint = job.objective.joint
         divergence = staticmethod(job.objective.divergence)
 
         def loss(self, *arguments):

@@ -73,6 +73,7 @@ class BackboneFacts:
     source: str  # the package (with version) or address its weights come from
     hub_id: str = ""  # where the weights first came from, as the model card names its base
     prefix: str = ""  # put before every text, as the e5 family expects
+    document_prefix: str | None = None  # put before documents that are searched, where it is another one
     learning_rate: float | None = None  # our advice for full fine-tuning, when it differs from the width's rule
 
 
@@ -92,6 +93,7 @@ class Head(Component):
     """The small output network that a task adds on a backbone."""
 
     transformers_class: ClassVar[str]  # the Auto class of `transformers` whose form the whole model is saved in
+    pools: ClassVar[bool] = False  # whether it gives one answer a text, from pooled features
 
     @abstractmethod
     def build(self, hidden_size: int, outputs: int) -> nn.Module:
@@ -181,11 +183,24 @@ class Task(Component):
         tuple[str, ...]
     ] = ()  # names among a prediction's scores that decide on a threshold of their own
     parts: ClassVar[Parts | None] = None  # the tasks that it is made of, where it is made of several
+    retrieves: ClassVar[bool] = (
+        False  # whether its labels are documents: read by the same network, and found by how near they are (core/ranking.py)
+    )
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Roles of the columns that hold the label, and the answer's keys in a prediction: `target`, unless it has several."""
         return (self.target,)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer's keys in a prediction: by default those of its targets."""
+        return self.targets
+
+    @property
+    def further(self) -> str | None:
+        """The source of documents that are searched beside those of the rows, where it retrieves and there is one."""
+        return None
 
     @abstractmethod
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
@@ -224,7 +239,10 @@ class Task(Component):
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
-        """Windows of every example in order; features hold "labels" when the examples have them."""
+        """Windows of every example in order; features hold "labels" when the examples have them.
+
+        Where the task retrieves, an example whose inputs are its target's alone is a document.
+        """
 
     def join(self, windows: Sequence[Window], outputs: Sequence[np.ndarray]) -> np.ndarray:
         """One example's logits from the model's outputs for its windows: by default one window's behind the other's."""
@@ -368,9 +386,22 @@ class Method(Component):
 class Objective(Component):
     """What training makes small."""
 
+    joint: ClassVar[bool] = (
+        False  # whether it holds the texts of a step against one another: the features of queries and documents, no logits
+    )
+
+    @property
+    def mined(self) -> int:
+        """Wrong documents that are looked for beforehand for each query, to hold it against; for joint ones."""
+        return 0
+
     @abstractmethod
     def loss(self, logits: torch.Tensor, labels: torch.Tensor, class_weights: torch.Tensor | None) -> torch.Tensor:
-        """The loss of each example (batch,), not averaged: the loop divides by the examples of the whole step."""
+        """The loss of each example (batch,), not averaged: the loop divides by the examples of the whole step.
+
+        A joint one is given pooled features (queries + documents, hidden), and labels (queries, documents): 1 for the
+        document that a query shall find, 0 for wrong ones, -100 for others that are right; it gives (queries,).
+        """
 
     def divergence(self, first: torch.Tensor, second: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """How far two logits for the same examples are apart (batch,): the same both ways, 0 where they are equal.

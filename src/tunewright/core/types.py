@@ -23,6 +23,13 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """A document of which it is known that it does not answer the query it stands beside."""
+
+    document: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """A stretch of a text that answers a question: what stands there, characters `start` up to, not including, `end`."""
 
@@ -149,10 +156,13 @@ def by_task(label: Label) -> Mapping[str, Label]:
 def label_names(label: Label) -> tuple[str, ...]:
     """Return the label names that `label` uses: none for numbers, answers, texts that are no labels, and the unknown.
 
-    Of a frame: its intent with INTENT before it, and the names of its slots. Of several tasks: with the task before each.
+    Of a frame: its intent with INTENT before it, and the names of its slots. Of several tasks: with the task before each. Of
+    documents: they themselves.
     """
     if isinstance(label, Mapping):
         return tuple(f"{name}{BELOW}{own}" for name, part in label.items() for own in label_names(part))
+    if isinstance(label, Rejected):
+        return (label.document,)
     if isinstance(label, Frame):
         return (INTENT + label.intent, *label_names(label.slots))
     if isinstance(label, str):

@@ -15,7 +15,7 @@ import numpy as np
 from tunewright.core.errors import DataError, listing, plural
 from tunewright.core.files import parse_json
 from tunewright.core.recipe import FindingKind
-from tunewright.core.types import Label, Note, by_task, label_names
+from tunewright.core.types import Label, Note, Rejected, by_task, label_names
 from tunewright.data.dataset import LEDGER, Dataset, Split
 from tunewright.data.language import NAMES
 from tunewright.data.normalise import normalise, normalise_label
@@ -215,7 +215,7 @@ def _duplicates(rows: _Rows) -> Finding | None:
 
 
 def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
-    """Rows that have the same text as another one and not the same label."""
+    """Rows that have the same text as another one and not the same label; of documents, one that is answer and is not."""
     if not dataset.labels or not len(rows.keys):
         return None
     twins = np.flatnonzero((np.bincount(rows.groups) > 1)[rows.groups])
@@ -224,18 +224,28 @@ def _conflicts(dataset: Dataset, rows: _Rows) -> Finding | None:
     for at, label in labels.items():
         for task, own in by_task(label).items():
             several.setdefault((int(rows.groups[at]), task), set()).add(own)
-    concerned = [
-        at for at in labels if any(len(several[int(rows.groups[at]), task]) > 1 for task in by_task(labels[at]))
-    ]
+    if dataset.task.retrieves:
+        concerned = [at for at, label in labels.items() if _contradicted(label, several[int(rows.groups[at]), ""])]
+    else:
+        concerned = [
+            at for at in labels if any(len(several[int(rows.groups[at]), task]) > 1 for task in by_task(labels[at]))
+        ]
     if not concerned:
         return None
     shown = [
-        f"{rows.excerpts([int(rows.order[at])])[0]} → {', '.join(label_names(labels[at])) or 'none'}"
+        f"{rows.excerpts([int(rows.order[at])])[0]} → {one_line(label_names(labels[at]), 60) or 'none'}"
         for at in concerned[:EXAMPLES]
     ]
     told = f"{plural(len(concerned), 'row')} with the same text as another one and not its label. Decide for one, or remove them."
     zh = f"有 {len(concerned)} 条与另一条文本相同而标签不同。请选定一个标签，或去掉这些数据。"
     return Finding("conflicts", "warning", len(concerned), tuple(shown), Note(told, zh))
+
+
+def _contradicted(label: Label, labels: set[Label]) -> bool:
+    """Whether a document is said to answer a query in one row and not to in another."""
+    if isinstance(label, Rejected):
+        return any(label.document in other for other in labels if isinstance(other, tuple))
+    return any(other.document in label for other in labels if isinstance(other, Rejected))
 
 
 def _near_duplicates(dataset: Dataset, deep: bool) -> Finding | None:
@@ -336,6 +346,8 @@ def _is_utf8_as_gbk(run: str) -> bool:
 def _labels(dataset: Dataset) -> Iterator[Finding]:
     """Labels that are spelled alike, have few rows, or far fewer than the largest."""
     counts: Mapping[str, int] = dataset.described["labels"].get("train", {})
+    if dataset.task.retrieves:
+        yield from _alike_documents(dataset.labels)
     if not counts or not dataset.labels:
         return
     alike: dict[str, list[str]] = {}
@@ -368,6 +380,19 @@ def _labels(dataset: Dataset) -> Iterator[Finding]:
             "请看 macro_f1；train.class_weights: auto 会平衡它们。"
         )
         yield Finding("imbalance", "note", len(counts), ends, Note(told, zh))
+
+
+def _alike_documents(documents: Sequence[str]) -> Iterator[Finding]:
+    """Documents that stand twice but for case, width, spaces and marks: the search cannot tell them apart."""
+    alike: dict[str, list[str]] = {}
+    for document in documents:
+        alike.setdefault(normalise(document), []).append(document)
+    groups = [group for group in alike.values() if len(group) > 1]
+    if groups:
+        told = f"{plural(len(groups), 'document')} written in several ways (case, spaces, width or marks). Keep one of each."
+        zh = f"有 {len(groups)} 篇文档有几种写法（大小写、空格、全半角或标点不同）。请各保留一种。"
+        shown = tuple(" = ".join(one_line([text], 60) for text in group) for group in groups[:EXAMPLES])
+        yield Finding("label_spelling", "warning", len(groups), shown, Note(told, zh))
 
 
 def _language(dataset: Dataset, known: Sequence[str], backbone: str) -> Finding | None:
@@ -426,6 +451,7 @@ def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: 
     examples = split.examples(start, stop)
     for row, (example, windows) in enumerate(zip(examples, _windows(examples, processor), strict=True), start):
         labels = label_names(example.label) or ("no label",)
+        labels = tuple(one_line([label], 60) for label in labels)  # a document is long
         seen = sum(window.tokens - window.shared + window.truncated for window in windows or ())
         lost = sum(window.truncated for window in windows or ())
         counted.rows += 1

@@ -37,6 +37,7 @@ class Split:
         self._task = task
         self._roles = roles
         self._nested = frozenset(nested)
+        self._answers: dict[int, tuple[str, ...]] | None = None if task.retrieves else {}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -94,14 +95,35 @@ class Split:
             for file, line, key, *cells in zip(*own, *columns, strict=True):
                 yield file, line, key, dict(zip(self._roles, cells, strict=True))
 
+    def _labelled(self, key: int, label: Label) -> Label:
+        """The label of a row: where its query stands in several rows that are answered, their documents follow its own."""
+        if self._answers is None:
+            self._answers = {}  # which the rows are read with
+            self._answers = self._of_queries()
+        others = self._answers.get(key, ()) if isinstance(label, tuple) else ()
+        return tuple(dict.fromkeys((*label, *others))) if others else label
+
+    def _of_queries(self) -> dict[int, tuple[str, ...]]:
+        """Key of a query that stands in several rows → all documents that answer it."""
+        keys = self._table.column(KEY).to_numpy()
+        _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        rows = np.flatnonzero(counts[inverse] > 1)
+        found: dict[int, dict[str, None]] = {}
+        for row, example in zip(rows, self.take(rows), strict=True):
+            if isinstance(example.label, tuple):
+                found.setdefault(int(keys[row]), {}).update(dict.fromkeys(example.label))
+        return {key: tuple(documents) for key, documents in found.items()}
+
     def _examples(self, batch: pa.RecordBatch) -> Iterator[Example]:
         roles = {role: self._roles[role] for role in (*self._task.inputs, *self._task.targets) if role in self._roles}
         used = set(roles.values())
         cells = {name: self._values(batch, name) for name in batch.schema.names if name not in (FILE, LINE, KEY)}
         others = [name for name in cells if name not in used]
-        places = zip(batch.column(FILE).to_pylist(), batch.column(LINE).to_pylist(), strict=True)
-        for row, (file, line) in enumerate(places):
+        places = zip(*(batch.column(name).to_pylist() for name in OWN), strict=True)
+        for row, (file, line, key) in enumerate(places):
             inputs, label = self._task.read({role: cells[column][row] for role, column in roles.items()})
+            if self._answers != {}:
+                label = self._labelled(key, label)
             yield Example(f"{file}:{line}", inputs, label, {name: cells[name][row] for name in others})
 
     def _values(self, batch: pa.RecordBatch, name: str) -> list[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from tunewright.core.contracts import Reader, Row, Task
 from tunewright.core.errors import DataError, LabelError, listing, nearest, plural
 from tunewright.core.progress import Step
-from tunewright.core.types import label_names
+from tunewright.core.types import Rejected, label_names
 from tunewright.data import normalise, sources
 from tunewright.data.cell import is_empty, is_unicode, nothing_in
 from tunewright.data.ledger import Ledger
@@ -23,6 +23,7 @@ from tunewright.data.table import OWN, RowWriter
 
 SAMPLE, LOOKED_AT = 1000, 20_000  # rows by which columns are guessed, and the first rows they are taken from
 _SAMPLE_CHARACTERS = 32 * 1024 * 1024
+LONGEST_NAME, COMPARED = 100, 5000  # characters of a label in a message, and labels that are looked at for the nearest
 _NO_CLASS = -1
 _RESERVED = frozenset(OWN)
 
@@ -32,6 +33,7 @@ class Gathered:
     """What one source gave.
 
     parts, kinds: its good rows on disk (see RowWriter); keys: (rows,) uint64 of the normalised inputs;
+    rejected: (rows,) bool, whether the label is a document that does not answer;
     codes: (rows,) int32 index into `forms`, the different labels met; where: form → (file, line, rows) first met;
     marks: (rows,) the split column's values, where one was asked for.
     """
@@ -43,6 +45,7 @@ class Gathered:
     kinds: dict[str, set[str]] = field(default_factory=dict)
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
     codes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    rejected: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     forms: list[tuple[str, ...]] = field(default_factory=list)
     where: list[tuple[str, int]] = field(default_factory=list)
     marks: Any = None
@@ -156,11 +159,12 @@ class _Collector:
         roles = (*wanted.task.inputs, *wanted.task.targets) if wanted.labelled else wanted.task.inputs
         self._roles = {role: wanted.roles[role] for role in roles if role in wanted.roles}
         self._targets = [self._roles[role] for role in wanted.task.targets if role in self._roles]
-        self._keys, self._codes = array.array("Q"), array.array("i")
+        self._keys, self._codes, self._rejected = array.array("Q"), array.array("i"), bytearray()
         self._times = array.array("d")
         self._groups: list[Any] = []
         self._known: dict[tuple[str, ...], int] = {}
-        self._code, self._given = _NO_CLASS, {}  # of the row that was judged last: its label's form, its inputs
+        # Of the row that was judged last: its label's form and whether it is Rejected, its inputs.
+        self._code, self._no, self._given = _NO_CLASS, False, {}
 
     def problem(self, row: Row, values: Mapping[str, Any], file: str) -> tuple[str, str] | None:
         """(kind, reason) when the row cannot be used."""
@@ -183,6 +187,7 @@ class _Collector:
         key = normalise.key(map(str, self._given.values()))
         self._keys.append(key)
         self._codes.append(self._code)
+        self._rejected.append(self._no)
         if self._wanted.by_time:
             self._times.append(parse_time(values[self._wanted.mark]))
         elif self._wanted.mark:
@@ -193,6 +198,7 @@ class _Collector:
     def finish(self) -> None:
         self._found.keys = np.frombuffer(self._keys, dtype=np.uint64) if self._keys else np.zeros(0, np.uint64)
         self._found.codes = np.frombuffer(self._codes, dtype=np.int32) if self._codes else np.zeros(0, np.int32)
+        self._found.rejected = np.array(self._rejected, dtype=bool)
         self._found.marks = np.frombuffer(self._times) if self._times else self._groups
 
     def _read(self, values: Mapping[str, Any], file: str, line: int) -> tuple[str, str] | None:
@@ -211,6 +217,7 @@ class _Collector:
                 "empty_label",
                 f"column{'s' * several} {listing(map(repr, self._targets))} {'are' if several else 'is'} empty",
             )
+        self._code, self._no = _NO_CLASS, isinstance(label, Rejected)
         if self._wanted.task.classes:
             form = tuple(dict.fromkeys(label_names(label)))
             if form not in self._known:
@@ -241,7 +248,7 @@ def refuse_unknown(
     advice: str = "Mend the rows, or add the label under data.labels.",
 ) -> None:
     """Raise LabelError when rows have labels that are not among `allowed`, with counts and the first place of each."""
-    known = set(allowed)
+    known, names = set(allowed), [name[:LONGEST_NAME] for name in allowed]
     counts = np.bincount(gathered.codes[gathered.codes >= 0], minlength=len(gathered.forms))
     unknown: dict[str, tuple[int, tuple[str, int]]] = {}
     for code, form in enumerate(gathered.forms):
@@ -252,10 +259,10 @@ def refuse_unknown(
     if not unknown:
         return
     lines = [
-        f"{label!r} ({plural(rows, 'row')}, first at {file}:{line}).{nearest(label, allowed)}"
-        for label, (rows, (file, line)) in unknown.items()
+        f"{label[:LONGEST_NAME]!r} ({plural(rows, 'row')}, first at {file}:{line}).{nearest(label[:LONGEST_NAME], names[:COMPARED])}"
+        for label, (rows, (file, line)) in list(unknown.items())[:5]
     ]
     raise LabelError(
-        f"{gathered.source}: {plural(len(unknown), 'label')} {why}: {' '.join(lines[:5])} "
-        f"{f'And {len(lines) - 5} more. ' if len(lines) > 5 else ''}{advice} Known labels: {listing(allowed)}."
+        f"{gathered.source}: {plural(len(unknown), 'label')} {why}: {' '.join(lines)} "
+        f"{f'And {len(unknown) - 5} more. ' if len(unknown) > 5 else ''}{advice} Known labels: {listing(names)}."
     )

@@ -33,11 +33,19 @@ NAMES: dict[str, tuple[str, ...]] = {
     "head": ("head", "e1", "subject", "头实体"),
     "tail": ("tail", "e2", "object", "尾实体"),
     "relation": ("relation", "predicate", "关系"),
+    "query": ("query", "question", "text_a", "sentence1", "问题", "提问", "查询"),
+    "document": ("document", "passage", "answer", "text_b", "sentence2", "text", "content", "文档", "段落", "答案", "回答"),
+    "match": ("match", "matches", "relevant", "relevance", "label", "匹配"),
     "question": ("question", "query", "问题", "提问"),
     "context": ("context", "passage", "paragraph", "document", "article", "text", "content", "上下文", "文章", "段落", "原文", "材料"),
     "answer": ("answer", "answers", "answer_text", "答案", "回答"),
     "text_b": ("text_b", "sentence2", "sentence_b", "hypothesis", "question2", "text2", "passage", "right"),
 }  # fmt: skip
+# What columns of queries and of documents are called, where no column of the rows can be a label.
+SEARCHED = (
+    ("query", "question", "问题", "查询", "提问"),
+    ("document", "passage", "answer", "文档", "段落", "答案", "回答"),
+)
 _SEPARATORS = ("|", ";", ",", "、", "；", "，")
 _LEVELS = ("/", ">", "::")
 _TAG = re.compile(r"^(O|[BIESLUM]-\S+)$")
@@ -134,8 +142,8 @@ def require_beside(task: Task, names: Sequence[str], source: str) -> None:
 
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
     """Return the task that sample rows are for: question_answering where questions have answers in contexts,
-    token_classification where a column holds spans, slot_filling where an intent stands beside them, relation_extraction or
-    sentence_pair where columns are named so, else text_classification, multi_label or not.
+    token_classification where a column holds spans, slot_filling where an intent stands beside them, relation_extraction,
+    matching or sentence_pair where columns are named so, else text_classification, multi_label or not.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
     """
@@ -155,6 +163,10 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
             return TaskGuess("token_classification", {}, f"column {name!r} holds spans or tags inside the text")
     if ends := _named(("head", "tail", "relation"), names):
         return TaskGuess("relation_extraction", {}, f"columns {ends[0]!r} and {ends[1]!r} are two ends of a relation")
+    if not target and (pair := _searched(rows, names)):
+        judged = column_named("match", [name for name in names if name.lower() in ("match", "匹配")])
+        why = f"column {pair[0]!r} holds queries, and column {pair[1]!r} what answers them"
+        return TaskGuess("matching", {"match": True} if judged else {}, why)
     if pair := _named(("text_a", "text_b"), names):
         why = f"columns {pair[0]!r} and {pair[1]!r} are a pair of texts"
         named = _by_name("label", names)
@@ -186,6 +198,16 @@ def _named(roles: Sequence[str], names: Sequence[str]) -> list[str]:
     """The columns that are named as these roles; [] unless all of them are there."""
     found = [_by_name(role, names) for role in roles]
     return [one[0] for one in found if one] if all(found) else []
+
+
+def _searched(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """The columns of queries and of the documents that answer them; [] unless their names say so and no column is a label."""
+    folded = {name.strip().lower(): name for name in reversed(list(names))}
+    found = [next((folded[word] for word in words if word in folded), None) for words in SEARCHED]
+    others = [name for name in names if name.strip().lower() not in ("match", "匹配")]
+    if None in found or _by_name("label", others) or _label_like(rows, others):
+        return []
+    return [name for name in found if name]
 
 
 def _answers_of(row: Mapping[str, Any], context: str, answer: str) -> tuple | None:
@@ -235,6 +257,12 @@ def _levels(cells: Sequence[str]) -> str:
         if all(mark in label for label in labels) and all(tops) and 2 <= len(tops) <= len(labels) / 1.5:
             return mark
     return ""
+
+
+def column_named(role: str, names: Sequence[str]) -> str | None:
+    """The column that is named as this role, or None."""
+    found = _by_name(role, names)
+    return found and found[0]
 
 
 def _by_name(role: str, names: Sequence[str]) -> tuple[str, Note | None] | None:

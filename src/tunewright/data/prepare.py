@@ -26,6 +26,7 @@ from tunewright.core.recipe_file import parts
 from tunewright.core.types import Note
 from tunewright.data import sources, split, table
 from tunewright.data.dataset import DESCRIPTION, LEDGER, UNLABELLED, Dataset
+from tunewright.data.documents import gather_documents
 from tunewright.data.gather import Gathered, Wanted, gather, refuse_unknown, sample_rows
 from tunewright.data.guess import guess_columns, require_beside, require_column
 from tunewright.data.language import language
@@ -37,7 +38,7 @@ FILES = (*SPLITS, UNLABELLED)  # what is written, and what a source may be
 SPLITS_ZH = {"train": "训练集", "validation": "验证集", "test": "测试集", UNLABELLED: "未标注数据"}
 REPEATED = "the same text stands in a training row, or in an earlier row without a label", "repeated"
 _FORM = 2  # of the prepared folder; raise it when what is written changes
-_DROPPED, _LEAKED, _REPEATED = 255, 254, 253  # beside the indices into FILES
+_DROPPED, _LEAKED, _REPEATED, _UNJUDGED = 255, 254, 253, 252  # beside the indices into FILES
 
 
 def prepare(recipe: Recipe, folder: Path | str, progress: Progress | None = None, *, with_test: bool = True) -> Dataset:
@@ -140,6 +141,7 @@ class _Work:
             "with_test": self.with_test,
             "readers": {name: catalog.describe(reader) for name, reader in self.readers.items()},
             "sources": {name: [source, _content(source)] for name, source in self.sources.items()},
+            "further": self.task.further and _content(self.task.further),
         }  # fmt: skip
         return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -149,8 +151,8 @@ class _Work:
         ledger = Ledger(folder / LEDGER)
         wanted = self._wanted()
         gathered = {name: self._gather(name, wanted, raw / name, ledger) for name in self.sources}
-        labels = self._labels(gathered)
         sides = self._sides(gathered, ledger)
+        labels = self._labels(gathered, sides)
         self._keep_out_leakage(gathered, sides)
         self._keep_out_known(gathered, sides)
         self._refuse_hopeless(gathered, sides, labels)
@@ -203,10 +205,13 @@ class _Work:
         alike = [source for source in self.sources.values() if Path(source).name == short]
         return self.sources[name] if len(alike) > 1 else short
 
-    def _labels(self, gathered: dict[str, Gathered]) -> tuple[str, ...]:
+    def _labels(self, gathered: dict[str, Gathered], sides: dict[str, np.ndarray]) -> tuple[str, ...]:
         """The labels in the order of the model's outputs; refuses those that are not among them."""
         if not self.task.classes:
             return ()
+        if self.task.retrieves and not self.data.labels:
+            of_rows = (name for key, part in gathered.items() for name in part.counts(sides[key] != _DROPPED))
+            return gather_documents(self.task, of_rows, self.notes)
         if self.data.labels:
             for part in gathered.values():
                 if self.only:
@@ -238,9 +243,12 @@ class _Work:
         for name, part in gathered.items():
             kept = self._limited(part, ledger)
             sides[name] = np.where(kept, FILES.index(name), _DROPPED).astype(np.uint8)
+            if name != "train":
+                sides[name][kept & part.rejected] = _UNJUDGED
         if self._to_cut():
             rows = np.flatnonzero(sides["train"] != _DROPPED)
             cut = self._cut(gathered["train"], rows)
+            cut.sides[gathered["train"].rejected[rows]] = 0  # nothing is judged on these
             sides["train"][rows] = cut.sides
             self.notes += cut.notes
             for name in self._to_cut():
@@ -353,6 +361,19 @@ class _Work:
         if self.only or not self.task.classes:
             return
         source = self.sources["train"]
+        if not self.task.retrieves:
+            self._refuse_hopeless_labels(source, gathered, sides, labels)
+        for index, name in enumerate(SPLITS):
+            wanted = name in self.sources or name in self._to_cut()
+            if index and wanted and not sum(int((side == index).sum()) for side in sides.values()):
+                raise DataError(
+                    f"{source} has too few rows ({len(gathered['train'])}) to cut a {name} split from. Give more rows, "
+                    f"a {name} file (data.{name}), or a larger data.split.{name}_share."
+                )
+
+    def _refuse_hopeless_labels(
+        self, source: str, gathered: dict[str, Gathered], sides: dict[str, np.ndarray], labels: tuple[str, ...]
+    ) -> None:
         counts = gathered["train"].counts()
         if len(self.task.outputs(labels)) < 2:
             only = f" ({labels[0]!r})" if labels else ""
@@ -374,13 +395,6 @@ class _Work:
                     f"有 {len(gone)} 个标签已没有训练数据：{listing(gone, 5)}。",
                 )
             )
-        for index, name in enumerate(SPLITS):
-            wanted = name in self.sources or name in self._to_cut()
-            if index and wanted and not sum(int((side == index).sum()) for side in sides.values()):
-                raise DataError(
-                    f"{source} has too few rows ({len(gathered['train'])}) to cut a {name} split from. Give more rows, "
-                    f"a {name} file (data.{name}), or a larger data.split.{name}_share."
-                )
 
     def _finish(
         self, folder: Path, stamp: str, wanted: Wanted, labels: tuple[str, ...], written: Mapping[str, Any],
@@ -395,7 +409,7 @@ class _Work:
             "stamp": stamp, "task": catalog.describe(self.task), "roles": wanted.roles, "labels": labels,
             "nested": written["nested"], "splits": written["fingerprints"], "ledger": ledger.summary(),
             "notes": [dataclasses.asdict(note) for note in self.notes], "language": "und",
-            "described": {"sources": self.sources, "readers": self.described, "labels": counts},
+            "described": {"sources": self.sources, "readers": self.described, "labels": {} if self.task.retrieves else counts},
         }  # fmt: skip
         opened = Dataset(folder, self.task, facts)
         first = next(iter(opened.splits.values()))
@@ -447,6 +461,9 @@ def _write(
         if index == _LEAKED:
             leaked.extend((name, *row) for row in _own(batch))
             continue
+        if index == _UNJUDGED:
+            _drop_unjudged(name, _own(batch), ledger)
+            continue
         if index == _REPEATED:
             for file, line, _ in _own(batch):
                 ledger.drop(name, file, line, *REPEATED)
@@ -464,7 +481,7 @@ def _write(
 def _sorted_out(
     gathered: dict[str, Gathered], sides: dict[str, np.ndarray], schema: pa.Schema
 ) -> Iterator[tuple[str, int, pa.RecordBatch]]:
-    """Give (source, index into FILES, _LEAKED or _REPEATED, rows that go there), batch by batch in the sources' order."""
+    """Give (source, index into FILES or what stands beside, rows that go there), batch by batch in the sources' order."""
     for name, part in gathered.items():
         at = 0
         for batch in table.batches(part.parts):
@@ -492,6 +509,12 @@ def _drop_leaked(folder: Path, leaked: list[tuple[str, str, int, int]], ledger: 
                 twins.setdefault(key, f"{name}, {file}:{line}")
     for split_name, file, line, key in leaked:
         ledger.drop(split_name, file, line, f"the same text stands in {twins[key]}", "leakage")
+
+
+def _drop_unjudged(split: str, rows: Iterable[tuple[str, int, int]], ledger: Ledger) -> None:
+    """Account for rows of validation or test whose document is no answer."""
+    for file, line, _ in rows:
+        ledger.drop(split, file, line, "its document is no answer: it is searched, and nothing is judged", "no_match")
 
 
 def _stamp_of(folder: Path) -> str:

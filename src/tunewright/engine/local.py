@@ -308,6 +308,7 @@ def _judge(
             validation,
             [p.score for p in decide(validation, recipe.task, dataset.labels, calibrated.policy)],
             dataset.language,
+            by_label=not recipe.task.retrieves,
         )
         write_json(bundle / "runtime.json", chosen.about)
         save.seal_bundle(bundle, plan, dataset.labels, calibrated.policy, calibrated.about)
@@ -395,7 +396,7 @@ def _verdict(
 
 
 def _certificate(bundle: Path, plan: Plan, items: Sequence[Inferred], progress: Progress) -> Gate:
-    if not save.is_transformers(bundle / "model") or not plan.recipe.task.probe:
+    if not save.is_transformers(bundle / "model") or not plan.head.pools:
         return Gate("transformers", ())
     with progress.task("Checking that transformers gives the same answers", total=1) as step:
         made = save.certify(bundle, items, plan.processor, plan.recipe.task)

@@ -107,12 +107,8 @@ def outputs_of(said: Any) -> torch.Tensor:
     return said.logits
 
 
-def _pooling(head: Head) -> bool:
-    return head.transformers_class == "AutoModelForSequenceClassification"
-
-
 def _pooling_layers(model: Model) -> int:
-    return int(_pooling(model.head_kind))
+    return int(model.head_kind.pools)
 
 
 def _is_transformers(backbone: nn.Module) -> bool:
@@ -151,13 +147,13 @@ def _to_transformers(model: Model, multi_label: bool) -> nn.Module:
     config.id2label = dict(enumerate(model.labels))
     config.label2id = {label: index for index, label in enumerate(model.labels)}
     config.dtype = torch.float32
-    if _pooling(model.head_kind):
+    if model.head_kind.pools:
         one = "regression" if len(model.labels) == 1 else "single_label_classification"
         config.problem_type = "multi_label_classification" if multi_label else one
         config.num_hidden_layers += 1
     whole = getattr(transformers, model.head_kind.transformers_class).from_config(config)
     _copy_backbone(model.backbone, whole.base_model)
-    if _pooling(model.head_kind):
+    if model.head_kind.pools:
         _write_pooling(whole, model)
     else:
         _write_output(_output_map(whole, len(model.labels)), model.head.output, scale=1.0)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from tunewright.core.errors import DataError, ModelError, RecipeError, listing
 from tunewright.core.files import read_json, write_json, write_text
 
 SETTINGS_FILE = "processor.json"
+SETTINGS = ("max_tokens", "overflow", "stride", "prefix", "document_prefix", "pad_id", "type_ids")
 UNLIMITED = 8192  # tokens: the window of a model that states no limit
 CHUNK = 1024  # texts tokenized at a time: enough for all cores, and little memory
 # Fields of configurations that hold the number of positions, in different families.
@@ -94,7 +96,8 @@ class Processor:
 
     max_tokens: longest window, special tokens and prefix included; overflow: what happens to longer texts ("split",
     "truncate", "refuse"); stride: tokens that neighbouring windows share (at most half a window); prefix: put before
-    every text and every window of it, as special tokens; type_ids: whether the model takes token types.
+    every text and every window of it, as special tokens; document_prefix: the one of documents, where it is another; type_ids:
+    whether the model takes token types.
     """
 
     def __init__(
@@ -105,12 +108,14 @@ class Processor:
         overflow: str = "split",
         stride: int = 16,
         prefix: str = "",
+        document_prefix: str | None = None,
         pad_id: int,
         type_ids: bool,
         described: dict[str, Any] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.max_tokens, self.overflow, self.stride, self.prefix = max_tokens, overflow, stride, prefix
+        self.document_prefix = document_prefix
         self.pad_id, self.type_ids = pad_id, type_ids
         self.described = described or {}  # the folder's tokenizer_config.json, so that `save` keeps it
         tokenizer.no_truncation()
@@ -134,6 +139,7 @@ class Processor:
         overflow: str | None = None,
         stride: int | None = None,
         prefix: str | None = None,
+        document_prefix: str | None = None,
     ) -> Processor:
         """Open the tokenizer of a model's folder; what is not given comes from the folder, then from the defaults.
 
@@ -147,6 +153,7 @@ class Processor:
             )
         saved = read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
         given = {"max_tokens": max_tokens, "overflow": overflow, "stride": stride, "prefix": prefix}
+        given["document_prefix"] = document_prefix
         settings = {"max_tokens": limit, **saved, **{name: value for name, value in given.items() if value is not None}}
         tokenizer, described = _open_tokenizer(folder), _described(folder)
         config = _json(folder / "config.json")
@@ -163,8 +170,21 @@ class Processor:
         names = ["input_ids", *(["token_type_ids"] if self.type_ids else []), "attention_mask"]
         description = {**kept, "model_max_length": self.max_tokens, "model_input_names": names}
         write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **description})
-        names = ("max_tokens", "overflow", "stride", "prefix", "pad_id", "type_ids")
-        write_json(folder / SETTINGS_FILE, {name: getattr(self, name) for name in names})
+        write_json(folder / SETTINGS_FILE, {name: getattr(self, name) for name in SETTINGS})
+
+    @cached_property
+    def documents(self) -> Processor:
+        """The processor of documents that are searched: this one, unless they have a prefix of their own."""
+        if self.document_prefix in (None, self.prefix):
+            return self
+        settings = {name: getattr(self, name) for name in SETTINGS} | {"prefix": self.document_prefix}
+        return Processor(self.plain_tokenizer(), **settings, described=self.described)
+
+    def plain_tokenizer(self) -> Tokenizer:
+        """A copy of the tokenizer without the prefix."""
+        plain = Tokenizer.from_str(self.tokenizer.to_str())
+        _take_out(self.prefix, plain)
+        return plain
 
     @property
     def opens(self) -> bool:
@@ -339,20 +359,36 @@ def _build_in(prefix: str, tokenizer: Tokenizer) -> None:
     single, pair = _template(tokenizer, pair=False), _template(tokenizer, pair=True)
     if [piece for piece, _ in single.before][-len(pieces.ids) :] == pieces.ids:
         return
+    _write_template(tokenizer, single, pair, pieces)
+
+
+def _take_out(prefix: str, tokenizer: Tokenizer) -> None:
+    """Undo `_build_in`; nothing happens when the prefix is no part of the special tokens."""
+    ids = tokenizer.encode(prefix.strip(), add_special_tokens=False).ids
+    single, pair = _template(tokenizer, pair=False), _template(tokenizer, pair=True)
+    if not ids or [piece for piece, _ in single.before][-len(ids) :] != ids:
+        return
+    single = single._replace(before=single.before[: -len(ids)])
+    pair = pair._replace(before=pair.before[: -len(ids)], between=pair.between[: -len(ids)])
+    _write_template(tokenizer, single, pair, None)
+
+
+def _write_template(tokenizer: Tokenizer, single: Template, pair: Template, prefix: Any) -> None:
+    """Put these special tokens around texts, and the encoded `prefix`, where there is one, before each."""
     names = {piece: tokenizer.id_to_token(piece) for part in (*pair[:3], *single[:3]) for piece, _ in part}
 
     def special(part: list[tuple[int, int]]) -> list[str]:
         return [f"{names[piece]}:{kind}" for piece, kind in part]
 
     def text(letter: str, kind: int) -> list[str]:
-        return [f"<prefix>:{kind}", f"${letter}:{kind}"]
+        return [*([f"<prefix>:{kind}"] if prefix else []), f"${letter}:{kind}"]
 
     one, two = text("A", pair.types[0]), text("B", pair.types[1])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=[*special(single.before), *text("A", single.types[0]), *special(single.between)],
         pair=[*special(pair.before), *one, *special(pair.between), *two, *special(pair.after)],
         special_tokens=[
-            {"id": "<prefix>", "ids": pieces.ids, "tokens": pieces.tokens},
+            *([{"id": "<prefix>", "ids": prefix.ids, "tokens": prefix.tokens}] if prefix else []),
             *({"id": name, "ids": [piece], "tokens": [name]} for piece, name in names.items()),
         ],
     )

@@ -81,8 +81,8 @@ class Stream:
         self._strict = strict
         scores = ("scores",) if all_scores else ()
         task = predictor.bundle.task
-        self._targets, self._shown = task.targets, task.shown
-        self._added = (*task.targets, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
+        self._answers, self._shown = task.answers, task.shown
+        self._added = (*task.answers, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
         self.renamed = _renamed(source.columns, self._added)
 
     @property
@@ -152,8 +152,8 @@ class Stream:
         self.tally.parents += prediction.decision == "parent"
         self.tally.truncated += prediction.truncated_tokens > 0
         said = {
-            **dict.fromkeys(self._targets),
-            **(answer(value) if len(self._targets) > 1 else {self._targets[0]: answer(value)}),
+            **dict.fromkeys(self._answers),
+            **(answer(value) if len(self._answers) > 1 else {self._answers[0]: answer(value)}),
             **{name: getattr(value, name, None) for name in self._shown},
             "score": round(score, DIGITS),
             "decision": prediction.decision,

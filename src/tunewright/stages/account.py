@@ -81,11 +81,18 @@ def _data(facts: Facts) -> dict[str, Any]:
     data = facts.trained.plan.recipe.data
     return {
         "ledger": _ledger(facts.run.folder / "ledger.jsonl"),
-        "labels": {name: label_counts(split) for name, split in facts.dataset.splits.items()},
+        **_labels(facts),
         "notes": [dataclasses.asdict(note) for note in facts.dataset.notes],
         "sources": {name: getattr(data, name) for name in ("train", "validation", "test", "unlabelled")},
         "findings": list(facts.findings),
     }
+
+
+def _labels(facts: Facts) -> dict[str, Any]:
+    """Rows of each label; of documents only how many there are."""
+    if facts.trained.plan.recipe.task.retrieves:
+        return {"documents": len(facts.dataset.labels)}
+    return {"labels": {name: label_counts(split) for name, split in facts.dataset.splits.items()}}
 
 
 def _ledger(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Baseline, Head, Objective, Start
+from tunewright.core.contracts import Baseline, Head, Objective, Start, Task
 from tunewright.core.errors import RecipeError, listing, nearest
 from tunewright.core.recipe import Decision, Recipe, replace
 from tunewright.core.types import Note, label_names
@@ -141,13 +141,7 @@ def _start(recipe: Recipe, whys: dict[str, Note]) -> Start:
     chosen, task = recipe.train.start, recipe.task
     if chosen == "auto":
         name = "probe" if task.probe else "random"
-        whys["train.start"] = (
-            Note("a linear probe is a good head before the first step", "线性探针在第一步之前就是不错的输出层")
-            if task.probe
-            else Note(
-                "no linear map of pooled features gives this task's answers", "该任务的答案不是池化特征的线性映射"
-            )
-        )
+        whys["train.start"] = _why_started(task)
         return catalog.create("starts", name)  # type: ignore[return-value]
     if not chosen.suits(task):
         suiting = [name for name in catalog.names("starts") if catalog.create("starts", name).suits(task)]  # type: ignore[attr-defined]
@@ -156,6 +150,14 @@ def _start(recipe: Recipe, whys: dict[str, Note]) -> Start:
             f"{listing(suiting)}."
         )
     return chosen
+
+
+def _why_started(task: Task) -> Note:
+    if task.retrieves:
+        return Note("the head is made of the documents' features", "输出层由文档的特征构成")
+    if task.probe:
+        return Note("a linear probe is a good head before the first step", "线性探针在第一步之前就是不错的输出层")
+    return Note("no linear map of pooled features gives this task's answers", "该任务的答案不是池化特征的线性映射")
 
 
 def _epochs(start: Start, rows: int, batch_size: int, whys: dict[str, Note]) -> float:
@@ -197,6 +199,11 @@ def _decision(recipe: Recipe, whys: dict[str, Note]) -> Decision:
 def _check_ensemble(recipe: Recipe) -> None:
     """Raise RecipeError for an ensemble that cannot be made."""
     ensemble, method = recipe.train.ensemble, recipe.train.method
+    if ensemble and recipe.task.retrieves:
+        raise RecipeError(
+            f"train.ensemble: {catalog.name_of(recipe.task)} searches by one encoder and its index; members cannot share an "
+            "index. Set it to null."
+        )
     if ensemble and ensemble.kind == "soup" and not method.blends:
         raise RecipeError(
             f"train.ensemble.kind: soup takes the mean of the members' weights, and {catalog.name_of(method)} keeps other "
@@ -244,6 +251,8 @@ def build(plan: Plan, labels: tuple[str, ...], *, attention: str) -> Model:
     settings = plan.recipe.model
     model = open_model(plan, labels, dropout=settings.dropout, attention=attention)
     model = plan.recipe.train.method.apply(model)
+    if plan.recipe.task.retrieves:
+        model.head.requires_grad_(False)  # it is made of the documents, see stages/index.py
     if _freeze_words(settings.word_embeddings, model):
         from tunewright.models import surgery
 
@@ -303,7 +312,10 @@ def _processor(recipe: Recipe, located: Located, whys: dict[str, Note]) -> Proce
             )
         )
     stride = recipe.task.stride if data.stride == "auto" else data.stride
-    settings: dict[str, Any] = {"overflow": data.overflow, "stride": stride, "prefix": located.facts.prefix}
+    facts = located.facts
+    settings: dict[str, Any] = {"overflow": data.overflow, "stride": stride, "prefix": facts.prefix}
+    if recipe.task.retrieves:
+        settings["document_prefix"] = facts.document_prefix
     return Processor.load(located.folder, max_tokens=chosen, **settings)
 
 

@@ -22,7 +22,7 @@ from tunewright.core.contracts import Given
 from tunewright.core.files import sha256, writing_folder
 from tunewright.core.progress import Silent, Step
 from tunewright.core.recipe import replace
-from tunewright.core.types import Example
+from tunewright.core.types import Example, label_names
 from tunewright.data.augment import copies_a_row
 from tunewright.data.dataset import Dataset, Split
 from tunewright.stages.assemble import Plan
@@ -218,7 +218,10 @@ def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Fro
         return embedder(examples)
 
     unlabelled = [dataclasses.replace(example, label=None) for example in validation]
-    given = Given(plan.recipe.task, train, validation, unlabelled, dataset.labels, embed, plan.recipe.seed)
+    labels = dataset.labels
+    if dataset.task.retrieves:
+        labels = tuple(labels[place] for place in spread(len(labels), rows))
+    given = Given(plan.recipe.task, train, validation, unlabelled, labels, embed, plan.recipe.seed)
     baselines = {
         catalog.name_of(baseline): _seconds(lambda baseline=baseline: baseline.predict(given))
         for baseline in plan.recipe.evaluate.baselines
@@ -274,9 +277,11 @@ def _around(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) ->
     embedded = max(min(rows["train"], PROBE_ROWS) * plan.recipe.task.probe, fitted * frozen.embedding)
     embedded += rows["validation"] + rows["test"] * frozen.embedding
     evaluations = 1 + settings.epochs / settings.evaluate_every
+    indexed = frozen.token * _document_tokens(plan, dataset)  # seconds to read all documents, at each evaluation
+    searched = indexed * (frozen.embedding + (plan.objective.mined > 0))
     return {
-        "embedding": forward * embedded + frozen.opening * OPENED,
-        "evaluation": forward * rows["validation"] * evaluations
+        "embedding": forward * embedded + frozen.opening * OPENED + searched,
+        "evaluation": (forward * rows["validation"] + indexed) * evaluations
         + exactly * (rows["validation"] * VALIDATION_PASSES + rows["test"] * TEST_PASSES),
         "baselines": sum(frozen.baselines.values()) * fitted / frozen.rows,
     }
@@ -285,8 +290,22 @@ def _around(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) ->
 def _growth(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) -> float:
     """Bytes that grow with the rows, and so were smaller while measuring: features, and windows being judged."""
     rows = {name: len(split) for name, split in dataset.splits.items()}
-    embedded = min(rows["train"], BASELINE_ROWS) + rows["validation"] + rows["test"]
-    return embedded * frozen.width * 4 * 2 + (rows["validation"] + rows["test"]) * lengths.bytes
+    judged, documents = rows["validation"] + rows["test"], _searched(dataset)
+    embedded = min(rows["train"], BASELINE_ROWS) + judged + documents
+    return embedded * frozen.width * 4 * 2 + judged * (lengths.bytes + documents * 4)
+
+
+def _searched(dataset: Dataset) -> int:
+    """Documents that are searched."""
+    return len(dataset.labels) if dataset.task.retrieves else 0
+
+
+def _document_tokens(plan: Plan, dataset: Dataset) -> float:
+    """Tokens of all documents that are searched."""
+    if not (count := _searched(dataset)):
+        return 0.0
+    looked = [dataset.labels[place] for place in spread(count, ROWS)]
+    return count * float(np.mean(plan.processor.documents.lengths(looked)))
 
 
 def _steps_an_evaluation(plan: Plan, dataset: Dataset, lengths: _Lengths) -> float:
@@ -297,7 +316,9 @@ def _steps_an_evaluation(plan: Plan, dataset: Dataset, lengths: _Lengths) -> flo
 def _all_windows(plan: Plan, dataset: Dataset, lengths: _Lengths) -> float:
     """Windows that training goes over in an epoch: of the rows, and of their copies, which are about as long."""
     rows = len(dataset.splits["train"]) * (1 + copies_a_row(plan.recipe.data.augment))
-    return len(lengths.windows) * rows / lengths.rows
+    labels = lengths.windows.values["labels"]
+    learned = int((np.asarray(labels) >= 0).sum()) if dataset.task.retrieves else len(lengths.windows)
+    return learned * rows / lengths.rows
 
 
 def _disk(checkpoints: Path) -> int:
@@ -386,11 +407,14 @@ class _Sample:
 
 
 def _sample(dataset: Dataset, places: dict[str, np.ndarray]) -> Any:
-    """The data set with these rows only; labels, roles and folder stay."""
+    """The data set with these rows only, and with their documents; labels, roles and folder stay."""
     sample = copy.copy(dataset)
     sample.splits = {name: _Sample(dataset.splits[name], rows) for name, rows in places.items()}
     if (pool := dataset.unlabelled) is not None:
         sample.unlabelled = _Sample(pool, spread(len(pool), len(places["train"])))
+    if dataset.task.retrieves:  # reading all documents is reckoned, see _around
+        found = {name for split in sample.splits.values() for one in split for name in label_names(one.label)}
+        sample.labels = tuple(sorted(found))
     return sample
 
 

@@ -159,7 +159,12 @@ def _slices(split: Split, roles: Mapping[str, str], asked: Sequence[str], traine
 def _intervals(
     recipe: Recipe, judged: Judged, metrics: Mapping[str, Any], labels: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    wanted = dict.fromkeys([recipe.evaluate.metric, *(name for name in COUNT_METRICS if name in metrics)])
+    quick = [
+        name
+        for name, value in metrics.items()
+        if isinstance(value, float) and recipe.task.measures.weighed(name, judged.gold, judged.predictions, labels)
+    ]
+    wanted = dict.fromkeys([recipe.evaluate.metric, *(name for name in COUNT_METRICS if name in metrics), *quick])
     found = {}
     for name in wanted:
         measured = judge.measured_interval(

@@ -30,11 +30,14 @@ from tunewright.predict.infer import CHUNK, Inferred, infer
 from tunewright.stages import assemble
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
+from tunewright.stages.index import Index, pairs, refuse_untrained, write_documents
 from tunewright.stages.start import start
 from tunewright.stages.verdict import NO_QUALITY
+from tunewright.training import joint
 from tunewright.training import precision as precisions
 from tunewright.training.encoded import EncodedSplit, open_encoded, write_encoded
 from tunewright.training.loop import Fitted, Job, Told, fit
+from tunewright.training.pairs import Pairs
 from tunewright.training.parameters import auto_learning_rate
 from tunewright.training.passes import check_regularisers
 from tunewright.training.record import recording
@@ -83,20 +86,29 @@ def train_model(
     `encoded` is the folder of encoded rows where several runs share them, None: this run's own; `seed` of the training's
     chance where that is not the recipe's, from the same start on."""
     precisions.check_engine(plan.recipe.train.engine, device)
-    windows = encode_train(plan, dataset, encoded or folder, progress)
+    windows: EncodedSplit | Pairs = encode_train(plan, dataset, encoded or folder, progress)
     twins = encode_twins(plan, dataset, encoded or folder, progress)
+    _check_form(plan)
+    index = None
+    if plan.recipe.task.retrieves:
+        windows = pairs(plan, dataset, windows, folder, embedder, progress)
     model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
     if plan.recipe.train.engine == "auto":
         if device == "cpu" and kernels.missing():
             progress.say("Compiling kernels for this processor: a few seconds, once.")
         model.pack()
+    if plan.recipe.task.retrieves:
+        refuse_untrained(plan, model)
+        index = Index(plan, dataset.labels, model, device)
     _check_objective(plan, model, windows, device)
     _check_regularisers(plan, model, windows, device)
     plan = _decide(plan, model, windows, device, decided)
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
     settings = plan.recipe.train
-    judge = Validation(plan, dataset, (model,), device)
+    if index:
+        index.plan = plan
+    judge = Validation(plan, dataset, (model,), device, index)
     judge.check_metrics()
     give_back()  # what the trials of precision took
     flat_recipe = dict(flat(to_mapping(plan.recipe)))
@@ -123,6 +135,8 @@ def train_model(
         )
         trained = sum(value.numel() for value in model.trained_parameters().values())
         fitted = fit(job, resume=resume)
+    if index:
+        index.renew()  # of the weights that are kept
     if fitted.steps and not fitted.best_step:
         progress.say(
             f"No training step was better than the start by {job.metric} on validation, so the start is kept: the "
@@ -159,6 +173,9 @@ def encode_train(plan: Plan, dataset: Dataset, folder: Path, progress: Progress)
 
     augmenters = plan.recipe.data.augment
     copies = Augmentation(augmenters, plan.recipe.task, dataset.splits, plan.recipe.seed) if augmenters else None
+
+    if plan.recipe.task.retrieves:
+        write_documents(plan, dataset.labels, folder / "documents", ledger, progress)
 
     def windows() -> Iterator[Window]:
         yield from _encoded(plan, dataset, dataset.splits["train"], ledger, progress, copies)
@@ -250,7 +267,7 @@ def _counted(parts: list[Window], lost: int) -> dict[str, int]:
     return {**own, "windows": len(parts), "split_rows": int(len(parts) > 1)}
 
 
-def _decide(plan: Plan, model: Model, windows: EncodedSplit, device: str, decided: Mapping[str, Any]) -> Plan:
+def _decide(plan: Plan, model: Model, windows: EncodedSplit | Pairs, device: str, decided: Mapping[str, Any]) -> Plan:
     """Fill in learning rate, precision and threads; measured ones are taken over from an interrupted run."""
     settings, whys = plan.recipe.train, dict(plan.whys)
     rate = settings.learning_rate
@@ -275,13 +292,30 @@ def automatic_rate(plan: Plan, width: int) -> float:
     return auto_learning_rate(width, plan.located.facts.learning_rate, plan.recipe.train.method.rate)
 
 
-def _check_objective(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> None:
+def _check_form(plan: Plan) -> None:
+    """Raise RecipeError for an objective of documents where labels are none, and the other way round; or with regularisers."""
+    objective, task = catalog.name_of(plan.objective), catalog.name_of(plan.recipe.task)
+    if plan.objective.joint != plan.recipe.task.retrieves:
+        raise RecipeError(f"train.objective: {objective} cannot take the labels of {task}. Set it to auto.")
+    if plan.objective.joint and plan.recipe.train.regularisers:
+        raise RecipeError(
+            f"train.regularisers change how a row is computed, and {objective} holds all rows of a step against one another. "
+            "Leave them out."
+        )
+
+
+def _forward(plan: Plan, model: Model) -> Callable[[Any], Any]:
+    """What the objective is given of a batch: logits, or the features of its texts."""
+    return joint.together(model, model, lambda: TRIAL_TOKENS) if plan.objective.joint else model
+
+
+def _check_objective(plan: Plan, model: Model, windows: EncodedSplit | Pairs, device: str) -> None:
     """Raise RecipeError when the objective cannot take the task's labels; cheap, before any step."""
     import torch
 
     batch = {name: torch.from_numpy(value).to(device) for name, value in windows.batch(np.arange(1)).items()}
     with torch.no_grad():
-        logits = model(batch)
+        logits = _forward(plan, model)(batch)
     try:
         plan.objective.loss(logits, batch["labels"], None)
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
@@ -292,7 +326,7 @@ def _check_objective(plan: Plan, model: Model, windows: EncodedSplit, device: st
         ) from error
 
 
-def _check_regularisers(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> None:
+def _check_regularisers(plan: Plan, model: Model, windows: EncodedSplit | Pairs, device: str) -> None:
     """Raise RecipeError when something in train.regularisers cannot do its work here, before any step."""
     import torch
 
@@ -309,7 +343,7 @@ def _check_regularisers(plan: Plan, model: Model, windows: EncodedSplit, device:
     check_regularisers(model, plan.objective, settings.regularisers, batch)
 
 
-def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> Callable[[], None]:
+def _one_step(plan: Plan, model: Model, windows: EncodedSplit | Pairs, device: str) -> Callable[[], None]:
     """A forward and backward pass over some typical windows, leaving weights, gradients and random state as they were."""
     import torch
 
@@ -320,7 +354,7 @@ def _one_step(plan: Plan, model: Model, windows: EncodedSplit, device: str) -> C
 
     def step() -> None:
         random = torch.get_rng_state()
-        plan.objective.loss(model(batch), batch["labels"], None).mean().backward()
+        plan.objective.loss(_forward(plan, model)(batch), batch["labels"], None).mean().backward()
         model.zero_grad()
         torch.set_rng_state(random)
 
@@ -336,8 +370,11 @@ class Validation:
     dataset: Dataset
     models: Sequence[Model]
     device: str
+    index: Index | None = None  # made anew before each evaluation, where there is one
 
     def __call__(self) -> dict[str, float]:
+        if self.index:
+            self.index.renew()
         items = list(self._infer())
         gold, predictions = self._answers(items)
         numbers = self.plan.recipe.task.measures.metrics(gold, predictions, self.dataset.labels)
@@ -375,6 +412,10 @@ class Validation:
     def _loss(self, items: list[Inferred]) -> float:
         import torch
 
+        from tunewright.models.losses import softmax_losses
+
+        # Of a joint objective the like over all documents there are, whose logits these are.
+        loss = softmax_losses if self.plan.objective.joint else self.plan.objective.loss
         groups: dict[tuple[int, ...], tuple[list[np.ndarray], list[np.ndarray]]] = {}
         for item in items:
             for one, labels in _by_window(item):
@@ -382,8 +423,7 @@ class Validation:
                 logits.append(one)
                 gold.append(labels)
         total = sum(
-            float(self.plan.objective.loss(torch.tensor(np.stack(a)), torch.tensor(np.stack(b)), None).sum())
-            for a, b in groups.values()
+            float(loss(torch.tensor(np.stack(a)), torch.tensor(np.stack(b)), None).sum()) for a, b in groups.values()
         )
         return total / max(1, sum(len(a) for a, _ in groups.values()))
 
@@ -414,7 +454,7 @@ def _metric_names(plan: Plan, dataset: Dataset) -> list[str]:
     example = dataset.splits["validation"].examples(0, 1)[0]
     windows = task.encode([example], plan.processor, labels)
     outputs = len(task.outputs(labels))
-    shape = (len(windows[0].features["input_ids"]), outputs) if not task.probe else (outputs,)
+    shape = (len(windows[0].features["input_ids"]), outputs) if not plan.head.pools else (outputs,)
     logits = task.join(windows, [np.zeros(shape, dtype=np.float32) for _ in windows])
     numbers = task.measures.metrics([example.label], [task.decode(logits, windows, labels, Policy())], labels)
     return [name for name, value in numbers.items() if isinstance(value, (int, float)) and name not in NO_QUALITY]

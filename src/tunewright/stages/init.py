@@ -40,7 +40,7 @@ EVEN = 1.05  # times the rows of the smallest label: a largest one below has abo
 LOST = {  # kinds of the ledger, in words
     "empty_text": "without text", "empty_label": "without label", "bad_label": "with a label that is none",
     "broken_row": "of another form than the rest", "garbled": "that do not decode", "limit": "beyond data.limit",
-    "leakage": "whose text also stands in validation or test",
+    "leakage": "whose text also stands in validation or test", "no_match": "whose document is no answer",
 }  # fmt: skip
 BESIDE = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  # usual names of such files
 
@@ -227,7 +227,7 @@ def _with_backbone(recipe: Recipe, dataset: Dataset, reasons: dict[str, str]) ->
 
 
 def _describe(recipe: Recipe, reasons: Mapping[str, str], dataset: Dataset, bounded: bool) -> Seen:
-    labels: dict[str, int] = dict.fromkeys(dataset.labels, 0)
+    labels: dict[str, int] = {} if dataset.task.retrieves else dict.fromkeys(dataset.labels, 0)
     for counts in dataset.described["labels"].values():
         for label, count in counts.items():
             labels[label] = labels.get(label, 0) + count
@@ -237,7 +237,7 @@ def _describe(recipe: Recipe, reasons: Mapping[str, str], dataset: Dataset, boun
         *_about_sources(recipe, dataset, bounded),
         _about_task(recipe, reasons),
         _about_columns(recipe, dataset, reasons),
-        *_about_labels(dataset, labels),
+        *(_about_documents(dataset) if dataset.task.retrieves else _about_labels(dataset, labels)),
         _about_language(recipe, dataset, reasons),
         _about_lengths(recipe, lengths),
         *_about_splits(recipe, dataset),
@@ -325,6 +325,10 @@ def _about_labels(dataset: Dataset, labels: Mapping[str, int]) -> Iterator[str]:
     uneven = ratio > IMBALANCE and dataset.task.scored
     advice = "; so classes are weighed, and macro_f1 decides instead of accuracy" if uneven else ""
     yield f"Balance: in train, {_plain(most)} has {ratio:.1f} times the rows of {_plain(least)} ({numbers}){advice}."
+
+
+def _about_documents(dataset: Dataset) -> Iterator[str]:
+    yield f"Documents: {len(dataset.labels):,}, all of which are searched."
 
 
 def _about_language(recipe: Recipe, dataset: Dataset, reasons: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,15 @@ from tunewright.models.layout import save_model
 from tunewright.models.locate import Located
 from tunewright.models.model import Model
 from tunewright.models.processor import Processor
+from tunewright.models.sentence import save_encoder
 from tunewright.predict.infer import Inferred
 from tunewright.stages.assemble import Plan
 from tunewright.stages.judge import Calibrated
 
 TOLERANCE = 1e-3  # largest difference of a probability that counts as the same
+TIE = 1e-5  # of two probabilities that are the same up to their last digits
 BATCH_TOKENS = 8192
+AT_A_TIME = 20_000_000  # logits that are held against each other at a time: 80 MB on either side
 ADAPTER = """# An adapter for {base}
 
 What training added to the backbone `{base}`, alone and in {form}, from a bundle of Tunewright. In `../model` it is
@@ -49,6 +52,8 @@ def write_model(model: Model, plan: Plan, folder: Path) -> None:
     multi_label = plan.recipe.task.multi_label
     save_model(merged, folder / "model", multi_label=multi_label, inserted=None if method.mergeable else method)
     plan.processor.save(folder / "model")
+    if plan.recipe.task.retrieves and is_transformers(folder / "model"):
+        save_encoder(folder / "model", plan.processor, folder / "encoder")
     if merged.beside is not None:
         beside.save(merged.beside.detach().numpy(), folder / "model")
 
@@ -92,19 +97,21 @@ def certify(bundle: Path, items: Iterable[Inferred], processor: Processor, task:
     folders = [folder / "model" for folder in members.folders(bundle)]
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(folders[0], local_files_only=True)
-    outputs = np.mean([_plain(folder, rows, processor.pad_id) for folder in folders], axis=0)
-    expected = np.stack([item.logits for item in rows])
-    multi_label = task.multi_label
-    flips = 0
-    if task.classes:
-        outputs, expected = (_probabilities(logits, multi_label) for logits in (outputs, expected))
-        flips = np.sum(_answers(outputs, multi_label) != _answers(expected, multi_label))
+    models = [_plain(folder, processor.pad_id) for folder in folders]
+    flips, difference = 0, 0.0
+    step = max(1, AT_A_TIME // rows[0].logits.size)
+    for part in (rows[start : start + step] for start in range(0, len(rows), step)):
+        outputs = np.mean([model(part) for model in models], axis=0)
+        expected = np.stack([item.logits for item in part])
+        if task.classes:
+            outputs, expected = (_probabilities(logits, task.multi_label) for logits in (outputs, expected))
+            flips += _flips(outputs, expected, task)
+        difference = max(difference, float(np.abs(outputs - expected).max()))
     texts = [list(map(str, column)) for column in zip(*(item.example.inputs.values() for item in rows), strict=True)]
     ids = tokenizer(*texts, truncation=True, max_length=processor.max_tokens)["input_ids"]
     retokenized = sum(
         list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
     )
-    difference = float(np.abs(outputs - expected).max())
     same = partial(_same, rows=len(rows), columns=bool(task.beside.columns))
     return Gate(
         "transformers",
@@ -137,15 +144,17 @@ def seal_bundle(
     seal(folder, task=plan.recipe.task, labels=labels, policy=policy, backbone=plan.recipe.model.backbone, **about)
 
 
-def write_reference(folder: Path, items: Sequence[Inferred], scores: Sequence[float], language: str) -> None:
+def write_reference(
+    folder: Path, items: Sequence[Inferred], scores: Sequence[float], language: str, *, by_label: bool = True
+) -> None:
     """What validation inputs look like, without any text: what a monitor compares traffic with.
 
-    language: ISO 639-1 code of the data.
+    language: ISO 639-1 code of the data; by_label: whether to count rows by label, which documents are texts for.
     """
     tokens = np.array([sum(w.tokens - w.shared for w in item.windows) for item in items])
     histogram, _ = np.histogram(scores, bins=20, range=(0, 1))
     labels: dict[str, int] = {}
-    for item in items:
+    for item in items if by_label else ():
         for name in label_names(item.example.label):
             labels[name] = labels.get(name, 0) + 1
     write_json(
@@ -165,17 +174,22 @@ def is_transformers(folder: Path) -> bool:
     return read_json(folder / "config.json")["tunewright"].get("transformers", True)
 
 
-def _plain(folder: Path, rows: Sequence[Inferred], pad_id: int) -> np.ndarray:
-    """What plain `transformers` makes of these rows, (rows, outputs)."""
+def _plain(folder: Path, pad_id: int) -> Callable[[Sequence[Inferred]], np.ndarray]:
+    """What plain `transformers` makes of rows, (rows, outputs)."""
     from transformers import AutoModelForSequenceClassification
 
     with quiet():
         model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
-    outputs, weight = _outputs(model, rows, pad_id), beside.weight_of(folder)
-    if weight is None:
-        return outputs
-    # Plain transformers knows the text alone: the rest is added as every runtime adds it.
-    return np.stack(beside.added(outputs, [item.windows[0].features for item in rows], weight))
+    weight = beside.weight_of(folder)
+
+    def run(rows: Sequence[Inferred]) -> np.ndarray:
+        outputs = _outputs(model, rows, pad_id)
+        if weight is None:
+            return outputs
+        # Plain transformers knows the text alone: the rest is added as every runtime adds it.
+        return np.stack(beside.added(outputs, [item.windows[0].features for item in rows], weight))
+
+    return run
 
 
 def _outputs(model: Any, rows: Sequence[Inferred], pad_id: int) -> np.ndarray:
@@ -197,6 +211,14 @@ def _probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     from tunewright.core.numeric import sigmoid, softmax
 
     return sigmoid(logits) if multi_label else softmax(logits)
+
+
+def _flips(outputs: np.ndarray, expected: np.ndarray, task: Task) -> int:
+    """Answers that differ. Of documents that the tokenizer reads alike, as in another case, either is the same answer."""
+    if task.retrieves:
+        said = expected[np.arange(len(expected)), outputs.argmax(axis=1)]
+        return int(np.sum(expected.max(axis=1) - said > TIE))
+    return int(np.sum(_answers(outputs, task.multi_label) != _answers(expected, task.multi_label)))
 
 
 def _answers(probabilities: np.ndarray, multi_label: bool) -> np.ndarray:

@@ -28,6 +28,8 @@ from tunewright.training import checkpoint, one_pass
 from tunewright.training.averaging import Average
 from tunewright.training.batching import micro_batches, steps_of_epoch
 from tunewright.training.encoded import EncodedSplit
+from tunewright.training.joint import together
+from tunewright.training.pairs import Pairs
 from tunewright.training.parameters import parameter_groups
 from tunewright.training.passes import Batch, attached, passes
 from tunewright.training.record import Record
@@ -53,7 +55,7 @@ class Job:
     """What `fit` trains, on what, and how it is judged on the way."""
 
     model: Model
-    windows: EncodedSplit
+    windows: EncodedSplit | Pairs
     settings: Train
     objective: Objective
     class_weights: np.ndarray | None  # (labels,) or None
@@ -129,7 +131,8 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
     update = _update(job, accelerator, average)
     class_weights = None if job.class_weights is None else torch.tensor(job.class_weights, device=job.device).float()
     beside = job.twins and job.twins.losses(prepared, seed=job.seed, device=job.device)
-    compute = passes(job.objective, wraps, forward=prepared, class_weights=class_weights)
+    forward = together(model, prepared, lambda: state.micro_tokens) if job.objective.joint else prepared
+    compute = passes(job.objective, wraps, forward=forward, class_weights=class_weights)
 
     evaluate_every = max(1, round(settings.evaluate_every * per_epoch))
     state = _fresh(job, average, steps) if saved is None else _resumed(job, saved, update, average)
@@ -258,7 +261,8 @@ def _gradients(
     while True:
         try:
             total = 0.0
-            for part in micro_batches(indices, job.windows.lengths, state.micro_tokens):
+            whole = job.objective.joint  # whose forward pass cuts by itself
+            for part in [indices] if whole else micro_batches(indices, job.windows.lengths, state.micro_tokens):
                 arrays = job.windows.batch(part)
                 batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
                 loss = compute(batch).losses.sum() / len(indices)

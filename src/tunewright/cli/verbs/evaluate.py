@@ -114,6 +114,8 @@ def _tell(found: Evaluation, confidence: float) -> None:
 def _tell_weakest(labels: Mapping[str, Mapping[str, float]]) -> None:
     from tunewright.stages.report import formats
 
+    if not labels:
+        return
     weakest = sorted((item for item in labels.items() if item[1]["support"]), key=lambda item: item[1]["f1"])[:WEAKEST]
     cells = [
         [name, str(part["support"]), *(formats.percent(part[key]) for key in ("precision", "recall", "f1"))]

@@ -41,7 +41,11 @@ def command(
     input: str = typer.Argument(metavar="INPUT", help="The file to answer, or - for standard input."),
     out: Path = typer.Option(None, "--out", help="Write the answers to this .jsonl, .csv or .tsv file."),
     column: list[str] = output.COLUMN,
-    all_scores: bool = typer.Option(False, "--all-scores", help="Add the probability of every label, as `scores`."),
+    all_scores: bool = typer.Option(
+        False,
+        "--all-scores",
+        help="Add the probability of every label, as `scores`; of documents, those of the ten nearest.",
+    ),
     strict: bool = typer.Option(
         False, "--strict", help="Stop with exit code 3 at the first row that cannot be answered."
     ),

@@ -24,6 +24,7 @@ class Pooled(Head):
     """
 
     transformers_class: ClassVar[str] = "AutoModelForSequenceClassification"
+    pools: ClassVar[bool] = True
 
     def build(self, hidden_size: int, outputs: int) -> nn.Module:
         """See Head.build; logits are (batch, outputs)."""

@@ -18,6 +18,13 @@ from tunewright.stages.report import facts, formats, texts, views
 from tunewright.stages.report.markdown import baseline, fenced, table, untested_labels, warned
 from tunewright.stages.report.untrusted import markdown_code, markdown_text, visible
 
+SENTENCES = """\
+from sentence_transformers import SentenceTransformer
+
+encoder = SentenceTransformer("BUNDLE/encoder")
+queries = encoder.encode(["{text}"], prompt_name="query")
+documents = encoder.encode(["…", "…"], prompt_name="document")
+print(queries @ documents.T)"""
 WEAKEST = 5  # labels named under limits
 MOST_LABELS = 200  # named one by one
 # The names that the hub knows of licences a backbone may carry; any other is "other", its own name beside it.
@@ -56,7 +63,7 @@ def metadata_of(report: Report) -> dict[str, Any]:
         "license": licence if licence in LICENCES else "other" if licence else None,
         "license_name": visible(licence) if licence and licence not in LICENCES else None,
         "library_name": "transformers" if uses_transformers(report) else "tunewright",
-        "pipeline_tag": report.get("task").replace("_", "-") if re.fullmatch(r"\w+", report.get("task")) else None,
+        "pipeline_tag": _pipeline_tag(report),
         "base_model": base if _is_hub_id(base) else None,
         "tags": ["tunewright", *_method_tag(report)],
         "datasets": [source] if _is_hub_id(source) else None,
@@ -64,6 +71,18 @@ def metadata_of(report: Report) -> dict[str, Any]:
         "model-index": [{"name": visible(report.get("name")), "results": [_result(report)]}],
     }
     return {key: value for key, value in known.items() if value}
+
+
+def _pipeline_tag(report: Report) -> str | None:
+    """What the hub calls such models."""
+    if report.get("data.documents"):
+        return "sentence-similarity"
+    return report.get("task").replace("_", "-") if re.fullmatch(r"\w+", report.get("task")) else None
+
+
+def _pipeline(report: Report) -> str:
+    """What `transformers` calls the pipeline that answers as the bundle does."""
+    return "text-classification" if report.get("data.documents") else report.get("task").replace("_", "-")
 
 
 def uses_transformers(report: Report) -> bool:
@@ -144,7 +163,12 @@ class _Card:
         labels = [label for label, _ in views.class_rows(self.report)]
         kind = self.t("card.several" if self.report.get("multi_label") else "card.one")
         language = markdown_text(self.report.get("language", formats.NONE))
-        use = self.t("card.use_text", kind=kind, n=len(labels), language=language)
+        documents = self.report.get("data.documents")
+        use = (
+            self.t("card.use_documents", n=formats.count(documents), language=language)
+            if documents
+            else self.t("card.use_text", kind=kind, n=len(labels), language=language)
+        )
         lines = [use, "", self.t("card.not_for")]
         if labels and len(labels) <= MOST_LABELS:
             named = ", ".join(markdown_code(label) for label in sorted(labels))
@@ -222,12 +246,15 @@ class _Card:
             lines += ["", t("card.votes", n=len(self.report.get("training.ensemble.members")))]
         if uses_transformers(self.report):
             top = ", top_k=None" if self.report.get("multi_label") else ""
+            top = ", top_k=10" if self.report.get("data.documents") else top
             plain = (
                 "from transformers import pipeline\n\n"
-                f'model = pipeline("{self.report.get("task").replace("_", "-")}", model="BUNDLE/model")\n'
+                f'model = pipeline("{_pipeline(self.report)}", model="BUNDLE/model")\n'
                 f'print(model("{text}", truncation=True{top}))'
             )
             lines += ["", t("card.with_transformers"), "", *fenced(plain, "python")]
+            if self.report.get("data.documents"):
+                lines += ["", t("card.with_sentence_transformers"), "", *fenced(SENTENCES.format(text=text), "python")]
         return lines
 
     def made(self) -> list[str]:

@@ -218,7 +218,7 @@ class _Page:
         return lines
 
     def answer(self, value: Any) -> str:
-        return " ".join(markdown_code(name) for name in views.names_of(value)) or self.t("errors.nothing")
+        return " ".join(markdown_code(name) for name in views.short_names_of(value)) or self.t("errors.nothing")
 
     def facts(self, pairs: facts.Facts) -> list[str]:
         return [f"- {name}{self.t('page.colon')}{markdown_text(value)}" for name, value in pairs]

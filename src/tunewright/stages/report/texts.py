@@ -408,6 +408,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "它为文本从 {n} 个标签中选出{kind}，适用于语言（{language}）和类型都与训练数据相同的文本。用于其他类型、语言或"
         "时期的文本之前，请先评测：`tunewright evaluate BUNDLE DATA`。",
     ),
+    "card.use_documents": (
+        "It finds, among {n} documents that it holds, those that answer a query, in the language it was trained on ({language}) "
+        "and of the kind it was trained on. Its scores order documents and are no probabilities of being right. Queries of "
+        "another kind, language or time should be measured first: `tunewright evaluate BUNDLE DATA`.",
+        "它从自带的 {n} 篇文档中找出能回答查询的文档，适用于语言（{language}）和类型都与训练数据相同的查询。其分数只用于排序，不是"
+        "正确的概率。用于其他类型、语言或时期的查询之前，请先评测：`tunewright evaluate BUNDLE DATA`。",
+    ),
     "card.one": ("one", "一个"),
     "card.several": ("any number", "任意多个"),
     "card.not_for": (
@@ -464,6 +471,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "recipe; with the same data it repeats the run:",
         "方法：{method}；参数：{parameters}；在 {device} 上用时 {time}。同目录下的 recipe.yaml 是完整配方，用相同的数"
         "据即可重复这次运行：",
+    ),
+    "card.with_sentence_transformers": (
+        "As an encoder for an index of your own, with `sentence-transformers`:",
+        "作为编码器用于自建索引（`sentence-transformers`）：",
     ),
     "card.licence": ("Licence of the backbone", "骨干模型的许可证"),
     "card.licence_text": (
@@ -595,6 +606,9 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "recall": ("recall", "召回率"),
         "f1": ("F1", "F1"),
         "exact_match": ("exact match", "完全匹配率"),
+        **{f"recall_at_{n}": (f"recall@{n}", f"召回率@{n}") for n in (1, 5, 10)},
+        "mrr": ("MRR", "MRR"),
+        "ndcg": ("nDCG", "nDCG"),
         "answerable_f1": ("F1 of rows with an answer", "有答案的数据的 F1"),
         "no_answer_accuracy": ("right where there is no answer", "无答案的数据的正确率"),
     },
@@ -648,6 +662,21 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
             "share of answers that are a right one, but for punctuation, letter case and articles",
             "与某个正确答案相同（不计标点、大小写和英文冠词）的比例",
         ),
+        **{
+            f"recall_at_{n}": (
+                f"share of queries with a right document among the first {n}",
+                f"前 {n} 篇中有正确文档的查询所占的比例",
+            )
+            for n in (1, 5, 10)
+        },
+        "mrr": (
+            "one divided by the place of the first right document, 0 behind the tenth, averaged",
+            "第一篇正确文档名次的倒数（第十名之后为 0）的平均",
+        ),
+        "ndcg": (
+            "every right document among the first ten, lower places counting less; 1 where all stand in front",
+            "前十篇中每篇正确文档都计入，名次越靠后权重越小；全部排在最前时为 1",
+        ),
         "answerable_f1": ("F1 where the context holds an answer", "上下文中有答案时的 F1"),
         "no_answer_accuracy": (
             "share of rows without an answer that are answered so",
@@ -666,6 +695,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "near_words": ("rare words beside those of the question", "问题用词附近的少见词"),
         "dictionary": ("entities of the training rows, looked up", "查训练数据中的实体词典"),
         "by_parts": ("a simple baseline for each part of the task", "任务的每个部分各用一个简单基线"),
+        "tfidf_cosine": ("search by shared characters (TF-IDF, cosine)", "按共有字符检索（TF-IDF 余弦）"),
+        "untuned": ("search by the untuned model (cosine)", "用未微调的模型检索（余弦）"),
         "overlap": ("shared words and characters + linear map", "共有词与字符 + 线性映射"),
     },
     "split": {
@@ -674,6 +705,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "test": ("test", "测试集"),
         "unlabelled": ("rows without labels", "未标注数据"),
         "augmented": ("changed copies of training rows", "训练数据的增强副本"),
+        "documents": ("documents", "文档"),
     },
     "severity": {
         "error": ("error", "错误"),
@@ -686,6 +718,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "sentence_pair": ("pairs of texts", "句对任务"),
         "slot_filling": ("intents and slots", "意图与槽位"),
         "relation_extraction": ("relations of entities", "关系抽取"),
+        "matching": ("retrieval", "检索"),
     },
     "slice": {
         "length": ("length of the text (tokens)", "文本长度（词元数）"),
@@ -693,6 +726,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "reason": {
         "empty_text": ("empty text", "文本为空"),
         "empty_label": ("no label", "没有标签"),
+        "no_match": ("a document that is no answer: searched, and not judged", "文档不是答案：参与检索，不作评判"),
         "bad_label": ("a cell that is no label of this task", "内容不是本任务的标签"),
         "bad_time": ("no time in the time column", "时间列中没有时间"),
         "leakage": ("the text also stands in validation or test", "文本也出现在验证集或测试集中"),

@@ -21,6 +21,7 @@ MOST_PAIRS = 12
 ERRORS_SHOWN, MOST_ERRORS = 15, 100  # at once, and after a click; errors.csv holds them all
 AROUND = 60  # characters of a long text that are shown on either side of a span
 EXTREME_LABELS = 10  # most frequent and rarest, when there are too many to show
+LONGEST_NAME = 200  # characters of a label that are shown
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -317,6 +318,11 @@ def names_of(value: Any) -> list[str]:
         return [one if frame else f"{name}: {one}" for name, names in own.items() for one in names]
     items = value if isinstance(value, (list, tuple)) else [value]
     return [_name_of(item) for item in items]
+
+
+def short_names_of(value: Any) -> list[str]:
+    """The same where there is little room: documents as labels can be long."""
+    return [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in names_of(value)]
 
 
 def _name_of(item: Any) -> str:

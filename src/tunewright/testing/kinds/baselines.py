@@ -66,6 +66,7 @@ def _tasks(subject: Subject) -> list[Task]:
         "token_classification",
         "slot_filling",
         "question_answering",
+        "matching",
     )
     made = (catalog.create("tasks", kind) for kind in kinds)
     return [task for task in made if subject.create().suits(task)]
@@ -89,7 +90,9 @@ def _cells(task: Task, text: str, word: str, label: str) -> list[Any]:
     """The label's cells: a name, a span over the word, or both."""
     start = text.index(word)
     span = [{"start": start, "end": start + len(word), "label": label}]
-    return [label, span] if len(task.targets) > 1 else [label] if task.probe else [span]
+    if len(task.targets) > 1:
+        return [label, span]
+    return [label] if task.probe or task.retrieves else [span]
 
 
 def _labels(examples: Sequence[Example]) -> tuple[str, ...]:

@@ -16,8 +16,25 @@ def each_example_has_its_own_loss(subject: Subject) -> None:
     objective, (logits, gold) = subject.create(), _made(subject)
     losses = objective.loss(logits, gold, None)
     assert losses.shape == (ROWS,), f"losses have the shape {tuple(losses.shape)}"
+    if objective.joint:
+        return
     alone = [objective.loss(logits[i : i + 1], gold[i : i + 1], None)[0] for i in range(ROWS)]
     torch.testing.assert_close(losses, torch.stack(alone))
+
+
+def a_joint_one_sees_the_whole_step(subject: Subject) -> None:
+    """Another wrong document makes no query's loss smaller, and some larger; one that is right too changes nothing."""
+    import torch
+
+    objective, (features, gold) = subject.create(), _made(subject)
+    if not objective.joint:
+        return
+    plain = objective.loss(features, gold, None)
+    more = torch.cat([features, features[:1]])
+    wrong, right = (torch.cat([gold, torch.full((ROWS, 1), value)], dim=1) for value in (0, -100))
+    harder = objective.loss(more, wrong, None)
+    assert bool((harder >= plain).all()) and bool((harder > plain).any())
+    torch.testing.assert_close(objective.loss(more, right, None), plain)
 
 
 def losses_and_gradients_are_finite(subject: Subject) -> None:
@@ -46,7 +63,7 @@ def class_weights_count(subject: Subject) -> None:
     """Heavier labels weigh more; weights of one change nothing. One for numbers or places refuses them."""
     import torch
 
-    if _logits(subject).shape[-1] != LABELS:
+    if _logits(subject).shape[-1] != LABELS or subject.create().joint:
         try:
             subject.create().loss(_logits(subject), _gold(subject), torch.ones(1))
         except ValueError:
@@ -87,9 +104,9 @@ def _gold(subject: Subject) -> Any:
 
 
 def _made(subject: Subject) -> tuple[Any, Any]:
-    """Outputs and labels in the form the objective takes: an index an example, zeros and ones for every label, a number, an
-    index a token (alone, or with the outputs it is among), zeros and ones for both outputs of every token, below zero
-    where a token is none."""
+    """Outputs and labels in the form the objective takes: features of queries and documents, an index an example, zeros and
+    ones for every label, a number, an index a token (alone, or with the outputs it is among), zeros and ones for both
+    outputs of every token, below zero where a token is none."""
     import torch
 
     outputs = torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
@@ -97,6 +114,8 @@ def _made(subject: Subject) -> tuple[Any, Any]:
     hot = torch.nn.functional.one_hot(indices, LABELS).float()
     marks = torch.stack([hot, hot.roll(1, dims=1)], dim=-1)
     marks[3, 2] = -100.0
+    if subject.create().joint:
+        return torch.cat([outputs, outputs.roll(1, dims=1)]), torch.eye(ROWS, dtype=torch.int64)
     tokens, of_tokens = outputs[:, None].repeat(1, TOKENS, 1), indices[:, None].repeat(1, TOKENS)
     forms = (
         (outputs, indices),

@@ -232,6 +232,8 @@ def _saying(target: np.ndarray, labels: int) -> np.ndarray:
 
 def _strange(label: Label) -> Label:
     """The label with a name in it that no row has."""
+    if isinstance(label, tuple) and isinstance(label[0], str):
+        return ("nowhere", *label[1:])
     if isinstance(label, tuple):
         return (dataclasses.replace(label[0], label="nowhere"), *label[1:])
     if isinstance(label, Frame):
