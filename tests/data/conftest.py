@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tunewright.core import catalog
-from tunewright.core.recipe import Data
+from tunewright.core.recipe import Data, Recipe
 from tunewright.data.dataset import Dataset
 from tunewright.data.prepare import prepare
 
@@ -29,7 +28,6 @@ def make(tmp_path: Path) -> Callable[..., Dataset]:
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
                 data[name] = str(path)
         task = catalog.create("tasks", task) if isinstance(task, (str, dict)) else task
-        recipe = SimpleNamespace(task=task, data=Data(**data), seed=seed)
-        return prepare(recipe, tmp_path / out)
+        return prepare(Recipe(task, Data(**data), seed=seed), tmp_path / out)
 
     return build
