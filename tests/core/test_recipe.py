@@ -141,7 +141,7 @@ def test_a_byte_order_mark_at_the_start_is_no_part_of_the_first_key(load):
             "recipe.yaml:5: unknown key 'epoch' under train. Did you mean 'epochs'?",
         ),
         (LEAST + "epochs: 3", "recipe.yaml:3: unknown key 'epochs'. It belongs under train: as train.epochs."),
-        (LEAST + "quux: 3", "recipe.yaml:3: unknown key 'quux'. Known: task, data, version, model,"),
+        (LEAST + "quux: 3", "recipe.yaml:3: unknown key 'quux'. Known: task, data, tasks, version, model,"),
         ("data: {train: a.csv}\n", "recipe.yaml:1: task is missing: what is predicted, as text_classification or"),
         ("task: text_classification\ndata: {test: a.csv}\n", "recipe.yaml:2: data.train is missing: a CSV, TSV,"),
         ("task: text_classification\ndata: a.csv\n", "recipe.yaml:2: data takes keys and values: train, validation,"),
@@ -152,11 +152,11 @@ def test_a_byte_order_mark_at_the_start_is_no_part_of_the_first_key(load):
         ),
         (
             "task: [a]\ndata: {train: a}",
-            "recipe.yaml:1: task takes a name or {name: …}. Known: question_answering, relation_extraction,",
+            "recipe.yaml:1: task takes a name or {name: …}. Known: matching, question_answering, relation_extraction,",
         ),
         (
             "task: {multi_label: true}\ndata: {train: a}",
-            "recipe.yaml:1: task needs a name. Known: question_answering, relation_extraction,",
+            "recipe.yaml:1: task needs a name. Known: matching, question_answering, relation_extraction,",
         ),
         (
             LEAST + "train:\n  method:\n    name: lora\n    rnak: 4\n",

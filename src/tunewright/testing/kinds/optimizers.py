@@ -109,7 +109,7 @@ def _around(model: Any, optimizer: Any) -> tuple[Any, Any]:
     from tunewright.training.averaging import Average
     from tunewright.training.update import Update
 
-    average = Average(model, None)
+    average = Average(model, None, 1)
     return Update(model, optimizer, average, accelerator=Accelerator(cpu=True), clip_norm=0.0), average
 
 
