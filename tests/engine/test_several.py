@@ -51,7 +51,11 @@ def test_one_bundle_answers_tasks_that_were_learned_from_files_of_their_own(file
     outcome = train(recipe(files, tiny_backbone), out=tmp_path / "run")
     own = [outcome.metrics[name] for name in ("mood", "same", "people")]
     assert outcome.metrics["mean"] == pytest.approx(sum(own) / 3) and min(own[0], own[2]) > 0.9
-    assert set(outcome.baselines) == {"by_parts", "by_parts-2"} and set(outcome.baselines["by_parts"]) >= {"mean", "mood", "same"}
+    assert set(outcome.baselines) == {"by_parts", "by_parts-2"} and set(outcome.baselines["by_parts"]) >= {
+        "mean",
+        "mood",
+        "same",
+    }
 
     predictor = load(outcome.bundle)
     text, pair, nothing = predictor.predict(
