@@ -92,11 +92,7 @@ def train_model(
     index = None
     if plan.recipe.task.retrieves:
         windows = pairs(plan, dataset, windows, folder, embedder, progress)
-    model = assemble.build(plan, dataset.labels, attention="eager" if device == "cpu" else "sdpa").to(device)
-    if plan.recipe.train.engine == "auto":
-        if device == "cpu" and kernels.missing():
-            progress.say("Compiling kernels for this processor: a few seconds, once.")
-        model.pack()
+    model = _built(plan, dataset.labels, device, progress)
     if plan.recipe.task.retrieves:
         refuse_untrained(plan, model)
         index = Index(plan, dataset.labels, model, device)
@@ -143,12 +139,19 @@ def train_model(
             "backbone as it was. More rows, another learning rate or another method may change that."
         )
     size = sum(value.numel() for value in model.parameters())
-    beside = twins and {
-        "name": catalog.name_of(settings.unlabelled),
-        "rows": len(dataset.unlabelled),
-        "pairs": len(twins),
-    }
+    pool = twins and {"rows": len(dataset.unlabelled), "pairs": len(twins)}
+    beside = pool and {"name": catalog.name_of(settings.unlabelled), **pool}
     return Trained((model,), plan, fitted, trained, size, folder, fitted.best, unlabelled=beside)
+
+
+def _built(plan: Plan, labels: tuple[str, ...], device: str, progress: Progress) -> Model:
+    """The network that is to be trained, on its device, in the form that is fastest there."""
+    model = assemble.build(plan, labels, attention="eager" if device == "cpu" else "sdpa").to(device)
+    if plan.recipe.train.engine == "auto":
+        if device == "cpu" and kernels.missing():
+            progress.say("Compiling kernels for this processor: a few seconds, once.")
+        model.pack()
+    return model
 
 
 def chosen_by(plan: Plan) -> str:
