@@ -84,7 +84,7 @@ def test_it_opens_and_has_the_surface_of_a_backbone(name, cache):
     assert mean_of(backbone, processor, "good 今天").shape == (surgery.hidden_size(backbone),)
     assert np.isfinite(mean_of(backbone, processor, "")).all()
     embeddings = surgery.word_embeddings(backbone)
-    assert embeddings.num_embeddings >= processor.vocabulary_size
+    assert embeddings.num_embeddings >= processor.tokenizer.get_vocab_size(with_added_tokens=True)
     assert len(surgery.linear_maps(backbone).get("query", [])) == len(surgery.layers(backbone))
 
 

@@ -15,10 +15,6 @@ from tunewright.core.errors import RecipeError
 SETTINGS = {"train__epochs": 2, "train__checkpoint_steps": 2, "train__batch_size": 16, "train__learning_rate": 2e-3}
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
 def report(run: Path) -> dict:
     return json.loads((run / "report.json").read_text("utf-8"))
 
@@ -111,24 +107,11 @@ def test_a_changed_member_is_noticed_on_opening(runs, tmp_path):
 @pytest.mark.parametrize("kind", ["soup", "vote"])
 @pytest.mark.parametrize("save", [3, 9, 14])
 def test_a_killed_ensemble_goes_on_with_the_member_it_was_at_to_the_same_bits(
-    runs, tmp_path, train_tiny, monkeypatch, kind, save
+    runs, tmp_path, train_tiny, killed_at_save, kind, save
 ):
-    from tunewright.training import checkpoint
-
-    kept, count = checkpoint.save, 0
-
-    def dying(*arguments):
-        nonlocal count
-        count += 1
-        if count == save:
-            raise Killed
-        return kept(*arguments)
-
     settings = {**SETTINGS, "train__ensemble": {"size": 3, "kind": kind}}
-    monkeypatch.setattr(checkpoint, "save", dying)
-    with pytest.raises(Killed):
+    with killed_at_save(save):
         train_tiny(tmp_path / "run", **settings)
-    monkeypatch.setattr(checkpoint, "save", kept)
     begun = sorted(path.name for path in (tmp_path / "run" / "members").iterdir())
     run = train_tiny(tmp_path / "run", resume=True, **settings)
     assert len(begun) == {3: 1, 9: 2, 14: 3}[save]

@@ -105,6 +105,14 @@ def test_what_is_wrong_with_a_list_of_tasks_is_told_at_its_place(files, tiny_bac
     assert "data.labels is each task's own" in refused(files, tiny_backbone, tasks=several, data={"labels": ["a"]})
     assert "'loss' cannot be a task's name" in refused(files, tiny_backbone, tasks=[one(), one(name="loss")])
     assert "'text' is an input" in refused(files, tiny_backbone, tasks=[one(), one(name="text")])
+    own = {"train": "moods.csv", "max_tokens": 64}
+    assert "data.max_tokens is one for all" in refused(files, tiny_backbone, tasks=[one(), one(name="b", data=own)])
+    assert "no rows without labels" in refused(files, tiny_backbone, tasks=several, data={"unlabelled": "moods.csv"})
+    own = {"train": "moods.csv", "unlabelled": "moods.csv"}
+    assert "no rows without labels" in refused(files, tiny_backbone, tasks=[one(), one(name="b", data=own)])
+    assert "data.columns is each task's own" in refused(
+        files, tiny_backbone, tasks=several, data={"columns": {"text": "a"}}
+    )
     for task in ("question_answering", {"name": "sentence_pair", "regression": True}, "slot_filling"):
         assert "cannot be one of several tasks" in refused(
             files, tiny_backbone, tasks=[one(), one(name="b", task=task)]

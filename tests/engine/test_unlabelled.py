@@ -15,10 +15,6 @@ PSEUDO = {"name": "pseudo_label", "accuracy": 0.6}
 UDA = {"name": "uda", "rows": 16, "confidence": 0.3}
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
 @pytest.fixture(scope="module")
 def parted(tmp_path_factory, intents_csv):
     """The training rows in two files, the second without labels."""
@@ -111,24 +107,11 @@ def test_uda_counts_its_pairs_and_learns_something_else(runs, tmp_path, train_ti
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("use", "save"), [(PSEUDO, 2), (PSEUDO, 6), (UDA, 3)])
-def test_a_killed_run_goes_on_to_the_same_bits(runs, tmp_path, train_tiny, parted, monkeypatch, use, save):
-    from tunewright.training import checkpoint
-
-    kept, count = checkpoint.save, 0
-
-    def dying(*arguments):
-        nonlocal count
-        count += 1
-        if count == save:
-            raise Killed
-        return kept(*arguments)
-
+def test_a_killed_run_goes_on_to_the_same_bits(runs, tmp_path, train_tiny, parted, killed_at_save, use, save):
     settings = {**SETTINGS, **parted, "train__unlabelled": dict(use)}
-    monkeypatch.setattr(checkpoint, "save", dying)
-    with pytest.raises(Killed):
+    with killed_at_save(save):
         train_tiny(tmp_path / "run", **settings)
     assert (tmp_path / "run" / "again" / "checkpoints").exists() == (save == 6)
-    monkeypatch.setattr(checkpoint, "save", kept)
     assert outcome(train_tiny(tmp_path / "run", resume=True, **settings)) == outcome(runs[use["name"]])
 
 

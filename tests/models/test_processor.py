@@ -192,7 +192,6 @@ def test_known_ids(folder):
     processor = open_processor(folder)
     assert processor.pad_id == 0
     assert processor.unknown_id == 1
-    assert processor.vocabulary_size == len(vocabulary())
 
 
 def test_a_folder_without_a_tokenizer_says_what_it_holds(tmp_path):

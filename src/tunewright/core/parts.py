@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ class _Part:
     rows: np.ndarray
     gold: Sequence[Label]
     said: Sequence[Prediction]
-    labels: tuple[str, ...] = field(default=())
+    labels: tuple[str, ...]
 
     def weighed(self) -> Callable[[np.ndarray], np.ndarray] | None:
         return self.task.measures.weighed(self.task.metric, self.gold, self.said, self.labels)

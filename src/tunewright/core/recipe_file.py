@@ -29,10 +29,10 @@ OF_EACH = (
     "train",
     "validation",
     "test",
-    "unlabelled",
     "reader",
     "labels",
 )  # keys of `data` that each of several tasks has for itself
+OF_ALL = ("max_tokens", "overflow", "stride", "augment", "refuse")  # keys of `data` that one network has for all tasks
 INHERITED = ("split", "leakage", "limit")  # keys of `data` that hold for each of several tasks which says nothing else
 _NUMBERS_ARE_TEXT = pydantic.ConfigDict(coerce_numbers_to_str=True)  # where text is due: labels: [0, 1]
 
@@ -302,6 +302,7 @@ class _Builder:
         for number, part in enumerate(found):
             if part.name in [other.name for other in found[:number]]:
                 raise self.error(("tasks", str(number)), f"two tasks are called {part.name!r}: give each its own name.")
+        self.refuse_shared(found)
         task, shared = data.get("task"), data.get("data") or {}
         if task and (task if isinstance(task, str) else to_mapping(task).get("name")) != SEVERAL:
             raise self.error(("task",), "task follows from tasks: leave it out, or write it as one of them.")
@@ -310,6 +311,14 @@ class _Builder:
         for key in OF_EACH:
             if shared.get(key) and shared[key] not in (TASKS, "auto"):
                 raise self.error(("data", key), f"data.{key} is each task's own: write it under its data, in tasks.")
+        if shared.get("unlabelled"):
+            raise self.error(
+                ("data", "unlabelled"), "several tasks at once learn from no rows without labels: leave it out."
+            )
+        if other := [role for role, column in (shared.get("columns") or {}).items() if role != column]:
+            raise self.error(
+                ("data", "columns", other[0]), "data.columns is each task's own: write it under its data, in tasks."
+            )
         named = {part.name: to_mapping(part.task) for part in found}
         return {
             **data,
@@ -317,6 +326,17 @@ class _Builder:
             "task": {"name": SEVERAL, "tasks": named},
             "data": {**shared, "train": TASKS},
         }
+
+    def refuse_shared(self, found: Sequence[Part]) -> None:
+        """Raise RecipeError for what a task of several says and cannot have for itself."""
+        for number, part in enumerate(found):
+            plain = Data(train=part.data.train)
+            for key in (*OF_ALL, "unlabelled"):
+                if getattr(part.data, key) != getattr(plain, key):
+                    told = f"data.{key} is one for all tasks: write it under the recipe's own data."
+                    if key == "unlabelled":
+                        told = "several tasks at once learn from no rows without labels: leave data.unlabelled out."
+                    raise self.error(("tasks", str(number), "data", key), told)
 
     def parameters(self, data: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[space.Parameter, ...]:
         """The parameters of a search space, each tried out on the recipe's `data`."""

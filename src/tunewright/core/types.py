@@ -138,12 +138,17 @@ class Prediction:
         return self.wider[0] if self.decision == "parent" else (self.value, self.score)
 
 
+def by_name(value: Any) -> Mapping[str, Any] | None:
+    """The parts of a label or an answer by their names: intent and slots of a frame, those of several tasks; None: it has none."""
+    if isinstance(value, Frame):
+        return {"intent": value.intent, "slots": value.slots}
+    return value if isinstance(value, Mapping) else None
+
+
 def placed(label: Label) -> tuple[Span | Answer, ...]:
     """The stretches of its text in `label`: its spans, or answers, or a frame's slots."""
-    if isinstance(label, Frame):
-        return label.slots
-    if isinstance(label, Mapping):
-        return tuple(place for part in label.values() for place in placed(part))
+    if (named := by_name(label)) is not None:
+        return tuple(place for part in named.values() for place in placed(part))
     parts = label if isinstance(label, tuple) else ()
     return tuple(part for part in parts if isinstance(part, (Span, Answer)))
 

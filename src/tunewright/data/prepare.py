@@ -21,7 +21,7 @@ from tunewright.core import catalog, files
 from tunewright.core.contracts import Reader, Task
 from tunewright.core.errors import DataError, RecipeError, listing, plural
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.recipe import Data, Recipe
+from tunewright.core.recipe import Data, Recipe, Split
 from tunewright.core.recipe_file import parts
 from tunewright.core.types import Note
 from tunewright.data import sources, split, table
@@ -96,6 +96,11 @@ def prepare_source(
     with files.writing_folder(folder) as temporary:
         work.run(temporary, work.stamp())
     return Dataset.open(folder, task)
+
+
+def cut_by(cut: Split, task: Task) -> str:
+    """How rows are cut: at random where a row has no one label to keep the share of."""
+    return "random" if cut.by == "stratified" and not task.scored else cut.by
 
 
 @dataclass
@@ -263,13 +268,8 @@ class _Work:
                 )
         return sides
 
-    def _by(self) -> str:
-        """How rows are cut: at random where a row has no one label to keep the share of."""
-        by = self.data.split.by
-        return "random" if by == "stratified" and not self.task.scored else by
-
     def _how(self) -> Note:
-        by, column = self._by(), self.data.split.column
+        by, column = cut_by(self.data.split, self.task), self.data.split.column
         told = {
             "stratified": Note("each label in its share", "各标签按比例"),
             "random": Note("at random", "随机抽取"),
@@ -306,7 +306,7 @@ class _Work:
             return split.grouped([part.marks[row] for row in rows], **shares, seed=self.seed)
         if cut.by == "time":
             return split.by_time(part.marks[rows], **shares)
-        if self._by() == "stratified":
+        if cut_by(self.data.split, self.task) == "stratified":
             return split.stratified(part.codes[rows], **shares, seed=self.seed)
         return split.random(len(rows), **shares, seed=self.seed)
 

@@ -192,11 +192,6 @@ class Processor:
         return bool(self._single.before)
 
     @property
-    def vocabulary_size(self) -> int:
-        """Number of pieces, added ones included."""
-        return self.tokenizer.get_vocab_size(with_added_tokens=True)
-
-    @property
     def unknown_id(self) -> int | None:
         """Id of the piece that stands for what the vocabulary lacks; None where every byte has a piece."""
         name = self.described.get("unk_token") or getattr(self.tokenizer.model, "unk_token", None)

@@ -16,7 +16,7 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Answer, Example, Frame, Prediction, Span, label_names
+from tunewright.core.types import Answer, Example, Prediction, Span, by_name, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
@@ -190,10 +190,8 @@ def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]]
 def answer(value: Any) -> Any:
     """A prediction's value, or a label, as plain data: several labels or spans become a list, a frame {"intent", "slots"},
     an Answer its text, answers of several tasks a mapping of their names."""
-    if isinstance(value, Frame):
-        return {"intent": value.intent, "slots": answer(value.slots)}
-    if isinstance(value, Mapping):
-        return {name: answer(part) for name, part in value.items()}
+    if (named := by_name(value)) is not None:
+        return {name: answer(part) for name, part in named.items()}
     if isinstance(value, tuple):
         return [answer(part) for part in value]
     if isinstance(value, Answer):

@@ -80,22 +80,19 @@ def estimate(
     steps, training = _training(plan, dataset, lengths, trained)
     parts = {"data": preparing, "augmenting": augmenting, "starting": trained.starting}
     copies = copies_a_row(plan.recipe.data.augment) * len(dataset.splits["train"])
-    parts["tokenizing"] = (
-        lengths.seconds * (copies + _unlabelled(plan, dataset) + sum(map(len, dataset.splits.values()))) / lengths.rows
-    )
+    texts = copies + _unlabelled(plan, dataset) + sum(map(len, dataset.splits.values()))
+    parts["tokenizing"] = lengths.seconds * texts / lengths.rows
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
-    parts |= {name: parts[name] * _times(plan, dataset) for name in ("starting", "training", "evaluation")}
+    times = _times(plan, dataset)
+    parts |= {name: parts[name] * times for name in ("starting", "training", "evaluation")}
     evaluations = steps / _steps_an_evaluation(plan, dataset, lengths)
     checkpoints = training / CHECKPOINT_SECONDS + 1
-    parts["saving"] = (
-        _times(plan, dataset) * trained.saving * (checkpoints + evaluations / CHECKPOINT_WEIGHTS)
-    )  # these keep the weights alone
+    kept = checkpoints + evaluations / CHECKPOINT_WEIGHTS  # these keep the weights alone
+    parts["saving"] = times * trained.saving * kept
     memory = peak_memory_mb() + _growth(plan, dataset, lengths, frozen) / MIB
-    disk = _times(plan, dataset) * trained.disk + sum(
-        file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file()
-    )
+    disk = times * trained.disk + sum(file.stat().st_size for file in dataset.folder.rglob("*") if file.is_file())
     return Estimate(
-        seconds=sum(parts.values()), memory_mb=memory, disk_mb=disk / MIB, steps=round(_times(plan, dataset) * steps),
+        seconds=sum(parts.values()), memory_mb=memory, disk_mb=disk / MIB, steps=round(times * steps),
         precision=trained.plan.recipe.train.precision, device=device, parts=parts,
     )  # fmt: skip
 

@@ -89,21 +89,18 @@ def train_model(
     windows: EncodedSplit | Pairs = encode_train(plan, dataset, encoded or folder, progress)
     twins = encode_twins(plan, dataset, encoded or folder, progress)
     _check_form(plan)
-    index = None
     if plan.recipe.task.retrieves:
         windows = pairs(plan, dataset, windows, folder, embedder, progress)
     model = _built(plan, dataset.labels, device, progress)
     if plan.recipe.task.retrieves:
         refuse_untrained(plan, model)
-        index = Index(plan, dataset.labels, model, device)
     _check_objective(plan, model, windows, device)
     _check_regularisers(plan, model, windows, device)
     plan = _decide(plan, model, windows, device, decided)
     on_plan(plan)
     embedder.precision = plan.recipe.train.precision
     settings = plan.recipe.train
-    if index:
-        index.plan = plan
+    index = Index(plan, dataset.labels, model, device) if plan.recipe.task.retrieves else None
     judge = Validation(plan, dataset, (model,), device, index)
     judge.check_metrics()
     give_back()  # what the trials of precision took
@@ -267,7 +264,8 @@ def _counted(parts: list[Window], lost: int) -> dict[str, int]:
     """What an example's windows add to the ledger's tokens."""
     fresh = sum(part.tokens - part.shared for part in parts)
     own = {"seen": fresh + lost, "used": fresh, "truncated": lost}
-    return {**own, "windows": len(parts), "split_rows": int(len(parts) > 1)}
+    again = sum(part.tokens > part.shared for part in parts) > 1  # a window of which all is in others splits nothing
+    return {**own, "windows": len(parts), "split_rows": int(again)}
 
 
 def _decide(plan: Plan, model: Model, windows: EncodedSplit | Pairs, device: str, decided: Mapping[str, Any]) -> Plan:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tunewright.core import ranking
 from tunewright.core.errors import RecipeError
+from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example, Rejected, Window
 from tunewright.data.dataset import Dataset
@@ -79,7 +80,8 @@ def pairs(
         if plan.objective.mined:
             _mine(rows, right, _said_no(rows, number), dataset.labels, embedder, hard)
             embedder.release()
-        _save(place, hard)
+        with writing(place) as made, open(made, "wb") as file:
+            np.save(file, hard)
     several = {row: own for row, own in right.items() if len(own) > 1}
     return Pairs(queries, documents, np.load(place), several)
 
@@ -147,10 +149,3 @@ def _mine(
             nearest = nearest[np.argsort(-own[nearest], kind="stable")]
             chosen = [*known, *(one for one in nearest if np.isfinite(own[one]))][:count]
             hard[row, : len(chosen)] = chosen
-
-
-def _save(place: Path, hard: np.ndarray) -> None:
-    """Whole or not at all."""
-    temporary = place.with_suffix(".part.npy")
-    np.save(temporary, hard)
-    temporary.replace(place)

@@ -28,7 +28,7 @@ from tunewright.data.gather import sample_rows
 from tunewright.data.guess import NAMES as ROLES
 from tunewright.data.guess import guess_columns, guess_task
 from tunewright.data.language import NAMES
-from tunewright.data.prepare import SPLITS, prepare
+from tunewright.data.prepare import SPLITS, cut_by, prepare
 from tunewright.models.locate import choose, locate
 from tunewright.models.processor import Processor, token_limit
 
@@ -351,7 +351,9 @@ def _about_lengths(recipe: Recipe, lengths: Mapping[str, Mapping[str, int]]) -> 
 
 def _about_splits(recipe: Recipe, dataset: Dataset) -> Iterator[str]:
     cut = recipe.data.split
-    how = {"stratified": "each label in its share", "random": "at random"}.get(cut.by, f"by {cut.column!r}")
+    how = {"stratified": "each label in its share", "random": "at random"}.get(
+        cut_by(cut, recipe.task), f"by {cut.column!r}"
+    )
     for name in SPLITS[1:]:
         if name not in dataset.described["sources"]:
             rows, share = len(dataset.splits[name]), getattr(cut, f"{name}_share")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from tunewright.core.contracts import Given, Task
 from tunewright.core.policy import NEVER, fit_accept, fit_threshold, fit_thresholds
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
-from tunewright.core.types import Answer, Example, Frame, Label, Policy, Prediction, Span
+from tunewright.core.types import Answer, Example, Label, Policy, Prediction, Span, by_name
 from tunewright.data.dataset import Dataset
 from tunewright.predict.infer import Inferred
 from tunewright.stages.embed import Embedder
@@ -292,10 +292,8 @@ def _error(task: Task, example: Example, prediction: Prediction) -> dict[str, An
 def _shown(label: Any, text: str) -> Any:
     """A label as JSON: spans with their text, several labels as a list, a frame {"intent", "slots"}, that of several tasks by
     their names."""
-    if isinstance(label, Frame):
-        return {"intent": label.intent, "slots": _shown(label.slots, text)}
-    if isinstance(label, Mapping):
-        return {name: _shown(part, text) for name, part in label.items()}
+    if (named := by_name(label)) is not None:
+        return {name: _shown(part, text) for name, part in named.items()}
     if isinstance(label, Answer):
         label = (label,)
     if not isinstance(label, tuple):

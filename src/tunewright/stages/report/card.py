@@ -18,6 +18,8 @@ from tunewright.stages.report import facts, formats, texts, views
 from tunewright.stages.report.markdown import baseline, fenced, table, untested_labels, warned
 from tunewright.stages.report.untrusted import markdown_code, markdown_text, visible
 
+PIPELINE = "text-classification"  # of `transformers`: all that is certified has one answer a text, or a pair
+TAGS = (PIPELINE, "token-classification", "question-answering")  # the hub's names that are tasks here as well
 SENTENCES = """\
 from sentence_transformers import SentenceTransformer
 
@@ -74,15 +76,12 @@ def metadata_of(report: Report) -> dict[str, Any]:
 
 
 def _pipeline_tag(report: Report) -> str | None:
-    """What the hub calls such models."""
+    """What the hub calls such models; None where it has no name for them."""
     if report.get("data.documents"):
         return "sentence-similarity"
-    return report.get("task").replace("_", "-") if re.fullmatch(r"\w+", report.get("task")) else None
-
-
-def _pipeline(report: Report) -> str:
-    """What `transformers` calls the pipeline that answers as the bundle does."""
-    return "text-classification" if report.get("data.documents") else report.get("task").replace("_", "-")
+    if (own := report.get("task").replace("_", "-")) in TAGS:
+        return own
+    return PIPELINE if uses_transformers(report) else None
 
 
 def uses_transformers(report: Report) -> bool:
@@ -249,7 +248,7 @@ class _Card:
             top = ", top_k=10" if self.report.get("data.documents") else top
             plain = (
                 "from transformers import pipeline\n\n"
-                f'model = pipeline("{_pipeline(self.report)}", model="BUNDLE/model")\n'
+                f'model = pipeline("{PIPELINE}", model="BUNDLE/model")\n'
                 f'print(model("{text}", truncation=True{top}))'
             )
             lines += ["", t("card.with_transformers"), "", *fenced(plain, "python")]
