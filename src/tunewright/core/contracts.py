@@ -528,6 +528,11 @@ class Tracker(Component):
         """Close; everything logged is on disk afterwards."""
 
 
+Outputs = Callable[
+    [Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]
+]  # of windows' features a model's outputs, in order
+
+
 class Runtime(Component):
     """Runs a bundle's model."""
 
@@ -546,5 +551,5 @@ class Runtime(Component):
         """Write what it needs into the bundle, once, while the bundle is made. Most runtimes need nothing."""
 
     @abstractmethod
-    def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
+    def open(self, bundle: Path) -> Outputs:
         """A function from windows' features to the model's outputs, one array a window, in order, without padding."""

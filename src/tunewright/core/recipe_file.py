@@ -537,7 +537,11 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
         recipe = dataclasses.replace(
             recipe, model=dataclasses.replace(recipe.model, backbone=str((folder / backbone).absolute()))
         )
-    return dataclasses.replace(recipe, data=data, tasks=tasks)
+    task, source = recipe.task, recipe.task.further
+    if source is not None:  # whatever the setting is called
+        named = [setting.name for setting in catalog.settings(type(task)) if getattr(task, setting.name) == source]
+        task = dataclasses.replace(task, **{name: absolute(source) for name in named})
+    return dataclasses.replace(recipe, task=task, data=data, tasks=tasks)
 
 
 # ---------------------------------------------------------------------------------------------------------- writing

@@ -11,6 +11,7 @@ from typing import Any
 
 from tunewright.core import catalog
 from tunewright.core.bundle import open_bundle
+from tunewright.core.contracts import Outputs
 from tunewright.core.errors import Refused, TrainingError, UsageError
 from tunewright.core.files import read_json, sweep, write_json, write_text, writing_folder
 from tunewright.core.gate import Gate
@@ -28,7 +29,6 @@ from tunewright.models import members
 from tunewright.models.members import opened
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
-from tunewright.predict.infer import Run as Infer
 from tunewright.predict.predictor import EXACT
 from tunewright.stages import account, assemble, ensemble, judge, runtimes, save, unlabelled
 from tunewright.stages.assemble import Plan
@@ -357,12 +357,12 @@ def _choose_runtime(
     return chosen
 
 
-def _exact(bundle: Path) -> Infer:
+def _exact(bundle: Path) -> Outputs:
     """The runtime whose numbers the others are held against."""
     return opened(catalog.create("runtimes", EXACT), bundle)  # type: ignore[arg-type]
 
 
-def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, run: Infer, progress: Progress) -> Any:
+def _infer_saved(bundle: Path, plan: Plan, dataset: Dataset, split: str, run: Outputs, progress: Progress) -> Any:
     """Logits of a split through the saved model and a runtime: what is judged is what ships."""
     processor = Processor.load(bundle / "model")
     with progress.task(f"Evaluating {split}", total=len(dataset.splits[split])) as step:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tunewright.core.contracts import Runtime
+from tunewright.core.contracts import Outputs, Runtime
 
 FILE, FEATURE = "beside.safetensors", "beside"
 
 Features = Mapping[str, np.ndarray]
-Run = Callable[[Sequence[Features]], list[np.ndarray]]
 
 
 def save(weight: np.ndarray, folder: Path) -> None:
@@ -34,7 +33,7 @@ def added(found: Sequence[np.ndarray], windows: Sequence[Features], weight: np.n
     return [logits + weight @ window[FEATURE] for logits, window in zip(found, windows, strict=True)]
 
 
-def opened(runtime: Runtime, bundle: Path) -> Run:
+def opened(runtime: Runtime, bundle: Path) -> Outputs:
     """The runtime on the bundle, with the columns' part where the model has one."""
     run, weight = runtime.open(bundle), weight_of(bundle / "model")
     if weight is None:

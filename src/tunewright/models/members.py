@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tunewright.core.contracts import Runtime
+from tunewright.core.contracts import Outputs, Runtime
 from tunewright.models import beside
 
 FOLDER = "members"  # beside the first member's `model`: a folder for each of the others, by number
-
-Run = Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]
 
 
 def folders(bundle: Path) -> list[Path]:
@@ -25,7 +23,7 @@ def folder(bundle: Path, number: int) -> Path:
     return bundle / FOLDER / f"{number + 1:02}" if number else bundle
 
 
-def together(runs: Sequence[Run]) -> Run:
+def together(runs: Sequence[Outputs]) -> Outputs:
     """The mean of what these functions give for each window: of one, what it gives."""
     if len(runs) == 1:
         return runs[0]
@@ -38,6 +36,6 @@ def prepare(runtime: Runtime, bundle: Path) -> None:
         runtime.prepare(place)
 
 
-def opened(runtime: Runtime, bundle: Path) -> Run:
+def opened(runtime: Runtime, bundle: Path) -> Outputs:
     """The runtime on every member of the bundle, with the columns' part where the model has one."""
     return together([beside.opened(runtime, place) for place in folders(bundle)])

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
 
-from tunewright.core.contracts import Task
+from tunewright.core.contracts import Outputs, Task
 from tunewright.core.types import Example, Policy, Prediction, Window
 from tunewright.models.processor import Processor
 
 CHUNK = 1024  # examples at a time: enough to sort by length, little enough for constant memory
 AHEAD = 1  # chunks that are encoded or computed while the caller has another
-
-Run = Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Inferred:
 
 
 def infer(
-    examples: Iterable[Example], task: Task, processor: Processor, labels: Sequence[str], run: Run
+    examples: Iterable[Example], task: Task, processor: Processor, labels: Sequence[str], run: Outputs
 ) -> Iterator[Inferred]:
     """Logits of every example, in order, a few chunks of examples in memory at a time."""
     examples = iter(examples)
@@ -40,7 +38,7 @@ def infer(
 
 
 def infer_chunks(
-    chunks: Iterable[Sequence[Example]], task: Task, processor: Processor, labels: Sequence[str], run: Run
+    chunks: Iterable[Sequence[Example]], task: Task, processor: Processor, labels: Sequence[str], run: Outputs
 ) -> Iterator[list[Inferred]]:
     """Logits of every chunk of examples, in order. While one is computed, the next is read and encoded.
 
@@ -67,7 +65,7 @@ def infer_chunks(
                 unwanted.cancel()
 
 
-def _computed(examples: Sequence[Example], windows: Sequence[Window], task: Task, run: Run) -> list[Inferred]:
+def _computed(examples: Sequence[Example], windows: Sequence[Window], task: Task, run: Outputs) -> list[Inferred]:
     found = run([window.features for window in windows])
     grouped: list[list[int]] = [[] for _ in examples]
     for index, window in enumerate(windows):
@@ -79,7 +77,7 @@ def _computed(examples: Sequence[Example], windows: Sequence[Window], task: Task
     return result
 
 
-def again(items: Sequence[Inferred], task: Task, run: Run) -> list[Inferred]:
+def again(items: Sequence[Inferred], task: Task, run: Outputs) -> list[Inferred]:
     """The same rows answered by another runtime."""
     found = iter(run([window.features for item in items for window in item.windows]))
     return [Inferred(i.example, i.windows, task.join(i.windows, [next(found) for _ in i.windows])) for i in items]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
+from tunewright.core.contracts import Outputs
 from tunewright.core.errors import DataError, RecipeError, listing, nearest, plural
 from tunewright.core.memory import give_back
 from tunewright.core.progress import Progress
@@ -23,7 +24,7 @@ from tunewright.data.augment import Augmentation, key_of
 from tunewright.data.dataset import Dataset, Split
 from tunewright.data.ledger import Ledger
 from tunewright.kernels import library as kernels
-from tunewright.models.members import Run, together
+from tunewright.models.members import together
 from tunewright.models.model import Model
 from tunewright.models.processor import TooLong
 from tunewright.predict.infer import CHUNK, Inferred, infer
@@ -439,11 +440,11 @@ def _by_window(item: Inferred) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield from zip(np.split(item.logits, np.cumsum(sizes)[:-1]), labels, strict=True)
 
 
-def answering(models: Sequence[Model], plan: Plan, device: str) -> Run:
+def answering(models: Sequence[Model], plan: Plan, device: str) -> Outputs:
     """A function from windows to the mean of the models' outputs, as the models stand when it is called."""
     from tunewright.models.inference import outputs
 
-    def of(model: Model) -> Run:
+    def of(model: Model) -> Outputs:
         return lambda windows: outputs(model, windows, pad_id=plan.processor.pad_id, device=device)
 
     return together([of(model) for model in models])

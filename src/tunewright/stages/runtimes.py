@@ -7,7 +7,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,18 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Runtime
+from tunewright.core.contracts import Outputs, Runtime
 from tunewright.core.errors import MachineError, ModelError
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
 from tunewright.core.types import Policy, Prediction
 from tunewright.models import members
-from tunewright.predict.infer import Inferred, Run, again, decide
+from tunewright.predict.infer import Inferred, again, decide
 
 TRIED = 2000  # validation rows that every runtime answers
 IN_BULK = 256  # of them, rows that are timed together
 ALONE = 20  # and rows that are timed one at a time
 ROUNDS = 3  # of timing, all runtimes in turn; the median counts
-
-Outputs = Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Chosen:
     {"chosen": the runtime, "rows": on how many all were tried, "trials": how each did}."""
 
     runtime: Runtime
-    run: Run
+    run: Outputs
     about: Mapping[str, Any]
 
 

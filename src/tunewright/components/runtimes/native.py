@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from tunewright.core.contracts import Runtime
+from tunewright.core.contracts import Outputs, Runtime
 from tunewright.core.run import cores
 
 BATCH_TOKENS = 1024  # for each core, in one call: enough to keep it busy, and little memory for the hidden states
@@ -30,7 +30,7 @@ class Native(Runtime):
             return f"the kernels: {library.about()}"
         return saved.lacks(bundle / "model")
 
-    def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
+    def open(self, bundle: Path) -> Outputs:
         """See Runtime.open."""
         from tunewright.kernels.encoder import Encoder
         from tunewright.models import saved

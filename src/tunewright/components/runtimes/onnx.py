@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from tunewright.core.contracts import Runtime
+from tunewright.core.contracts import Outputs, Runtime
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Onnx(Runtime):
 
         onnx_files.put(bundle, self.precision)
 
-    def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
+    def open(self, bundle: Path) -> Outputs:
         """See Runtime.open. For a bundle that was made without this runtime, its file is made once, in the cache."""
         from tunewright.core.files import read_json
         from tunewright.models import onnx_files

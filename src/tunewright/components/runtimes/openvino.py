@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tunewright.core.contracts import Runtime
+from tunewright.core.contracts import Outputs, Runtime
 from tunewright.core.run import cores
 
 BATCH_TOKENS = 512  # padded tokens at a time; larger batches were slower
@@ -49,7 +48,7 @@ class Openvino(Runtime):
 
         onnx_files.put(bundle, "fp32")
 
-    def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
+    def open(self, bundle: Path) -> Outputs:
         """See Runtime.open. For a bundle that was made without this runtime, its file is made once, in the cache."""
         from tunewright.core.files import read_json
         from tunewright.models import onnx_files

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from tunewright.core.contracts import Runtime
+from tunewright.core.contracts import Outputs, Runtime
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Torch(Runtime):
 
         return "" if has_bf16(_device()) else "this processor has no bf16 instructions"
 
-    def open(self, bundle: Path) -> Callable[[Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]]:
+    def open(self, bundle: Path) -> Outputs:
         """See Runtime.open."""
         import torch
 

@@ -15,12 +15,12 @@ from tunewright.core.contracts import Measures, Parts, Task
 from tunewright.core.errors import DataError, RecipeError, TunewrightError, listing
 from tunewright.core.parts import MEAN, NamedMeasures, NamedParts
 from tunewright.core.types import BELOW, Example, Label, Policy, Prediction, Window
+from tunewright.core.units import IGNORED
 from tunewright.data.cell import is_empty
 
 if TYPE_CHECKING:
     from tunewright.models.processor import Processor
 
-IGNORED = -100  # label of tokens that have none
 RESERVED = (MEAN, "n", "loss", "parts", "per_class", "score", "scores", "decision", "error")  # no names of tasks
 
 
