@@ -39,3 +39,8 @@ def test_an_unknown_option_is_refused_with_the_nearest_alone(command):
     code, _, said = command("list", "--jsn")
     assert code == 3
     assert said == "tunewright: There is no option --jsn. Did you mean '--json'? See: tunewright list --help\n"
+
+
+def test_a_setting_that_maps_names_says_so(command):
+    _, out, _ = command("list", "tasks")
+    assert "tasks: mapping = " in out

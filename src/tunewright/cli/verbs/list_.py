@@ -79,6 +79,8 @@ def _type(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return " | ".join(map(str, typing.get_args(hint)))
     members = typing.get_args(hint) if not isinstance(hint, type) or typing.get_origin(hint) else ()
+    if typing.get_origin(hint) is dict:
+        return "mapping"
     if members and typing.get_origin(hint) in (tuple, list):
         return f"list of {_type(members[0])}"
     if members:
