@@ -7,7 +7,7 @@ EXTRAS := models,datasets,tensorboard,mlflow,onnx,openvino,augment,search,dev
 # Waiting threads sleep, so that several programs can share the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-fast check format bench bench-speed bench-answering bench-quality bench-scaling bench-methods bench-extra bench-quick clean
+.PHONY: help demo test test-fast check format bench bench-speed bench-answering bench-quality bench-scaling bench-methods bench-few-shot bench-extra bench-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train a real model on real intents, see the verdict and three predictions
 	$(BIN)/python examples/demo.py
 
-test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## all tests, on as many cores as there are, four at most
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
 test-fast: $(STAMP) ## the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m 'not slow'
@@ -37,7 +37,7 @@ format: $(STAMP) ## mend style
 	$(BIN)/ruff format src tests examples docs benchmarks recipes scripts
 
 # One task by name: make bench-speed TASK=trec6. What is in benchmarks/results is kept; AGAIN=--again measures it anew.
-bench: bench-speed bench-answering bench-scaling bench-methods bench-quality ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
+bench: bench-speed bench-answering bench-scaling bench-methods bench-few-shot bench-quality ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
 
 bench-speed: $(STAMP) bench-extra ## only the speed of training
 	$(BIN)/python benchmarks/train_speed.py $(TASK:%=--task %) $(AGAIN)
@@ -54,6 +54,10 @@ bench-quality: $(STAMP) bench-extra ## only the time to quality
 
 bench-methods: $(STAMP) bench-extra ## only the tuning methods beside each other
 	$(BIN)/python benchmarks/methods.py $(AGAIN)
+	$(BIN)/python benchmarks/report.py
+
+bench-few-shot: $(STAMP) bench-extra ## only a few rows of each label, beside SetFit
+	$(BIN)/python benchmarks/few_shot.py $(if $(filter trec6 tnews_fewclue,$(TASK)),--task $(TASK)) $(AGAIN)
 	$(BIN)/python benchmarks/report.py
 
 bench-scaling: $(STAMP) bench-extra ## only how the cost grows

@@ -318,6 +318,34 @@ def methods(content: Mapping[str, Any] | None = None) -> str:
     return f"{_table(head, rows)}\n{told}\n"
 
 
+FEW_SHOT_VARIANTS = {
+    "setfit": "SetFit",
+    "few_shot": "Tunewright, `start: few_shot`",
+    "full": "Tunewright, plain fine-tuning",
+}
+FEW_SHOT_TASKS = {"trec6": "TREC-6, MiniLM", "tnews_fewclue": "TNEWS, multilingual E5-small"}
+
+
+def few_shot(content: Mapping[str, Any] | None = None) -> str:
+    """What each way makes of a few rows of each label."""
+    content = content or _content("few_shot")
+    if content is None or not content["summary"]:
+        return _NOTHING
+    rows = [
+        (
+            FEW_SHOT_TASKS[task],
+            FEW_SHOT_VARIANTS[variant],
+            _whole(about["rows"]),
+            _ranged(about["accuracy"], _percent),
+            _ranged(about["cpu_seconds"], _whole),
+            _whole(about["seeds"]),
+        )
+        for task, variants in content["summary"].items()
+        for variant, about in variants.items()
+    ]
+    return _table(("data", "way", "rows", "test accuracy (least to most)", "CPU seconds", "seeds"), rows)
+
+
 def _percent(value: float) -> str:
     return f"{value:.1%}"
 
@@ -579,6 +607,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_quality": quality,
     "bench_scaling": scaling,
     "bench_methods": methods,
+    "bench_few_shot": few_shot,
     "bench_answering_reached": answering_reached,
     "bench_answering": answering,
     "bench_bulk": bulk,
