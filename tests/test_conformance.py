@@ -429,7 +429,7 @@ def test_numbers_for_pairs_train_from_a_table_to_a_bundle(tmp_path):
         }
     )
     outcome = train(recipe, out=tmp_path / "run")
-    assert outcome.metrics["spearman"] > 0.5 and set(outcome.baselines) == {"overlap", "linear_probe"}
+    assert outcome.metrics["spearman"] > 0.5 and set(outcome.baselines) == {"overlap", "cosine", "linear_probe"}
     report = json.loads((tmp_path / "run/report.json").read_text("utf-8"))
     off = [abs(error["gold"] - error["predicted"]) for error in report["errors"]]
     assert off == sorted(off, reverse=True) and len(off) > 5  # the worst come first

@@ -258,6 +258,25 @@ def test_overlap_tells_texts_that_share_words_from_those_that_do_not(alike, othe
     assert [prediction.value for prediction in found] == [row.label for row in rows]
 
 
+def test_cosine_tells_alike_by_features_of_each_text_alone():
+    asked = []
+
+    def directions(part):
+        asked.extend(part)
+        angles = [len(text) for example in part for text in example.inputs.values()]
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+    cells = [(number % 2, "a" * (1 + number // 2), "b" * (2 + number // 2 + 2 * (number % 2))) for number in range(8)]
+    rows = [
+        Example(f"row {n}", *PAIRS.read({"text_a": one, "text_b": two, "label": label}))
+        for n, (label, one, two) in enumerate(cells)
+    ]
+    given = Given(PAIRS, rows, [], unlabelled(rows), ("0", "1"), directions, seed=13)
+    found = catalog.create("baselines", "cosine").predict(given)
+    assert [prediction.value for prediction in found] == [row.label for row in rows]
+    assert all(len(example.inputs) == 1 for example in asked) and len({example.id for example in asked}) == 16
+
+
 def test_overlap_and_probe_give_numbers_where_numbers_are_asked_for():
     words = ["a", "good", "film", "with", "music", "and", "food", "for", "all"]
     rows = [

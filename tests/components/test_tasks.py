@@ -455,6 +455,14 @@ def test_a_pair_is_read_as_one_window_with_both_texts(folder):
     assert int(window.features["labels"]) == 1
 
 
+@pytest.mark.parametrize("task", [PAIR, BOTH], ids=["one order", "both"])
+@pytest.mark.parametrize("role", PAIR.inputs)
+def test_one_text_of_a_pair_is_read_by_itself(folder, task, role):
+    processor = Processor.load(folder)
+    (window,) = task.encode([Example("pairs.csv:2", {role: "good 好看"})], processor, ("0", "1"))
+    assert window.features["input_ids"].tolist() == processor.encode(["good 好看"])[0][0].features["input_ids"].tolist()
+
+
 def test_a_symmetric_pair_has_the_same_answer_in_both_orders(folder):
     processor = Processor.load(folder, max_tokens=16, stride=2)
     random = np.random.default_rng(0)

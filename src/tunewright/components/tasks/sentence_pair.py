@@ -35,7 +35,8 @@ class SentencePair(classes.LabelTask):
     @property
     def baselines(self) -> tuple[str, ...]:  # type: ignore[override]
         """See Task.baselines."""
-        return ("overlap", "linear_probe") if self.regression else ("majority", "overlap", "linear_probe")
+        both = ("overlap", "cosine", "linear_probe")
+        return both if self.regression else ("majority", *both)
 
     @property
     def classes(self) -> bool:  # type: ignore[override]
@@ -72,15 +73,20 @@ class SentencePair(classes.LabelTask):
     def encode(self, examples: Sequence[Example], processor: Processor, labels: Sequence[str]) -> list[Window]:
         """See Task.encode. "labels" is () int64, or () float32 under regression.
 
-        Symmetric: a pair's windows are followed by those of its other order.
+        Symmetric: a pair's windows are followed by those of its other order. Examples that all have one text, the same of
+        the two, are read as that text by itself.
         """
         targets = self.gold(examples, labels)
-        texts = [[str(example.inputs[role]) for example in examples] for role in self.inputs]
+        texts = [
+            [str(example.inputs[role]) for example in examples]
+            for role in self.inputs
+            if all(role in example.inputs for example in examples)
+        ]
         found = [
             [window(index, part, targets.get(index)) for part in parts]
             for index, parts in enumerate(processor.encode(*texts))
         ]
-        if self.symmetric:
+        if self.symmetric and len(texts) == 2:
             for index, parts in enumerate(processor.encode(*reversed(texts))):
                 found[index] += [_counted_already(window(index, part, targets.get(index))) for part in parts]
         return [part for parts in found for part in parts]

@@ -698,6 +698,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "tfidf_cosine": ("search by shared characters (TF-IDF, cosine)", "按共有字符检索（TF-IDF 余弦）"),
         "untuned": ("search by the untuned model (cosine)", "用未微调的模型检索（余弦）"),
         "overlap": ("shared words and characters + linear map", "共有词与字符 + 线性映射"),
+        "cosine": ("likeness by the untuned model (cosine) + linear map", "未微调模型的余弦相似度 + 线性映射"),
     },
     "split": {
         "train": ("train", "训练集"),
