@@ -367,8 +367,12 @@ def _sentences():
             yield [*"小明在北京喝水", *filler], [*CHINESE_TAGS, *["O"] * number]
 
 
+CRF = {"name": "token_classification", "crf": True}
+
+
 @pytest.mark.slow
-def test_a_token_level_task_trains_on_conll_columns_in_english_and_chinese(tmp_path):
+@pytest.mark.parametrize(("task", "runtime"), [("token_classification", "auto"), (CRF, "native")], ids=["tags", "crf"])
+def test_a_token_level_task_trains_on_conll_columns_in_english_and_chinese(tmp_path, task, runtime):
     from tunewright.core.recipe_file import from_mapping
     from tunewright.core.types import Span
     from tunewright.engine.local import train
@@ -379,10 +383,11 @@ def test_a_token_level_task_trains_on_conll_columns_in_english_and_chinese(tmp_p
     (tmp_path / "tagged.conll").write_text("\n\n".join(told) + "\n", encoding="utf-8")
     recipe = from_mapping(
         {
-            "task": "token_classification",
+            "task": task,
             "data": {"train": str(tmp_path / "tagged.conll"), "leakage": "keep"},
             "model": {"backbone": str(backbone())},
             "train": {"epochs": 4, "batch_size": 8, "precision": "fp32", "threads": 1},
+            "predict": {"runtime": runtime},
             "evaluate": {"baselines": [], "resamples": 100},
         }
     )

@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import math
 import random
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 
 from tunewright.core import catalog, files
 from tunewright.core.contracts import Given
@@ -914,6 +916,22 @@ def how_far_words_act(folder: Path, patch: Any) -> None:
         for fading in (0.1, 0.8)
     ]
     assert said == ["Anna", "Bob"]
+
+
+@entry
+def tags_in_a_chain(folder: Path, patch: Any) -> None:
+    """task=token_classification.crf"""
+    from tunewright.testing import materials
+
+    losses = []
+    for crf in (False, True):
+        task = catalog.create("tasks", {"name": "token_classification", "crf": crf})
+        example = Example("rows.jsonl:1", *task.read({"text": "in paris", "spans": [[3, 8, "LOC"]]}))
+        [window] = task.encode([example], materials.processor(), ("LOC",))
+        outputs, gold = len(task.outputs(("LOC",))), torch.tensor(window.features["labels"])
+        logits = torch.zeros(1, len(gold), outputs)
+        losses.append(float(catalog.create("objectives", task.objective).loss(logits, gold[None], None)[0]))
+    assert losses[0] == pytest.approx(math.log(3)) and losses[1] == pytest.approx((2 * math.log(3) + math.log(3)) / 2)
 
 
 @entry

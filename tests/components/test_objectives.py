@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional
@@ -157,6 +159,36 @@ def test_an_intent_and_tags_add_up_the_intent_by_its_weight():
         torch.testing.assert_close(made.loss(logits, gold, None), expected)
     with pytest.raises(ValueError, match="every token"):
         made.loss(logits[:, 0], gold[:, 0], None)
+
+
+def test_a_chain_s_loss_is_that_of_its_path_among_all_paths():
+    """Against every path of three tags there is, a window at a time."""
+    made, count = catalog.create("objectives", "crf"), 3
+    logits = torch.randn(3, 5, count + count**2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    tags = {
+        0: [(1, 0), (2, 2), (4, 1)],
+        1: [(0, 2), (1, 2), (2, 0), (3, 0), (4, 1)],
+        2: [],
+    }  # (token, tag) of each window
+    before = {0: 0, 1: 1, 2: 0}  # a tag of another window, before the first
+    labels, expected = torch.full((3, 5), -100), []
+    for window, own in tags.items():
+        scores = [logits[window, token, :count] + logits[window, token, count:].view(count, count) for token, _ in own]
+        sums = {
+            path: sum(score[a, b] for score, (a, b) in zip(scores, itertools.pairwise(path), strict=True))
+            for path in itertools.product(range(count), repeat=len(own) + 1)
+        }
+        true = (before[window], *(tag for _, tag in own))
+        for (token, tag), last in zip(own, true, strict=False):
+            labels[window, token] = count + last * count + tag
+        whole = torch.stack([torch.as_tensor(one) for one in sums.values()]).logsumexp(dim=0)
+        expected.append((whole - sums[true]) / len(own) if own else torch.tensor(0.0))
+    torch.testing.assert_close(made.loss(logits, labels, None), torch.stack(expected).float())
+    with pytest.raises(ValueError, match="pairs of tags"):
+        made.loss(logits, torch.zeros(3, 5, dtype=torch.int64), None)
+    for wrong, gold in ((logits[..., :5], labels), (logits[:, 0], labels[:, 0])):
+        with pytest.raises(ValueError):
+            made.loss(wrong, gold, None)
 
 
 def test_of_several_tasks_each_token_is_judged_among_its_own_outputs():

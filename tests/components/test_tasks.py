@@ -1,5 +1,7 @@
 """Tasks turn examples into arrays and outputs back into answers, in English and Chinese alike."""
 
+import itertools
+
 import numpy as np
 import pytest
 from tokenizers import processors
@@ -235,6 +237,42 @@ def test_an_entity_is_never_continued_where_none_began(folder):
     found = ENTITIES.decode(logits, windows, TYPES, Policy())
     assert texts_of("in Paris", found.value) == [("Paris", "LOC")]
     assert found.value[0].score == pytest.approx(float(np.exp(2.5) / np.exp([1.0, 2.5, 3.0, 0, 0]).sum()))
+
+
+CHAINED = catalog.create("tasks", {"name": "token_classification", "crf": True})
+
+
+def test_under_crf_a_unit_s_label_is_the_pair_with_the_tag_before_it_across_windows_too(folder):
+    text = "一二三四五六七八九十"
+    row = marked(text, [[0, 8, "PER"]])
+    windows = CHAINED.encode([row], Processor.load(folder, max_tokens=8, stride=2), TYPES)
+    assert len(windows) > 1
+    outside, begins, inside = 0, 3, 4
+    for window in windows:
+        said = window.features["labels"][window.units.first] - 5
+        first = int(window.units.number[0])
+        tags = [outside, begins, *[inside] * 7, outside, outside]  # the first stands before the text
+        steps = list(itertools.pairwise(tags))[first : first + len(said)]
+        assert said.tolist() == [5 * before + tag for before, tag in steps]
+    outputs = [_pairs_known(window) for window in windows]
+    found = CHAINED.decode(CHAINED.join(windows, outputs), windows, TYPES, Policy())
+    assert found.value == row.label and 0.5 < found.score < 1
+
+
+def _pairs_known(window):
+    logits = np.zeros((len(window.features["input_ids"]), len(CHAINED.outputs(TYPES))))
+    logits[np.arange(len(logits)), np.maximum(window.features["labels"], 0)] = 9.0
+    return logits
+
+
+def test_under_crf_steps_from_tag_to_tag_count(folder):
+    (window,) = windows = CHAINED.encode([Example("row 1", {"text": "in Paris"})], Processor.load(folder), TYPES)
+    logits = np.zeros((len(window.offsets), len(CHAINED.outputs(TYPES))))
+    logits[window.units.first[1], 1] = 2.0  # B-LOC
+    assert texts_of("in Paris", CHAINED.decode(logits, windows, TYPES, Policy()).value) == [("Paris", "LOC")]
+    logits[window.units.first[1], 5 + 0 * 5 + 1] = -9.0  # and hardly after O: what stands before gives way
+    found = CHAINED.decode(logits, windows, TYPES, Policy()).value
+    assert texts_of("in Paris", found) == [("in", "LOC"), ("Paris", "LOC")]
 
 
 def test_measures_are_those_of_whole_entities():

@@ -113,7 +113,12 @@ def test_what_is_wrong_with_a_list_of_tasks_is_told_at_its_place(files, tiny_bac
     assert "data.columns is each task's own" in refused(
         files, tiny_backbone, tasks=several, data={"columns": {"text": "a"}}
     )
-    for task in ("question_answering", {"name": "sentence_pair", "regression": True}, "slot_filling"):
+    for task in (
+        "question_answering",
+        {"name": "sentence_pair", "regression": True},
+        "slot_filling",
+        {"name": "token_classification", "crf": True},
+    ):
         assert "cannot be one of several tasks" in refused(
             files, tiny_backbone, tasks=[one(), one(name="b", task=task)]
         )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tunewright.core import measures
+from tunewright.core import chains, measures
 from tunewright.core.contracts import Measures
 from tunewright.core.measures import Counts
 from tunewright.core.types import Label, Prediction, Span
@@ -100,16 +100,16 @@ def lawful(logs: np.ndarray) -> np.ndarray:
     before = np.append(0, best[:-1])
     if may[before, best].all():
         return best
-    reached = np.where(may[0], logs[0], -np.inf)
-    came = np.zeros(logs.shape, dtype=np.int64)
-    for unit in range(1, len(logs)):
-        paths = np.where(may, reached[:, None], -np.inf)
-        came[unit] = np.argmax(paths, axis=0)
-        reached = paths[came[unit], np.arange(logs.shape[1])] + logs[unit]
-    path = [int(np.argmax(reached))]
-    for unit in range(len(logs) - 1, 0, -1):
-        path.append(int(came[unit, path[-1]]))
-    return np.array(path[::-1], dtype=np.int64)
+    law = np.where(may, 0.0, -np.inf)
+    return chains.best(unit + (law if number else law[:1]) for number, unit in enumerate(logs))
+
+
+def within_law(scores: np.ndarray) -> np.ndarray:
+    """(units, tags before, tags) scores with -inf where a tag may not follow: an I- only its own B- or I-, and none at the
+    beginning."""
+    found = np.where(_may_follow(scores.shape[-1]), scores, -np.inf)
+    found[:1, 1:] = -np.inf
+    return found
 
 
 def _may_follow(count: int) -> np.ndarray:

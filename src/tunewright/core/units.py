@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tunewright.core import measures, spans
+from tunewright.core import chains, measures, spans
 from tunewright.core.numeric import softmax
 from tunewright.core.types import Example, Span, Window
 from tunewright.core.windows import window
@@ -27,11 +27,17 @@ class UnitWindow(Window):
 
 
 def windows(
-    examples: Sequence[Example], gold: Sequence[Sequence[Span] | None], processor: Processor, labels: Sequence[str]
+    examples: Sequence[Example],
+    gold: Sequence[Sequence[Span] | None],
+    processor: Processor,
+    labels: Sequence[str],
+    *,
+    chained: bool = False,
 ) -> list[UnitWindow]:
     """Windows of every example's "text", in order, with the spans in `gold` as tags where they are known.
 
-    Their "labels" is (tokens,) int64: a unit's index among `spans.tags(labels)` at its first piece, IGNORED elsewhere.
+    Their "labels" is (tokens,) int64: a unit's index among `spans.tags(labels)` at its first piece, IGNORED elsewhere; chained:
+    the output of the pair that it makes with the tag before it (core/chains.py).
     Raises LabelError, with the row, for a span whose label is not among `labels`.
     """
     texts = [str(example.inputs["text"]) for example in examples]
@@ -45,21 +51,33 @@ def windows(
             if own is not None:
                 tags = np.full(len(part.input_ids), IGNORED, dtype=np.int64)
                 tags[units.first] = spans.tag_indices(own, units.places, labels)
+                if chained and len(units.first):
+                    outside = not units.number[0]  # before the text; before a window's first unit stands another
+                    before = 0 if outside else spans.tag_indices(own, inside[units.number[:1] - 1], labels)[0]
+                    said = tags[units.first]
+                    tags[units.first] = chains.pairs(np.append(before, said[:-1]), said, len(spans.tags(labels)))
             found.append(UnitWindow(**vars(window(index, part, tags)), units=units))
     return found
 
 
-def marked(logits: np.ndarray, windows: Sequence[UnitWindow], labels: Sequence[str]) -> tuple[tuple[Span, ...], float]:
+def marked(
+    logits: np.ndarray, windows: Sequence[UnitWindow], labels: Sequence[str], *, chained: bool = False
+) -> tuple[tuple[Span, ...], float]:
     """The spans of one example by the likeliest lawful tags, and the probability of the least certain tag (1 without any).
 
-    logits: (tokens, tags) of its windows one after the other. Where windows overlap, the one that sees more around decides.
+    logits: (tokens, tags) of its windows one after the other, or (tokens, outputs) of core/chains.py where they are chained.
+    Where windows overlap, the one that sees more around decides.
     """
-    probabilities = softmax(np.asarray(logits, dtype=np.float64))
     rows, places = _chosen(windows)
     if not len(rows):
         return (), 1.0
-    own = probabilities[rows]
-    tags = spans.lawful(np.log(np.maximum(own, 1e-300)))
+    own = np.asarray(logits, dtype=np.float64)[rows]
+    if chained:
+        scores = spans.within_law(chains.scores(own))
+        own, tags = chains.probabilities(scores), chains.best(scores)
+    else:
+        own = softmax(own)
+        tags = spans.lawful(np.log(np.maximum(own, 1e-300)))
     sure = own[np.arange(len(own)), tags]
     return spans.from_tags(tags, places, sure, labels), float(np.min(sure))
 

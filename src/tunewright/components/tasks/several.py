@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tunewright.core import catalog
+from tunewright.core import catalog, spans
 from tunewright.core.contracts import Measures, Parts, Task
 from tunewright.core.errors import DataError, RecipeError, TunewrightError, listing
 from tunewright.core.parts import MEAN, NamedMeasures, NamedParts
@@ -60,12 +60,8 @@ class Several(Task):
                     f"{name!r} cannot be a task's name: take a plain word that is none of {listing(RESERVED, 20)}."
                 )
             whole = task.probe and not task.multi_label
-            if (
-                task.parts is not None
-                or not task.classes
-                or task.beside.columns
-                or not (whole or task.head == self.head)
-            ):
+            tagged = task.head == self.head and task.outputs(("a",)) == spans.tags(("a",))
+            if task.parts is not None or not task.classes or task.beside.columns or not (whole or tagged):
                 raise RecipeError(
                     f"{name} ({catalog.name_of(task)}) cannot be one of several tasks as it is set: those that can give a text, "
                     "a pair or a relation one label each, or mark entities. Train it by itself."

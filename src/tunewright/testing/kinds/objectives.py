@@ -105,7 +105,7 @@ def _gold(subject: Subject) -> Any:
 
 def _made(subject: Subject) -> tuple[Any, Any]:
     """Outputs and labels in the form the objective takes: features of queries and documents, an index an example, zeros and
-    ones for every label, a number, an index a token (alone, or with the outputs it is among), zeros and ones for both
+    ones for every label, a number, an index a token (alone, or with the outputs it is among; or that of a pair of tags), zeros and ones for both
     outputs of every token, below zero where a token is none."""
     import torch
 
@@ -125,7 +125,11 @@ def _made(subject: Subject) -> tuple[Any, Any]:
         (outputs.unsqueeze(-1) * torch.tensor([1.0, -1.0]), marks),
         (tokens, torch.stack([of_tokens, torch.zeros_like(of_tokens), torch.full_like(of_tokens, LABELS)], dim=-1)),
     )
-    for logits, gold in forms:
+    steps = torch.tensor(
+        [[2, 3, 5, 4, 2], [3, 4, 2, 2, 2], [-100, 2, 3, 4, -100], [2, 2, 3, 5, 5]]
+    )  # pairs of two tags
+    chained = torch.randn(ROWS, TOKENS, 6, generator=torch.Generator().manual_seed(1))
+    for logits, gold in (*forms, (chained, steps)):
         try:
             subject.create().loss(logits, gold, None)
         except (ValueError, RuntimeError, IndexError, TypeError):
