@@ -14,6 +14,7 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Measures, Parts, Task
 from tunewright.core.errors import DataError, RecipeError, TunewrightError, listing
 from tunewright.core.parts import MEAN, NamedMeasures, NamedParts
+from tunewright.core.spans import SpanMeasures
 from tunewright.core.types import BELOW, Example, Label, Policy, Prediction, Window
 from tunewright.core.units import IGNORED
 from tunewright.data.cell import is_empty
@@ -64,7 +65,7 @@ class Several(Task):
                 task.parts is not None
                 or not task.classes
                 or task.beside.columns
-                or not (whole or task.head == self.head)
+                or not (whole or isinstance(task.measures, SpanMeasures))
             ):
                 raise RecipeError(
                     f"{name} ({catalog.name_of(task)}) cannot be one of several tasks as it is set: those that can give a text, "
