@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tunewright.core.contracts import Given
 from tunewright.core.errors import LabelError, RecipeError
 from tunewright.core.types import Example, Graph, Policy, label_names
 from tunewright.models.processor import Processor
+from tunewright.stages.fit import Validation, automatic_rate
 from tunewright.testing.tiny import tiny_backbone
 
 TASK = catalog.create("tasks", {"name": "triples", "rank": 2})
@@ -109,6 +111,17 @@ def test_more_relations_than_tokens_are_all_learned(folder):
     assert len(TASK.decode(saying(windows)[0], windows, LABELS, Policy()).value.triples) == 12
 
 
+def test_the_loss_on_validation_takes_rows_of_as_many_tokens_and_more_relations_than_those(folder):
+    entities = [[2 * index, 2 * index + 1, "person"] for index in range(4)]
+    every = [(head, "met", tail) for head, tail in itertools.permutations(range(4), 2)]
+    examples = [row("a b c d", entities, relations) for relations in (every, [])]
+    windows = TASK.encode(examples, Processor.load(folder), LABELS)
+    shape = (len(windows[0].offsets), len(TASK.outputs(LABELS)))
+    items = [SimpleNamespace(windows=[window], logits=np.zeros(shape, dtype=np.float32)) for window in windows]
+    judge = Validation(SimpleNamespace(objective=OBJECTIVE), None, (), "cpu")
+    assert judge._loss(items) == pytest.approx(np.log(5) + np.log(3))  # five tags, and two relations or none
+
+
 def test_without_relations_only_tags_are_learned_and_answered(folder):
     example = Example("row 1", *TASK.read({"text": "Anna met Eve", "entities": [[0, 4, "person"]]}))
     (window,) = windows = TASK.encode([example], Processor.load(folder), ("person",))
@@ -191,6 +204,15 @@ def test_padding_changes_no_loss():
 def test_other_labels_are_refused(labels):
     with pytest.raises(ValueError, match="eight columns"):
         OBJECTIVE.loss(torch.zeros(1, 3, SIZE), labels, None)
+
+
+def test_its_automatic_learning_rate_is_what_it_asks_for_unless_the_method_asks_for_more():
+    def rate(method):
+        given = SimpleNamespace(task=TASK, train=SimpleNamespace(method=SimpleNamespace(rate=method)))
+        facts = SimpleNamespace(facts=SimpleNamespace(learning_rate=1e-4))
+        return automatic_rate(SimpleNamespace(recipe=given, located=facts), 384)
+
+    assert (rate(1.0), rate(20.0)) == (pytest.approx(3e-4), pytest.approx(2e-3))
 
 
 def test_it_cannot_be_one_of_several_tasks():

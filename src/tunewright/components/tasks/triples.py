@@ -40,7 +40,9 @@ class Triples(Task):
     metric: ClassVar[str] = "triple_f1"
     baselines: ClassVar[tuple[str, ...]] = ("known_pairs",)
     placed: ClassVar[bool] = True
-    rate: ClassVar[float] = 3.0  # pairs learn from few entities a row: on SciERC twice the F1 after as many steps
+    rate: ClassVar[float] = (
+        3.0  # a fresh map to hundreds of outputs learns from few pairs a row: SciERC's validation F1 rises faster
+    )
 
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
         """See Task.read; data.marks says what a cell of entities may hold, and data.links one of relations.

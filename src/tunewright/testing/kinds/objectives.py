@@ -125,7 +125,7 @@ def _made(subject: Subject) -> tuple[Any, Any]:
         (tokens, of_tokens),
         (outputs.unsqueeze(-1) * torch.tensor([1.0, -1.0]), marks),
         (tokens, torch.stack([of_tokens, torch.zeros_like(of_tokens), torch.full_like(of_tokens, LABELS)], dim=-1)),
-        (torch.randn(ROWS, TOKENS, LABELS + 8, generator=torch.Generator().manual_seed(0)), _related(of_tokens)),
+        (_of_pairs(), _related(of_tokens)),
     )
     for logits, gold in forms:
         try:
@@ -134,6 +134,14 @@ def _made(subject: Subject) -> tuple[Any, Any]:
             continue
         return logits, gold
     raise AssertionError("The objective takes no labels that the suite knows.")
+
+
+def _of_pairs() -> Any:
+    """Outputs of tokens that hold LABELS tags and the numbers of two relations."""
+    import torch
+
+    outputs = LABELS + 4 * graphs.width(rank=1)
+    return torch.randn(ROWS, TOKENS, outputs, generator=torch.Generator().manual_seed(0))
 
 
 def _related(tags: Any) -> Any:
