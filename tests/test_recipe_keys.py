@@ -1036,6 +1036,44 @@ def weight_of_the_intent(folder: Path, patch: Any) -> None:
 
 
 @entry
+def entities_and_their_relations(folder: Path, patch: Any) -> None:
+    """task=triples.rank train.objective=entities_and_relations.relation_weight evaluate.baselines=known_pairs.least_share"""
+    import torch
+
+    from tunewright.models.processor import Processor
+    from tunewright.testing.tiny import tiny_backbone
+
+    task = catalog.create("tasks", "triples")
+    wide = catalog.create("tasks", {"name": "triples", "rank": 20})
+    assert len(wide.outputs(("->of", "word"))) > len(task.outputs(("->of", "word")))
+
+    cells = {"text": "a of b", "entities": [[0, 1, "word"], [5, 6, "word"]]}
+    rows = [Example(f"rows.jsonl:{n}", *task.read({**cells, "triples": [{"head": 0, "tail": 1, "type": "of"}] * n})) for n in (1, 0, 0)]  # fmt: skip
+
+    def found(least: float) -> int:
+        baseline = catalog.create("baselines", {"name": "known_pairs", "least_share": least})
+        [said] = baseline.predict(
+            Given(task, rows, [], [Example("new", {"text": "a of b"})], ("->of", "word"), None, 0)
+        )
+        return len(said.value.triples)
+
+    assert (found(0.3), found(0.4)) == (1, 0)
+
+    [window] = task.encode(rows[:1], Processor.load(tiny_backbone(folder / "backbone")), ("->of", "word"))
+    labels = torch.from_numpy(window.features["labels"])[None]
+    logits = torch.zeros(1, len(window.offsets), len(task.outputs(("->of", "word"))))
+    losses = [
+        float(
+            catalog.create("objectives", {"name": "entities_and_relations", "relation_weight": weight}).loss(
+                logits, labels, None
+            )
+        )
+        for weight in (1.0, 2.0, 3.0)
+    ]
+    assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0]) and losses[1] > losses[0]
+
+
+@entry
 def csv_settings(folder: Path, patch: Any) -> None:
     """data.reader=csv.delimiter data.reader=csv.encoding data.reader=csv.header"""
     source = folder / "a.csv"

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tunewright.core.edits import Edit, Passage, applied, kept, moved
-from tunewright.core.types import Span
+from tunewright.core.edits import Edit, Passage, applied, kept, moved, moved_label
+from tunewright.core.types import Graph, Span, Triple
 
 
 def passage(text, fixed=()):
@@ -51,3 +51,11 @@ def test_spans_keep_their_text_whatever_is_edited_around_them(data):
     after = applied(text, edits)
     for before, now in zip(spans, moved(spans, edits), strict=True):
         assert after[now.start : now.end] == text[before.start : before.end]
+
+
+def test_entities_and_the_ends_of_their_relations_move_together():
+    one, other = Span(2, 6, "person"), Span(11, 15, "firm")
+    edits = [Edit(0, 1, "dear"), Edit(7, 10, "at")]  # a Anna for Acme → dear Anna at Acme
+    graph = moved_label(Graph((one, other), (Triple(other, "has", one, 0.5),)), edits)
+    assert graph.entities == (Span(5, 9, "person"), Span(13, 17, "firm"))
+    assert graph.triples == (Triple(graph.entities[1], "has", graph.entities[0]),)

@@ -89,6 +89,10 @@ PAIR = {"sentence1": "a text", "sentence2": "another"}
         ({"text": "去北京", "domain": "map", "intent": ["GO", "SEE"], "slots": {"city": "北京"}}, "slot_filling", {}),
         ({"tokens": [["Anna"]], "slots": [["B-PER"]], "intent": ["a", "b"]}, "slot_filling", {}),
         ({"text": "Anna", "entities": [[[0, 4, "PER"]]], "意图": ["a", "b"]}, "slot_filling", {}),
+        ({"tokens": [["Anna", "b"]], "entities": [[[0, 1, "P"], [1, 2, "P"]]], "relations": [[{"head": [0, 1], "tail": 1, "label": "x"}], []]},
+         "triples", {}),
+        ({"文本": "王明", "实体": [["B-P", "B-P"]], "关系": [[{"head": 0, "tail": 1, "predicate": "x"}]]}, "triples", {}),
+        ({"text": "Anna", "entities": [[[0, 4, "PER"]]], "relations": ["a", "b"]}, "token_classification", {}),
     ],
 )  # fmt: skip
 def test_spans_pairs_numbers_and_relations_are_told_by_their_columns(cells, name, settings) -> None:

@@ -694,6 +694,20 @@ def test_errors_of_frames_draw_the_slots_and_name_both_intents():
     assert "`Play`" in render_markdown(report("chinese", errors=[FRAME]))
 
 
+def test_errors_of_graphs_draw_the_entities_and_list_the_triples():
+    ends = {"head": {"start": 0, "end": 4, "text": "Anna <b>"}, "tail": {"start": 9, "end": 12, "text": "Bob"}}
+    graph = {
+        **SPANS,
+        "gold": {"entities": SPANS["gold"], "triples": [{**ends, "relation": "met"}]},
+        "predicted": {"entities": SPANS["predicted"], "triples": []},
+    }
+    assert views.pieces(graph, 400) == views.pieces(SPANS, 400)
+    listed = render_html(report("chinese", errors=[graph])).split('class="errors"')[1].partition("</ul>")[0]
+    assert "Anna &lt;b&gt; → met → Bob" in listed and "New York (LOC)" not in listed
+    assert "Anna <b> → met → Bob" in render_markdown(report("chinese", errors=[graph]))
+    assert views.names_of(graph["gold"])[-1] == "Anna <b> → met → Bob" and views.undrawn(graph["predicted"]) == []
+
+
 def test_errors_of_several_tasks_draw_the_spans_and_name_the_other_answers():
     error = {**SPANS, "gold": {"mood": "good <b>", "names": SPANS["gold"]}, "predicted": {"mood": "bad", "names": SPANS["predicted"]}}  # fmt: skip
     assert views.pieces(error, 400) == views.pieces(SPANS, 400)

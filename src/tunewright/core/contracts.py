@@ -176,6 +176,7 @@ class Task(Component):
     ] = ()  # what it has to beat unless the recipe names others, as a recipe names it
     placed: ClassVar[bool] = False  # whether a row tells places in its text, so that the text cannot be written anew
     marks: ClassVar[tuple[str, ...]] = ()  # signs in the text around what is asked about; nobody edits between two
+    rate: ClassVar[float] = 1.0  # the least learning rate that suits it, relative to full fine-tuning; see Method.rate
     stride: ClassVar[int] = 16  # tokens that neighbouring windows share unless the recipe says otherwise
     located: ClassVar[str | None] = None  # the input in which its answers have places; None: the first
     shown: ClassVar[tuple[str, ...]] = ()  # what of an answer a prediction holds beside it, as ("start", "end")

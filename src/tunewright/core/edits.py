@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tunewright.core.types import Answer, Frame, Label, Span, placed
+from tunewright.core.types import Answer, Frame, Graph, Label, Span, placed
 
 Place = tuple[int, int]  # characters from a start up to, not including, an end
 
@@ -77,9 +77,14 @@ def moved(spans: Sequence[Placed], edits: Sequence[Edit]) -> tuple[Placed, ...]:
 
 
 def moved_label(label: Label, edits: Sequence[Edit]) -> Label:
-    """A label of places, or a frame, with its places moved; see moved."""
+    """A label of places, a frame or a graph, with its places moved; see moved."""
     if isinstance(label, Frame):
         return dataclasses.replace(label, slots=moved(label.slots, edits))
+    if isinstance(label, Graph):
+        ends = [moved((one.head, one.tail), edits) for one in label.triples]
+        pairs = zip(label.triples, ends, strict=True)
+        triples = tuple(dataclasses.replace(one, head=head, tail=tail) for one, (head, tail) in pairs)
+        return Graph(moved(label.entities, edits), triples)
     if isinstance(label, Mapping):
         return {name: moved_label(part, edits) if placed(part) else part for name, part in label.items()}
     return moved(label, edits)  # type: ignore[arg-type, type-var]

@@ -151,7 +151,7 @@ class Train:
     )
     batch_size: Count = 32  # examples in one optimizer step
     micro_batch_tokens: Count | Auto = "auto"  # padded tokens in one forward pass; changes memory, not the result
-    learning_rate: Positive | Auto = "auto"  # auto: by method and the backbone's width
+    learning_rate: Positive | Auto = "auto"  # auto: by method, task and the backbone's width
     optimizer: Optimizer = _component("optimizers", "adamw")  # adamw, sgd, adafactor
     weight_decay: AtLeastZero = 0.01  # not on norms and biases
     schedule: Schedule = _component(

@@ -46,10 +46,33 @@ class Frame:
     slots: tuple[Span, ...] = ()
 
 
-# What a label may be: a name, several names, spans, intent and slots, a number (regression), a text (generation), the
-# answers of which each is right (none of them: the text has no answer), of several tasks each one's by its name, or unknown.
-Label = str | tuple[str, ...] | tuple[Span, ...] | tuple[Answer, ...] | Frame | Mapping[str, Any] | float | None
+@dataclass(frozen=True)
+class Triple:
+    """Two entities of a text and the name of the relation that goes from the head to the tail.
+
+    score: how sure a model is of the relation, given both; no part of what it is.
+    """
+
+    head: Span
+    relation: str
+    tail: Span
+    score: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The entities of a text in order, and the relations between them."""
+
+    entities: tuple[Span, ...] = ()
+    triples: tuple[Triple, ...] = ()
+
+
+# What a label may be: a name, several names, spans, intent and slots, entities and relations, a number (regression), a text
+# (generation), the answers of which each is right (none of them: the text has no answer), of several tasks each one's by its
+# name, or unknown.
+Label = str | tuple[str, ...] | tuple[Span, ...] | tuple[Answer, ...] | Frame | Graph | Mapping[str, Any] | float | None
 BELOW = "/"  # between a task's name and a label of it, where a list holds those of several tasks
+RELATION = "->"  # before a relation among label names: one list holds entities and relations, and none collide
 INTENT = "#"  # before an intent among label names, as other tools write it: one list holds intents and slots, and none collide
 
 
@@ -113,8 +136,8 @@ class Policy:
 class Prediction:
     """What the model says of one example.
 
-    value: the task's answer (a label name, several names, spans, intent and slots, a number, a text, an Answer or None for
-    none; of several tasks each one's by its name);
+    value: the task's answer (a label name, several names, spans, intent and slots, entities and relations, a number, a text,
+    an Answer or None for none; of several tasks each one's by its name);
     score: its calibrated probability in [0, 1]; scores: label → probability of every label;
     decision: "model", "abstain" when the score is below what the policy accepts, "parent" when it is and a wider answer is
     sure enough, or "error" when there was nothing to answer from (value None, score 0);
@@ -139,14 +162,17 @@ class Prediction:
 
 
 def by_name(value: Any) -> Mapping[str, Any] | None:
-    """The parts of a label or an answer by their names: intent and slots of a frame, those of several tasks; None: it has none."""
+    """The parts of a label or an answer by their names: intent and slots of a frame, entities and triples of a graph, those of
+    several tasks; None: it has none."""
     if isinstance(value, Frame):
         return {"intent": value.intent, "slots": value.slots}
+    if isinstance(value, Graph):
+        return {"entities": value.entities, "triples": value.triples}
     return value if isinstance(value, Mapping) else None
 
 
 def placed(label: Label) -> tuple[Span | Answer, ...]:
-    """The stretches of its text in `label`: its spans, or answers, or a frame's slots."""
+    """The stretches of its text in `label`: its spans, or answers, a frame's slots, or a graph's entities."""
     if (named := by_name(label)) is not None:
         return tuple(place for part in named.values() for place in placed(part))
     parts = label if isinstance(label, tuple) else ()
@@ -161,8 +187,8 @@ def by_task(label: Label) -> Mapping[str, Label]:
 def label_names(label: Label) -> tuple[str, ...]:
     """Return the label names that `label` uses: none for numbers, answers, texts that are no labels, and the unknown.
 
-    Of a frame: its intent with INTENT before it, and the names of its slots. Of several tasks: with the task before each. Of
-    documents: they themselves.
+    Of a frame: its intent with INTENT before it, and the names of its slots. Of a graph: those of its entities, and its
+    relations with RELATION before each. Of several tasks: with the task before each. Of documents: they themselves.
     """
     if isinstance(label, Mapping):
         return tuple(f"{name}{BELOW}{own}" for name, part in label.items() for own in label_names(part))
@@ -170,6 +196,8 @@ def label_names(label: Label) -> tuple[str, ...]:
         return (label.document,)
     if isinstance(label, Frame):
         return (INTENT + label.intent, *label_names(label.slots))
+    if isinstance(label, Graph):
+        return (*label_names(label.entities), *(RELATION + triple.relation for triple in label.triples))
     if isinstance(label, str):
         return (label,)
     if isinstance(label, tuple):

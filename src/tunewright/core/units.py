@@ -60,6 +60,29 @@ def windows(
     return found
 
 
+def stretches(spans: Sequence[Span], windows: Sequence[UnitWindow]) -> list[np.ndarray]:
+    """Of each of an example's windows (spans, 2) the first and the last token of every span; -1 where it is not whole there.
+
+    It is whole where no other window has more of its units: characters that have no token belong to nobody.
+    """
+    starts, ends = (np.array([getattr(one, end) for one in spans], dtype=np.int64) for end in ("start", "end"))
+    touched = [
+        (part.units.places[:, 0] < ends[:, None]) & (part.units.places[:, 1] > starts[:, None]) for part in windows
+    ]
+    most = np.max([np.sum(own, axis=1) for own in touched], axis=0)
+    return [_stretch(own, np.sum(own, axis=1) == most, part) for own, part in zip(touched, windows, strict=True)]
+
+
+def _stretch(touched: np.ndarray, whole: np.ndarray, part: UnitWindow) -> np.ndarray:
+    found = np.full((len(touched), 2), -1, dtype=np.int64)
+    real = np.flatnonzero(part.offsets[:, 1] > part.offsets[:, 0])  # special tokens have no characters
+    stops = np.append(part.units.first[1:], real[-1:] + 1)
+    for row in np.flatnonzero(whole & touched.any(axis=1)):
+        own = np.flatnonzero(touched[row])
+        found[row] = part.units.first[own[0]], stops[own[-1]] - 1
+    return found
+
+
 def marked(
     logits: np.ndarray, windows: Sequence[UnitWindow], labels: Sequence[str], *, chained: bool = False
 ) -> tuple[tuple[Span, ...], float]:

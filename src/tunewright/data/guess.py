@@ -29,6 +29,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "intent": ("intent", "intents", "intent_label", "意图"),
     "slots": ("slots", "slot", "slot_tags", "slot_labels", "tags", "entities", "spans", "ner_tags", "labels", "槽位", "实体"),
     "spans": ("spans", "entities", "ner_tags", "tags", "labels", "label", "ner", "实体"),
+    "entities": ("entities", "spans", "entity_mentions", "ner", "ner_tags", "实体"),
+    "triples": ("triples", "relations", "relation_mentions", "三元组", "关系"),
     "text_a": ("text_a", "sentence1", "sentence_a", "premise", "question1", "text1", "query", "left"),
     "head": ("head", "e1", "subject", "头实体"),
     "tail": ("tail", "e2", "object", "尾实体"),
@@ -142,8 +144,8 @@ def require_beside(task: Task, names: Sequence[str], source: str) -> None:
 
 def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, source: str = "the data") -> TaskGuess:
     """Return the task that sample rows are for: question_answering where questions have answers in contexts,
-    token_classification where a column holds spans, slot_filling where an intent stands beside them, relation_extraction,
-    matching or sentence_pair where columns are named so, else text_classification, multi_label or not.
+    token_classification where a column holds spans, slot_filling where an intent stands beside them, triples where relations
+    between them do, relation_extraction, matching or sentence_pair where columns are named so, else text_classification, multi_label or not.
 
     target: the label's column, where it is known. Raises DataError when there is no column that could be a label.
     """
@@ -157,6 +159,9 @@ def guess_task(rows: Sequence[Mapping[str, Any]], target: str | None = None, *, 
             return TaskGuess("question_answering", settings, why)
     if not target and (pair := _named(("intent", "slots"), names)) and _hold_slots(rows, pair[1]):
         return TaskGuess("slot_filling", {}, f"column {pair[0]!r} is an intent, and column {pair[1]!r} holds slots")
+    if not target and (pair := _named(("entities", "triples"), names)) and _hold_relations(rows, pair):
+        why = f"column {pair[0]!r} holds entities inside the text, and column {pair[1]!r} the relations between them"
+        return TaskGuess("triples", {}, why)
     for name in [target] if target else names:
         values = [row.get(name) for row in rows if not is_empty(row.get(name))]
         if values and (_is_spans(values) or _is_tags(values)):
@@ -344,6 +349,14 @@ def _hold_slots(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
     values = [value for row in rows if not is_empty(value := row.get(column)) and value not in ([], {})]
     by_name = bool(values) and all(isinstance(value, Mapping) and not _is_span(value) for value in values)
     return by_name or _is_spans(values) or _is_tags(values)
+
+
+def _hold_relations(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bool:
+    """Whether a column holds spans or tags inside the text, and another one relations with two ends."""
+    entities, relations = ([v for row in rows if not is_empty(v := row.get(name))] for name in columns)
+    parts = [part for value in relations if isinstance(value, (list, tuple)) for part in value]
+    between = bool(parts) and all(isinstance(part, Mapping) and {"head", "tail"} <= part.keys() for part in parts)
+    return between and (_is_spans(entities) or _is_tags(entities))
 
 
 def _is_spans(values: Sequence[Any]) -> bool:

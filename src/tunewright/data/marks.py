@@ -22,17 +22,23 @@ def spans(value: Any, text: Located) -> tuple[Span, ...] | None:
     Forms: a list of {"start", "end", "label"}, with or without "text", or of [start, end, label]; a tag for every word; or
     {name: text} or {name: [texts]}, whose texts are looked up. Raises LabelError with what does not fit.
     """
+    found = listed(value, text)
+    return None if found is None else flat(found, text)
+
+
+def listed(value: Any, text: Located) -> list[Span] | None:
+    """The same in the order in which the cell lists them; those of tags and of names in the order of the text."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str):
         value = _json(value) if value.lstrip().startswith(("[", "{")) else value.split()
     if isinstance(value, Mapping):
-        return _flat(list(_looked_up(value, str(text.text))), str(text.text))
+        return sorted(_looked_up(value, str(text.text)), key=_order)
     if not isinstance(value, (list, tuple)):
         raise LabelError(f"A list of spans, or a tag for every word, is expected, not {value!r:.80}.")
     if value and all(isinstance(part, str) for part in value):
         return _from_tags(value, text)
-    return _flat([_span(part, text) for part in value], str(text.text))
+    return [_span(part, text) for part in value]
 
 
 def _json(text: str) -> Any:
@@ -42,7 +48,7 @@ def _json(text: str) -> Any:
         raise LabelError(f"The spans are no JSON: {text!r:.80}.") from None
 
 
-def _from_tags(tags: Sequence[str], text: Located) -> tuple[Span, ...]:
+def _from_tags(tags: Sequence[str], text: Located) -> list[Span]:
     """Spans from a tag for every word; of a text that is no list, words are what blanks part, or else characters."""
     places = text.words
     if places is None:
@@ -52,7 +58,7 @@ def _from_tags(tags: Sequence[str], text: Located) -> tuple[Span, ...]:
         raise LabelError(f"{len(places)} words have {len(tags)} tags. Give each word one tag.")
     if wrong := next((tag for tag in tags if not conlltext.is_tag(tag)), None):
         raise LabelError(f"{wrong!r:.40} is no tag: BIO or BIOES tags are expected (O, B-PER, I-PER, …).")
-    return tuple(Span(**found) for found in conlltext.spans(tags, places))
+    return [Span(**found) for found in conlltext.spans(tags, places)]
 
 
 def _span(part: Any, text: Located) -> Span:
@@ -103,13 +109,18 @@ def _occurrences(value: str, text: str) -> Iterator[int]:
         at = text.find(value, at + 1)
 
 
-def _flat(found: Sequence[Span], text: str) -> tuple[Span, ...]:
-    """In order, each once; refuses those that overlap."""
-    ordered = sorted(set(found), key=lambda span: (span.start, span.end, span.label))
+def flat(found: Sequence[Span], text: Located) -> tuple[Span, ...]:
+    """In order, each once. Raises LabelError where two overlap."""
+    ordered = sorted(set(found), key=_order)
     for first, second in itertools.pairwise(ordered):
         if second.start < first.end:
+            stands = [f"{str(text.text)[s.start : s.end]!r:.{SHOWN}}" for s in (first, second)]
             shown = listing(
-                [f"{text[s.start : s.end]!r:.{SHOWN}} ({s.start}–{s.end}, {s.label})" for s in (first, second)]
+                [f"{t} ({s.start}–{s.end}, {s.label})" for t, s in zip(stands, (first, second), strict=True)]
             )
             raise LabelError(f"Two spans overlap: {shown}. A character can be in one span only: keep one of them.")
     return tuple(ordered)
+
+
+def _order(span: Span) -> tuple[int, int, str]:
+    return span.start, span.end, span.label

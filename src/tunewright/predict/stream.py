@@ -16,7 +16,7 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Answer, Example, Prediction, Span, by_name, label_names
+from tunewright.core.types import Answer, Example, Prediction, Span, Triple, by_name, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
 from tunewright.predict.infer import CHUNK
@@ -93,7 +93,7 @@ class Stream:
     def rows(self, progress: Progress | None = None) -> Iterator[dict[str, Any]]:
         """Every row with its answer, in order. Raises DataError at the end when not a single row could be answered."""
         started = time.monotonic()
-        waiting: deque[list[tuple[Row, str]]] = deque()
+        waiting: deque[list[tuple[Row, Example | str]]] = deque()
         with (progress or Silent()).task("Predicting", self._source.total) as step:
             for predictions in self._predictor.in_chunks(self._examples(waiting)):
                 chunk = waiting.popleft()
@@ -105,17 +105,19 @@ class Stream:
                 f"None of the {plural(self.tally.rows, 'row')} can be answered. The first one, {self.tally.examples[0]}."
             )
 
-    def _examples(self, waiting: deque[list[tuple[Row, str]]]) -> Iterator[list[Example]]:
-        """What can be answered, chunk by chunk; its rows, each with its problem or "", are put into `waiting`."""
+    def _examples(self, waiting: deque[list[tuple[Row, Example | str]]]) -> Iterator[list[Example]]:
+        """What can be answered, chunk by chunk; its rows, each as an Example or with its problem, are put into `waiting`."""
         for rows in _chunks(self._source.read()):
             taken = [self._taken(row) for row in rows]
-            waiting.append([(row, one if isinstance(one, str) else "") for row, one in zip(rows, taken, strict=True)])
+            waiting.append(list(zip(rows, taken, strict=True)))
             yield [one for one in taken if not isinstance(one, str)]
 
-    def _answered(self, chunk: list[tuple[Row, str]], predictions: Iterator[Prediction]) -> Iterator[dict[str, Any]]:
-        for row, problem in chunk:
+    def _answered(
+        self, chunk: list[tuple[Row, Example | str]], predictions: Iterator[Prediction]
+    ) -> Iterator[dict[str, Any]]:
+        for row, taken in chunk:
             self.tally.rows += 1
-            added = self._failed(row, problem) if problem else self._said(next(predictions))
+            added = self._failed(row, taken) if isinstance(taken, str) else self._said(taken, next(predictions))
             yield {**{self.renamed.get(name, name): value for name, value in row.values.items()}, **added}
 
     def _taken(self, row: Row) -> Example | str:
@@ -145,15 +147,16 @@ class Stream:
             self.tally.examples.append(message)
         return {**dict.fromkeys(self._added), "decision": "error", "error": message}
 
-    def _said(self, prediction: Prediction) -> dict[str, Any]:
+    def _said(self, example: Example, prediction: Prediction) -> dict[str, Any]:
         value, score = prediction.given
+        plain = answer(value, example.inputs.get("text"))
         self.tally.labels.update(label_names(value))
         self.tally.abstained += prediction.decision == "abstain"
         self.tally.parents += prediction.decision == "parent"
         self.tally.truncated += prediction.truncated_tokens > 0
         said = {
             **dict.fromkeys(self._answers),
-            **(answer(value) if len(self._answers) > 1 else {self._answers[0]: answer(value)}),
+            **(plain if len(self._answers) > 1 else {self._answers[0]: plain}),
             **{name: getattr(value, name, None) for name in self._shown},
             "score": round(score, DIGITS),
             "decision": prediction.decision,
@@ -187,16 +190,23 @@ def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]]
         put(row)
 
 
-def answer(value: Any) -> Any:
+def answer(value: Any, text: Any = None) -> Any:
     """A prediction's value, or a label, as plain data: several labels or spans become a list, a frame {"intent", "slots"},
-    an Answer its text, answers of several tasks a mapping of their names."""
+    a graph {"entities", "triples"}, an Answer its text, answers of several tasks a mapping of their names. With the `text`
+    that spans are of, each has what stands there."""
     if (named := by_name(value)) is not None:
-        return {name: answer(part) for name, part in named.items()}
+        return {name: answer(part, text) for name, part in named.items()}
     if isinstance(value, tuple):
-        return [answer(part) for part in value]
+        return [answer(part, text) for part in value]
     if isinstance(value, Answer):
         return value.text
-    return dataclasses.asdict(value) if isinstance(value, Span) else value
+    if isinstance(value, Triple):
+        head, tail = answer(value.head, text), answer(value.tail, text)
+        return {"head": head, "relation": value.relation, "tail": tail, "score": value.score}
+    if isinstance(value, Span):
+        stands = {"text": text[value.start : value.end]} if isinstance(text, str) else {}
+        return {**stands, **dataclasses.asdict(value)}
+    return value
 
 
 def refuse_same_file(source: Path | str, out: Path | str | None) -> None:

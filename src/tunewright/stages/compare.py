@@ -140,9 +140,9 @@ def _flips(measures: Measures, first: Judged, predictions: Sequence[Prediction])
                 {
                     "id": example.id,
                     "text": " ⏎ ".join(str(value) for value in example.inputs.values()),
-                    "gold": plain(example.label),
-                    "a": plain(a.value),
-                    "b": plain(b.value),
+                    "gold": plain(example.label, example.inputs.get("text")),
+                    "a": plain(a.value, example.inputs.get("text")),
+                    "b": plain(b.value, example.inputs.get("text")),
                     "a_score": a.score,
                     "b_score": b.score,
                     "kind": kind,

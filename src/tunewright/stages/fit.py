@@ -277,7 +277,9 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit | Pairs, device: str
         from tunewright.models.surgery import hidden_size
 
         rate = automatic_rate(plan, hidden_size(model.backbone))
-        whys["train.learning_rate"] = Note("by the backbone's width and the method", "由骨干模型的宽度和微调方法决定")
+        whys["train.learning_rate"] = Note(
+            "by the backbone's width, the method and the task", "由骨干模型的宽度、微调方法和任务决定"
+        )
     if "train.precision" in decided:
         chosen, said = decided["train.precision"]
         why = Note(**said)
@@ -290,8 +292,9 @@ def _decide(plan: Plan, model: Model, windows: EncodedSplit | Pairs, device: str
 
 
 def automatic_rate(plan: Plan, width: int) -> float:
-    """The learning rate that `auto` means for the planned method on a backbone of this width."""
-    return auto_learning_rate(width, plan.located.facts.learning_rate, plan.recipe.train.method.rate)
+    """The learning rate that `auto` means for the planned method and task on a backbone of this width."""
+    wanted = max(plan.recipe.train.method.rate, plan.recipe.task.rate)
+    return auto_learning_rate(width, plan.located.facts.learning_rate, wanted)
 
 
 def _check_form(plan: Plan) -> None:
@@ -418,10 +421,10 @@ class Validation:
 
         # Of a joint objective the like over all documents there are, whose logits these are.
         loss = softmax_losses if self.plan.objective.joint else self.plan.objective.loss
-        groups: dict[tuple[int, ...], tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        groups: dict[tuple, tuple[list[np.ndarray], list[np.ndarray]]] = {}
         for item in items:
             for one, labels in _by_window(item):
-                logits, gold = groups.setdefault(one.shape, ([], []))
+                logits, gold = groups.setdefault((one.shape, labels.shape), ([], []))
                 logits.append(one)
                 gold.append(labels)
         total = sum(

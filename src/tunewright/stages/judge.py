@@ -15,7 +15,7 @@ from tunewright.core.contracts import Given, Task
 from tunewright.core.policy import NEVER, fit_accept, fit_threshold, fit_thresholds
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
-from tunewright.core.types import Answer, Example, Label, Policy, Prediction, Span, by_name
+from tunewright.core.types import Answer, Example, Label, Policy, Prediction, Span, Triple, by_name
 from tunewright.data.dataset import Dataset
 from tunewright.predict.infer import Inferred
 from tunewright.stages.embed import Embedder
@@ -290,15 +290,16 @@ def _error(task: Task, example: Example, prediction: Prediction) -> dict[str, An
 
 
 def _shown(label: Any, text: str) -> Any:
-    """A label as JSON: spans with their text, several labels as a list, a frame {"intent", "slots"}, that of several tasks by
-    their names."""
+    """A label as JSON: spans with their text, several labels as a list, a frame {"intent", "slots"}, a graph {"entities",
+    "triples"}, that of several tasks by their names."""
     if (named := by_name(label)) is not None:
         return {name: _shown(part, text) for name, part in named.items()}
     if isinstance(label, Answer):
         label = (label,)
-    if not isinstance(label, tuple):
-        return label
-    placed = (Span, Answer)
-    return [
-        {**asdict(part), "text": text[part.start : part.end]} if isinstance(part, placed) else part for part in label
-    ]
+    return [_part(part, text) for part in label] if isinstance(label, tuple) else label
+
+
+def _part(part: Any, text: str) -> Any:
+    if isinstance(part, Triple):
+        return {"head": _part(part.head, text), "relation": part.relation, "tail": _part(part.tail, text)}
+    return {**asdict(part), "text": text[part.start : part.end]} if isinstance(part, (Span, Answer)) else part

@@ -27,11 +27,11 @@ def parameter_groups(
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
 
 
-def auto_learning_rate(width: int, advice: float | None, method_rate: float) -> float:
+def auto_learning_rate(width: int, advice: float | None, wanted: float) -> float:
     """The learning rate that `learning_rate: auto` means.
 
     advice: the packaged backbone's own for full fine-tuning; else 2e-5 at BERT's width of 768 and, as updates of wider
-    networks must be smaller, proportional to 1 / width². method_rate: the method's rate relative to full fine-tuning.
+    networks must be smaller, proportional to 1 / width². wanted: what method and task ask for, relative to full fine-tuning.
     """
     base = advice or min(2e-5 * (768 / width) ** 2, 5e-3)
-    return base * method_rate
+    return base * wanted

@@ -596,6 +596,11 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "intent_accuracy": ("accuracy of intents", "意图准确率"),
         "mean": ("mean over the tasks", "各任务平均值"),
         "slot_f1": ("F1 of slots", "槽位 F1"),
+        "triple_f1": ("F1 of triples", "三元组 F1"),
+        "triple_precision": ("precision of triples", "三元组精确率"),
+        "triple_recall": ("recall of triples", "三元组召回率"),
+        "untyped_triple_f1": ("F1 of triples, types aside", "三元组 F1（不计实体类型）"),
+        "entity_f1": ("F1 of entities", "实体 F1"),
         "spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
         "pearson": ("Pearson correlation", "皮尔逊相关系数"),
         "mae": ("mean absolute error", "平均绝对误差"),
@@ -648,6 +653,20 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
             "precision and recall of slots in one number; a slot is right in place and name, or wrong",
             "槽位精确率与召回率的综合；位置和名称都对才算对",
         ),
+        "triple_f1": (
+            "precision and recall of triples in one number; a triple is right in its relation and in place and type of both entities, or wrong",
+            "三元组精确率与召回率的综合；关系、两个实体的位置和类型都对才算对",
+        ),
+        "triple_precision": ("share of the triples it says that are right", "所给三元组中正确的比例"),
+        "triple_recall": ("share of the true triples that it finds", "真实三元组中被找到的比例"),
+        "untyped_triple_f1": (
+            "the same where the types of the entities do not count",
+            "同上，但实体类型不计",
+        ),
+        "entity_f1": (
+            "precision and recall of entities in one number; an entity is right in place and type, or wrong",
+            "实体精确率与召回率的综合；位置和类型都对才算对",
+        ),
         "spearman": (
             "correlation of the two orders: 1 is the same order, 0 none in common",
             "两种排序的相关系数：1 为顺序完全一致，0 为毫无关系",
@@ -694,6 +713,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "best_sentence": ("the sentence most like the question", "与问题最相近的句子"),
         "near_words": ("rare words beside those of the question", "问题用词附近的少见词"),
         "dictionary": ("entities of the training rows, looked up", "查训练数据中的实体词典"),
+        "known_pairs": ("known entities, related as most such pairs are", "查实体词典，再按同类实体对最常见的关系连接"),
         "by_parts": ("a simple baseline for each part of the task", "任务的每个部分各用一个简单基线"),
         "tfidf_cosine": ("search by shared characters (TF-IDF, cosine)", "按共有字符检索（TF-IDF 余弦）"),
         "untuned": ("search by the untuned model (cosine)", "用未微调的模型检索（余弦）"),
@@ -719,6 +739,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "sentence_pair": ("pairs of texts", "句对任务"),
         "slot_filling": ("intents and slots", "意图与槽位"),
         "relation_extraction": ("relations of entities", "关系抽取"),
+        "triples": ("entities and relations", "实体与关系联合抽取"),
         "matching": ("retrieval", "检索"),
     },
     "slice": {

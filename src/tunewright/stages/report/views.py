@@ -308,14 +308,14 @@ def certificate_passed(report: Report) -> bool | None:
 
 
 def names_of(value: Any) -> list[str]:
-    """The label or labels of an answer as a list: [] for none; of a span its text, and its label where it has one; of a frame
-    its intent first; of several tasks each one's with its name before them."""
+    """The label or labels of an answer as a list: [] for none; of a span its text, and its label where it has one; of a triple
+    head, relation and tail; of a frame its intent first; of several tasks each one's with its name before them."""
     if value is None:
         return []
     if _is_several(value):
         own = {name: names_of(part) for name, part in value.items()}
-        frame = value.keys() <= FRAME
-        return [one if frame else f"{name}: {one}" for name, names in own.items() for one in names]
+        plain = value.keys() <= PLAIN
+        return [one if plain else f"{name}: {one}" for name, names in own.items() for one in names]
     items = value if isinstance(value, (list, tuple)) else [value]
     return [_name_of(item) for item in items]
 
@@ -328,10 +328,12 @@ def short_names_of(value: Any) -> list[str]:
 def _name_of(item: Any) -> str:
     if not isinstance(item, Mapping):
         return str(item)
+    if "relation" in item:
+        return f"{item['head'].get('text')} → {item['relation']} → {item['tail'].get('text')}"
     return f"{item.get('text')} ({item['label']})" if "label" in item else str(item.get("text"))
 
 
-FRAME = {"intent", "slots"}  # the parts of an answer to slot_filling, which need no names beside them
+PLAIN = {"intent", "slots", "entities", "triples"}  # parts of one task's answer, which need no names beside them
 
 
 def undrawn(value: Any) -> list[str]:
@@ -386,7 +388,9 @@ def _spans_of(answer: Any) -> list[Mapping[str, Any]]:
     """The spans of an answer, those of its parts among them."""
     if _is_several(answer):
         return [span for part in answer.values() for span in _spans_of(part)]
-    return [span for span in answer if isinstance(span, Mapping)] if isinstance(answer, list) else []
+    return (
+        [span for span in answer if isinstance(span, Mapping) and "start" in span] if isinstance(answer, list) else []
+    )
 
 
 def drawn(errors: Sequence[Mapping[str, Any]]) -> bool:

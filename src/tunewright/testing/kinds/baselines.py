@@ -9,6 +9,7 @@ import numpy as np
 
 from tunewright.core import catalog
 from tunewright.core.contracts import Given, Task
+from tunewright.core.graphs import GraphMeasures
 from tunewright.core.types import Example, Prediction, label_names
 from tunewright.testing.conformance import Subject
 
@@ -57,7 +58,7 @@ def the_training_labels_matter(subject: Subject) -> None:
 
 
 def _tasks(subject: Subject) -> list[Task]:
-    """One label a row, several, one for a pair, spans, and both at once, as far as the baseline says it can do them."""
+    """One label a row, several, one for a pair, spans, both at once, and relations, as far as the baseline says it can do them."""
     several = {"name": "text_classification", "multi_label": True}
     kinds = (
         "text_classification",
@@ -65,6 +66,7 @@ def _tasks(subject: Subject) -> list[Task]:
         "sentence_pair",
         "token_classification",
         "slot_filling",
+        "triples",
         "question_answering",
         "matching",
     )
@@ -87,9 +89,17 @@ def _examples(task: Task, count: int, first: int = 0) -> list[Example]:
 
 
 def _cells(task: Task, text: str, word: str, label: str) -> list[Any]:
-    """The label's cells: a name, a span over the word, or both."""
+    """The label's cells: a name, a span over the word, both, or spans over the word and the next and a relation of them."""
     start = text.index(word)
     span = [{"start": start, "end": start + len(word), "label": label}]
+    if isinstance(task.measures, GraphMeasures):
+        mark = text.split(" ")[1]
+        second = {
+            "start": text.index(f" {mark} ") + 1,
+            "end": text.index(f" {mark} ") + 1 + len(mark),
+            "label": "thing",
+        }
+        return [[*span, second], [{"head": 0, "tail": 1, "relation": "of"}]]
     if len(task.targets) > 1:
         return [label, span]
     return [label] if task.probe or task.retrieves else [span]

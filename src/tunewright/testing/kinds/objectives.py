@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunewright.core import graphs
 from tunewright.testing.conformance import Subject
 
 ROWS, TOKENS, LABELS = 4, 5, 3
@@ -105,8 +106,9 @@ def _gold(subject: Subject) -> Any:
 
 def _made(subject: Subject) -> tuple[Any, Any]:
     """Outputs and labels in the form the objective takes: features of queries and documents, an index an example, zeros and
-    ones for every label, a number, an index a token (alone, or with the outputs it is among; or that of a pair of tags), zeros and ones for both
-    outputs of every token, below zero where a token is none."""
+    ones for every label, a number, an index a token (alone, or with the outputs it is among; or that of a pair of tags), zeros
+    and ones for both outputs of every token, below zero where a token is none; tags, entities and relations as
+    core/graphs.py has them."""
     import torch
 
     outputs = torch.randn(ROWS, LABELS, generator=torch.Generator().manual_seed(0))
@@ -124,6 +126,7 @@ def _made(subject: Subject) -> tuple[Any, Any]:
         (tokens, of_tokens),
         (outputs.unsqueeze(-1) * torch.tensor([1.0, -1.0]), marks),
         (tokens, torch.stack([of_tokens, torch.zeros_like(of_tokens), torch.full_like(of_tokens, LABELS)], dim=-1)),
+        (_of_pairs(), _related(of_tokens)),
     )
     steps = torch.tensor(
         [[2, 3, 5, 4, 2], [3, 4, 2, 2, 2], [-100, 2, 3, 4, -100], [2, 2, 3, 5, 5]]
@@ -136,3 +139,25 @@ def _made(subject: Subject) -> tuple[Any, Any]:
             continue
         return logits, gold
     raise AssertionError("The objective takes no labels that the suite knows.")
+
+
+def _of_pairs() -> Any:
+    """Outputs of tokens that hold LABELS tags and the numbers of two relations."""
+    import torch
+
+    outputs = LABELS + 4 * graphs.width(rank=1)
+    return torch.randn(ROWS, TOKENS, outputs, generator=torch.Generator().manual_seed(0))
+
+
+def _related(tags: Any) -> Any:
+    """Labels of entities and relations: LABELS tags, two entities of which the first is the head of the second of two
+    relations; in the last example one entity alone."""
+    import torch
+
+    found = torch.full((ROWS, TOKENS, graphs.COLUMNS), -100)
+    found[..., graphs.TAG] = tags
+    found[:, 0, [graphs.FIRST, graphs.LAST]] = torch.tensor([0, 1])
+    found[:-1, 1, [graphs.FIRST, graphs.LAST]] = torch.tensor([3, 3])
+    found[:-1, 0, [graphs.HEAD, graphs.TAIL, graphs.NAME]] = torch.tensor([0, 1, 1])
+    found[..., [graphs.TAGS, graphs.RELATIONS]] = torch.tensor([LABELS, 2])
+    return found

@@ -11,11 +11,12 @@ import numpy as np
 from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import LabelError
-from tunewright.core.types import Example, Frame, Label, Policy, Prediction, Window
+from tunewright.core.types import Example, Frame, Graph, Label, Policy, Prediction, Window
 from tunewright.testing import materials
 from tunewright.testing.conformance import Subject
 
 SURE = 20.0  # a logit that leaves no doubt
+STEPS = 60  # by the gradient of an objective, after which it is as good as met
 
 
 def it_names_what_exists(subject: Subject) -> None:
@@ -211,23 +212,47 @@ def _perfect(subject: Subject) -> tuple[list[Label], list[Prediction], tuple[str
     """Gold labels, and predictions decoded from outputs that say exactly them."""
     task, examples, labels = _examples(subject)
     windows = task.encode(examples, materials.processor(max_tokens=128), labels)
-    found = []
+    saying, found = _saying(task, windows, len(task.outputs(labels))), []
     for index in range(len(examples)):
-        own = [window for window in windows if window.example == index]
-        outputs = len(task.outputs(labels))
-        logits = task.join(own, [_saying(window.features["labels"], outputs) for window in own])
-        found.append(task.decode(logits, own, labels, Policy()))
+        own = [place for place, window in enumerate(windows) if window.example == index]
+        logits = task.join([windows[place] for place in own], [saying[place] for place in own])
+        found.append(task.decode(logits, [windows[place] for place in own], labels, Policy()))
     return [example.label for example in examples], found, labels
 
 
-def _saying(target: np.ndarray, labels: int) -> np.ndarray:
-    """Outputs of a network that is sure of `target`: an index, an index a token (alone, or with the outputs it is among),
-    or zeros and ones."""
-    if np.issubdtype(target.dtype, np.integer):
-        target = target[:, 0] if target.ndim == 2 else target
-        hot = np.maximum(target, 0)[..., None] == np.arange(labels)
-        return np.where(hot, SURE, -SURE).astype(np.float32)
-    return np.where(target > 0.5, SURE, -SURE).astype(np.float32) if target.ndim else np.atleast_1d(target)
+def _saying(task: Task, windows: Sequence[Window], outputs: int) -> list[np.ndarray]:
+    """Outputs of a network that is sure of each window's labels: an index, an index a token (alone, or with the outputs it is
+    among), or zeros and ones. For labels of other forms the outputs that the task's objective finds best."""
+    targets = [window.features["labels"] for window in windows]
+    if np.issubdtype(targets[0].dtype, np.integer):
+        if targets[0].ndim == 2 and targets[0].shape[1] != 3:
+            return _learned(task, windows, outputs)
+        firsts = [target[:, 0] if target.ndim == 2 else target for target in targets]
+        hot = [np.maximum(target, 0)[..., None] == np.arange(outputs) for target in firsts]
+        return [np.where(one, SURE, -SURE).astype(np.float32) for one in hot]
+    return [
+        np.where(target > 0.5, SURE, -SURE).astype(np.float32) if target.ndim else np.atleast_1d(target)
+        for target in targets
+    ]
+
+
+def _learned(task: Task, windows: Sequence[Window], outputs: int) -> list[np.ndarray]:
+    """Outputs of every token that make the task's objective small, found by its own gradient."""
+    import torch
+
+    objective = catalog.create("objectives", task.objective)
+    found = []
+    for window in windows:
+        labels = torch.from_numpy(window.features["labels"])[None]
+        tokens = len(window.features["input_ids"])
+        logits = torch.randn(1, tokens, outputs, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+        optimizer = torch.optim.Adam([logits], lr=0.3)
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            objective.loss(logits, labels, None).sum().backward()
+            optimizer.step()
+        found.append(logits.detach()[0].numpy())
+    return found
 
 
 def _strange(label: Label) -> Label:
@@ -238,6 +263,8 @@ def _strange(label: Label) -> Label:
         return (dataclasses.replace(label[0], label="nowhere"), *label[1:])
     if isinstance(label, Frame):
         return dataclasses.replace(label, intent="nowhere")
+    if isinstance(label, Graph):
+        return dataclasses.replace(label, entities=_strange(label.entities), triples=())  # type: ignore[arg-type]
     if isinstance(label, Mapping):
         return {name: _strange(part) for name, part in label.items()}
     return "nowhere"
