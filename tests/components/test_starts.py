@@ -14,7 +14,9 @@ import tunewright
 from tunewright.core import catalog, linear
 from tunewright.core.contracts import Beginning
 from tunewright.core.errors import RecipeError
+from tunewright.core.recipe_file import from_mapping
 from tunewright.core.types import Example
+from tunewright.stages.check import check
 from tunewright.training.encoded import open_encoded
 from tunewright.training.likeness import Likeness, likeness
 
@@ -93,8 +95,6 @@ def test_a_description_stands_for_the_name_of_its_label_even_where_that_has_no_l
     lucky = [["7", "a lucky number"]]
     assert named_rows(descriptions=lucky)[0][1] == ("a lucky number", "7")
     assert named_rows(descriptions=lucky, names=False)[0] == [("a lucky number", "7")]
-    with pytest.raises(RecipeError, match=r"there is no label 'musik'.*Did you mean 'music'\?"):
-        named_rows(descriptions=[["musik", "songs"]])
 
 
 def test_names_have_the_form_of_labels_of_a_task_with_several():
@@ -210,9 +210,28 @@ def test_a_start_that_does_not_suit_is_refused(tmp_path, train_tiny, start, task
     assert said in str(caught.value)
 
 
-def test_a_description_of_no_label_is_told_with_the_nearest(tmp_path, train_tiny):
-    with pytest.raises(RecipeError, match=r"there is no label 'carrd'.*Did you mean 'card'\?"):
-        train_tiny(tmp_path / "run", train__start={"name": "zero_shot", "descriptions": [["carrd", "a card"]]})
+@pytest.mark.parametrize("name", ["zero_shot", "few_shot"])
+@pytest.mark.parametrize(
+    ("descriptions", "said"),
+    [
+        ([["carrd", "a card"]], r"there is no label 'carrd'. Did you mean 'card'\? Known: card, music, weather"),
+        ([["card", "a card"], ["card", "a bank"]], "'card' is described 2 times"),
+    ],
+)
+@pytest.mark.parametrize("beginning", [check, tunewright.train], ids=["check", "train"])
+def test_a_description_that_fits_no_label_is_told_before_anything_is_encoded(
+    tmp_path, monkeypatch, tiny_backbone, intents_csv, name, descriptions, said, beginning
+):
+    monkeypatch.setattr("tunewright.models.processor.Processor.encode", None)
+    recipe = {
+        "task": "text_classification",
+        "data": {"train": str(intents_csv.train)},
+        "model": {"backbone": str(tiny_backbone)},
+        "train": {"start": {"name": name, "descriptions": descriptions}},
+    }
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=f"train.start.descriptions: {said}"):
+        beginning(from_mapping(recipe))
 
 
 def test_few_shot_that_is_killed_goes_on_to_the_same_weights(tmp_path, tiny_backbone, intents_csv):

@@ -297,6 +297,10 @@ class Start(Component):
         """Whether it can start this task; as a rule those whose answer is a linear map of pooled features."""
         return task.probe
 
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise what the user can mend before anything is computed: settings that do not go with the data's labels, say."""
+        return
+
     @abstractmethod
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """The head's linear map, weight (outputs, hidden) and bias (outputs,); None leaves the random one."""
