@@ -308,6 +308,25 @@ STOPPING = {
 }  # fmt: skip
 PATIENT = {**STOPPING, "train.early_stopping.patience": 50}
 FEW_SHOT, ZERO_SHOT = {"train.start": {"name": "few_shot", "steps": 8}}, {"train.start": {"name": "zero_shot"}}
+
+
+def verbalizer(seed: int = 0, **settings: Any) -> Callable[[World], dict[str, Any]]:
+    """A start that asks a masked language model made from a seed."""
+
+    def made(world: World) -> dict[str, Any]:
+        from tunewright.testing.tiny import tiny_masked_lm
+
+        model = world.folder / f"masked-lm-{seed}"
+        return {
+            "name": "verbalizer",
+            "model": str(model if model.exists() else tiny_masked_lm(model, seed)),
+            **settings,
+        }
+
+    return made
+
+
+VERBALIZER = {"train.start": verbalizer()}
 SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
 ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
 COSINE, LINEAR = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "linear"}}
@@ -461,6 +480,9 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.start=zero_shot.template": Change(
         {"name": "zero_shot", "template": "the food was {}"}, "history", ZERO_SHOT
     ),
+    "train.start=verbalizer.model": Change(verbalizer(seed=1), "history", VERBALIZER),
+    "train.start=verbalizer.template": Change(verbalizer(template="{} was {mask}"), "history", VERBALIZER),
+    "train.start=verbalizer.words": Change(verbalizer(words=[["a", "good"], ["b", "bad"]]), "history", VERBALIZER),
     "train.epochs": Change(1, "history"),
     "train.batch_size": Change(8, "history"),
     "train.micro_batch_tokens": Change(64, "parts"),
