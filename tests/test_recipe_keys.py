@@ -736,9 +736,19 @@ def test_every_finding_that_a_recipe_can_refuse_stops_a_run(world, kind):
         "data.overflow": "truncate",
         "data.max_tokens": 12,
     }
+    if kind == "span_edges":
+        changes = {"task": "token_classification", "data.train": cut_words(world.folder), "data.columns": {}}
     said = world.observe({**changes, "data.refuse": [kind]})["error"]
     assert said is not None, f"{kind} was not found, or did not stop the run"
     assert said.startswith("The recipe refuses this data (data.refuse): ") and f"{kind}: " in said
+
+
+def cut_words(folder: Path) -> str:
+    """Entities that end inside a word."""
+    path = folder / "cut.jsonl"
+    rows = [{"text": f"we met Annas {number}", "spans": [[7, 11, "NAME"]]} for number in range(40)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return str(path)
 
 
 def spoilt(folder: Path) -> str:
