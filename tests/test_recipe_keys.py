@@ -310,6 +310,25 @@ STOPPING = {
 }  # fmt: skip
 PATIENT = {**STOPPING, "train.early_stopping.patience": 50}
 FEW_SHOT, ZERO_SHOT = {"train.start": {"name": "few_shot", "steps": 8}}, {"train.start": {"name": "zero_shot"}}
+
+
+def verbalizer(seed: int = 0, **settings: Any) -> Callable[[World], dict[str, Any]]:
+    """A start that asks a masked language model made from a seed."""
+
+    def made(world: World) -> dict[str, Any]:
+        from tunewright.testing.tiny import tiny_masked_lm
+
+        model = world.folder / f"masked-lm-{seed}"
+        return {
+            "name": "verbalizer",
+            "model": str(model if model.exists() else tiny_masked_lm(model, seed)),
+            **settings,
+        }
+
+    return made
+
+
+VERBALIZER = {"train.start": verbalizer()}
 SGD = {"train.optimizer": {"name": "sgd"}, "train.learning_rate": 0.1}
 ADAFACTOR = {"train.optimizer": {"name": "adafactor"}}
 COSINE, LINEAR = {"train.schedule": {"name": "cosine"}}, {"train.schedule": {"name": "linear"}}
@@ -463,6 +482,9 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.start=zero_shot.template": Change(
         {"name": "zero_shot", "template": "the food was {}"}, "history", ZERO_SHOT
     ),
+    "train.start=verbalizer.model": Change(verbalizer(seed=1), "history", VERBALIZER),
+    "train.start=verbalizer.template": Change(verbalizer(template="{} was {mask}"), "history", VERBALIZER),
+    "train.start=verbalizer.words": Change(verbalizer(words=[["a", "good"], ["b", "bad"]]), "history", VERBALIZER),
     "train.epochs": Change(1, "history"),
     "train.batch_size": Change(8, "history"),
     "train.micro_batch_tokens": Change(64, "parts"),
@@ -716,9 +738,19 @@ def test_every_finding_that_a_recipe_can_refuse_stops_a_run(world, kind):
         "data.overflow": "truncate",
         "data.max_tokens": 12,
     }
+    if kind == "span_edges":
+        changes = {"task": "token_classification", "data.train": cut_words(world.folder), "data.columns": {}}
     said = world.observe({**changes, "data.refuse": [kind]})["error"]
     assert said is not None, f"{kind} was not found, or did not stop the run"
     assert said.startswith("The recipe refuses this data (data.refuse): ") and f"{kind}: " in said
+
+
+def cut_words(folder: Path) -> str:
+    """Entities that end inside a word."""
+    path = folder / "cut.jsonl"
+    rows = [{"text": f"we met Annas {number}", "spans": [[7, 11, "NAME"]]} for number in range(40)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return str(path)
 
 
 def spoilt(folder: Path) -> str:

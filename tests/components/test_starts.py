@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,18 @@ import pytest
 import torch
 
 import tunewright
+from tunewright.components.starts.verbalizer import label_shares
 from tunewright.core import catalog, linear
 from tunewright.core.contracts import Beginning
 from tunewright.core.errors import RecipeError
+from tunewright.core.recipe_file import from_mapping
 from tunewright.core.types import Example
+from tunewright.models.cloze import Cloze
+from tunewright.stages.check import check
+from tunewright.testing.tiny import tiny_masked_lm
 from tunewright.training.encoded import open_encoded
 from tunewright.training.likeness import Likeness, likeness
+from tunewright.training.loop import Interrupted
 
 
 def report(run):
@@ -93,8 +100,6 @@ def test_a_description_stands_for_the_name_of_its_label_even_where_that_has_no_l
     lucky = [["7", "a lucky number"]]
     assert named_rows(descriptions=lucky)[0][1] == ("a lucky number", "7")
     assert named_rows(descriptions=lucky, names=False)[0] == [("a lucky number", "7")]
-    with pytest.raises(RecipeError, match=r"there is no label 'musik'.*Did you mean 'music'\?"):
-        named_rows(descriptions=[["musik", "songs"]])
 
 
 def test_names_have_the_form_of_labels_of_a_task_with_several():
@@ -149,8 +154,20 @@ def test_frozen_layers_stay_as_they_were_in_few_shot(tmp_path, train_tiny, tiny_
     assert torch.equal(weights[0][0], weights[1][0]) and not torch.equal(weights[0][1], weights[1][1])
 
 
-def test_zero_shot_looks_at_no_training_row(tmp_path, train_tiny, intents_csv):
-    """Shuffled training labels change nothing."""
+@pytest.fixture(scope="module")
+def echoing(tmp_path_factory):
+    """A masked language model that expects the words which stand around a mask."""
+    return tiny_masked_lm(tmp_path_factory.mktemp("lm"), echoes=True)
+
+
+WORDS = [["card", "card"], ["card", "卡"], ["music", "music"], ["music", "乐"], ["music", "歌"], ["weather", "weather"],
+         ["weather", "气"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("which", ["zero_shot", "verbalizer"])
+def test_shuffled_training_labels_change_nothing_where_they_are_not_looked_at(
+    tmp_path, train_tiny, intents_csv, echoing, which
+):
     import csv
     import random
 
@@ -167,7 +184,11 @@ def test_zero_shot_looks_at_no_training_row(tmp_path, train_tiny, intents_csv):
             writer = csv.writer(stream)
             writer.writerow(["text", "label", "language"])
             writer.writerows((row["text"], label, row["language"]) for row, label in zip(part, labels, strict=True))
-    start = {"name": "zero_shot", "template": "it is about {}", "descriptions": [["card", "a lost bank card"]]}
+    starts = {
+        "zero_shot": {"template": "it is about {}", "descriptions": [["card", "a lost bank card"]]},
+        "verbalizer": {"model": str(echoing), "words": WORDS},
+    }
+    start = {"name": which, **starts[which]}
     found = []
     for name in ("train", "wrong"):
         given = {"data__train": str(files[name]), "data__validation": str(files["validation"])}
@@ -175,6 +196,88 @@ def test_zero_shot_looks_at_no_training_row(tmp_path, train_tiny, intents_csv):
         found.append(report(run)["results"]["tuned"])
         assert report(run)["training"]["steps"] == 0
     assert found[0] == found[1]
+
+
+def test_a_head_learns_what_a_masked_lm_says_and_needs_it_no_more(tmp_path, train_tiny, echoing, command):
+    own = shutil.copytree(echoing, tmp_path / "own")
+    start = {"name": "verbalizer", "model": str(own), "words": WORDS}
+    run = train_tiny(tmp_path / "run", train__start=start, train__epochs="auto")
+    shutil.rmtree(own)
+    assert report(run)["training"]["steps"] == 0
+    assert report(run)["results"]["tuned"]["accuracy"] > 0.7  # six of 36 labels are wrong
+    assert report(run)["results"]["baselines"]["majority"]["accuracy"] < 0.5
+    (tmp_path / "rows.csv").write_text("text\nmy card is lost\n来一首歌\n", encoding="utf-8")
+    code, said, _ = command("predict", run / "bundle", tmp_path / "rows.csv")
+    assert code == 0 and [json.loads(line)["label"] for line in said.splitlines()] == ["card", "music"]
+
+
+def test_a_word_that_is_likely_everywhere_says_nothing():
+    said = np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.8, 0.2]])
+    assert label_shares(said, [0, 1], 2).argmax(axis=1).tolist() == [0, 1, 0, 1]
+    assert label_shares(said, [0, 1], 2).sum(axis=1) == pytest.approx(1)
+
+
+def test_the_words_of_a_label_are_averaged():
+    said = np.array([[0.6, 0.2, 0.2], [0.2, 0.2, 0.6], [0.2, 0.6, 0.2]])  # each word is as likely on average
+    found = label_shares(said, [0, 0, 1], 2)
+    assert found == pytest.approx(np.array([[2 / 3, 1 / 3], [0.25, 0.75], [2 / 3, 1 / 3]]))
+
+
+def test_a_template_that_leans_to_a_label_is_made_up_for(echoing):
+    """With a label's own word in the template, that label is said too often; calibrated, it is the text's."""
+    labels = ["card", "music", "weather"]
+    texts = [f"a {word} {rest}" for word in labels for rest in ("now", "today")]
+    said = Cloze(str(echoing), "music {mask}: {}", labels, "train.start").ask(texts, lambda count: None)
+    assert said.argmax(axis=1).tolist() != [0, 0, 1, 1, 2, 2]
+    assert label_shares(said, [0, 1, 2], 3).argmax(axis=1).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("beginning", [check, tunewright.train], ids=["check", "train"])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"words": [["weather", "sunny day"]]}, r"train.start.words: 'sunny day' is .* tokens .* a token: sun"),
+        ({"words": [["wether", "sun"]]}, r"train.start.words: there is no label 'wether'. Did you mean 'weather'\?"),
+        ({"words": [["weather", "card"]]}, r"train.start.words: 'card' and 'card' are the same token"),
+        ({"template": "{} was"}, r"train.start.template is '{} was', and needs"),
+        ({"model": ""}, r"train.start.model is needed: a folder, or a hub id"),
+    ],
+)
+def test_what_a_verbalizer_cannot_ask_is_told_before_anything_is_encoded(
+    tmp_path, monkeypatch, tiny_backbone, intents_csv, echoing, beginning, settings, said
+):
+    monkeypatch.setattr("tunewright.models.processor.Processor.encode", None)
+    recipe = {
+        "task": "text_classification",
+        "data": {"train": str(intents_csv.train)},
+        "model": {"backbone": str(tiny_backbone)},
+        "train": {"start": {"name": "verbalizer", "model": str(echoing), **settings}},
+    }
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=said):
+        beginning(from_mapping(recipe))
+
+
+def test_a_run_that_is_stopped_while_texts_are_asked_ends_in_the_same_weights(
+    tmp_path, monkeypatch, train_tiny, echoing
+):
+    start = {"train__start": {"name": "verbalizer", "model": str(echoing), "words": WORDS}, "train__epochs": 1}
+    whole = train_tiny(tmp_path / "whole", **start)
+    logits, calls = Cloze._logits, []
+
+    def stopping(cloze, batch):
+        calls.append(len(batch))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return logits(cloze, batch)
+
+    monkeypatch.setattr(Cloze, "_logits", stopping)
+    with pytest.raises(Interrupted):
+        train_tiny(tmp_path / "broken", **start)
+    broken = train_tiny(tmp_path / "broken", resume=True, **start)
+    assert len(calls) > 1
+    models = [run / "bundle/model/model.safetensors" for run in (whole, broken)]
+    assert models[0].read_bytes() == models[1].read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -210,9 +313,28 @@ def test_a_start_that_does_not_suit_is_refused(tmp_path, train_tiny, start, task
     assert said in str(caught.value)
 
 
-def test_a_description_of_no_label_is_told_with_the_nearest(tmp_path, train_tiny):
-    with pytest.raises(RecipeError, match=r"there is no label 'carrd'.*Did you mean 'card'\?"):
-        train_tiny(tmp_path / "run", train__start={"name": "zero_shot", "descriptions": [["carrd", "a card"]]})
+@pytest.mark.parametrize("name", ["zero_shot", "few_shot"])
+@pytest.mark.parametrize(
+    ("descriptions", "said"),
+    [
+        ([["carrd", "a card"]], r"there is no label 'carrd'. Did you mean 'card'\? Known: card, music, weather"),
+        ([["card", "a card"], ["card", "a bank"]], "'card' is described 2 times"),
+    ],
+)
+@pytest.mark.parametrize("beginning", [check, tunewright.train], ids=["check", "train"])
+def test_a_description_that_fits_no_label_is_told_before_anything_is_encoded(
+    tmp_path, monkeypatch, tiny_backbone, intents_csv, name, descriptions, said, beginning
+):
+    monkeypatch.setattr("tunewright.models.processor.Processor.encode", None)
+    recipe = {
+        "task": "text_classification",
+        "data": {"train": str(intents_csv.train)},
+        "model": {"backbone": str(tiny_backbone)},
+        "train": {"start": {"name": name, "descriptions": descriptions}},
+    }
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=f"train.start.descriptions: {said}"):
+        beginning(from_mapping(recipe))
 
 
 def test_few_shot_that_is_killed_goes_on_to_the_same_weights(tmp_path, tiny_backbone, intents_csv):

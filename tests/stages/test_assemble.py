@@ -65,7 +65,7 @@ def test_the_head_starts_from_a_probe_where_the_answer_is_a_linear_map(planned):
     assert catalog.name_of(plan.recipe.train.start) == "probe"
     given = {"task": "token_classification", "data": {"train": "rows.jsonl"}}
     whys = {}
-    assert catalog.name_of(assemble._start(from_mapping(given), whys)) == "random"
+    assert catalog.name_of(assemble._start(from_mapping(given), (), whys)) == "random"
     assert "no linear map" in whys["train.start"].en
 
 

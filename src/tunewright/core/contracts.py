@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -18,6 +18,7 @@ from pydantic import Field
 from tunewright.core.beside import Beside
 from tunewright.core.edits import Edits
 from tunewright.core.errors import RecipeError
+from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 
 if TYPE_CHECKING:
@@ -286,6 +287,8 @@ class Beginning:
     gather: Callable[
         [int, Sequence[Example]], None
     ]  # that many steps that draw rows of one label together, in all that the method trains: those of train, and these
+    progress: Progress = field(default_factory=Silent)  # what long work of its own reports to
+    device: str = "cpu"  # where a network of its own computes
 
 
 class Start(Component):
@@ -297,6 +300,10 @@ class Start(Component):
     def suits(self, task: Task) -> bool:
         """Whether it can start this task; as a rule those whose answer is a linear map of pooled features."""
         return task.probe
+
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise what the user can mend before anything is computed: settings that do not go with the data's labels, say."""
+        return
 
     @abstractmethod
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:

@@ -55,16 +55,17 @@ def fit_linear(
     labels: int,
     path: Sequence[float] = PATH,
     iterations: int = 100,
+    shares: bool = False,
 ) -> LinearFit:
     """Fit logistic regression, with C chosen on validation (best share of right decisions, then least loss).
 
     features: (rows, features) dense or CSR; gold: (rows,) label indices, or (rows, labels) zeros and ones for several
-    labels a row. Dense features are standardised inside. A label without training rows gets zero weights and a very low
+    labels a row; with `shares`, (rows, labels) how much each label is a row's, 1 in all, and validation as indices. Dense features are standardised inside. A label without training rows gets zero weights and a very low
     bias. Without validation rows the middle of `path` is used. Deterministic.
     """
     gold = np.asarray(gold)
-    multi_label = gold.ndim == 2
-    targets = gold.astype(np.float32) if multi_label else _one_hot(gold, labels)
+    multi_label = gold.ndim == 2 and not shares
+    targets = gold.astype(np.float32) if gold.ndim == 2 else _one_hot(gold, labels)
     present = np.flatnonzero(np.sum(targets, axis=0) > 0)
     scaled, mean, scale = _standardised(features)
     candidates = list(path) if len(validation_gold) else [path[len(path) // 2]]

@@ -48,6 +48,7 @@ FindingKind = Literal[
     "rare_classes",
     "imbalance",
     "truncation",
+    "span_edges",
     "language",
 ]
 VERSION = 1

@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tunewright.core import spans
+from tunewright.core.contracts import Task
 from tunewright.core.errors import DataError, listing, plural
 from tunewright.core.files import parse_json
 from tunewright.core.recipe import FindingKind
-from tunewright.core.types import Label, Note, Rejected, by_task, label_names
+from tunewright.core.types import Answer, Example, Label, Note, Rejected, Span, by_task, label_names, placed
 from tunewright.data.dataset import LEDGER, Dataset, Split
 from tunewright.data.language import NAMES
 from tunewright.data.normalise import normalise, normalise_label
@@ -427,6 +429,9 @@ class _Tokens:
     seen: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     shown: list[str] = field(default_factory=list)
+    spans: int = 0
+    unmarked: int = 0  # spans that whole tokens and words cannot mark
+    unmarked_shown: list[str] = field(default_factory=list)
 
 
 def _tokens(dataset: Dataset, processor: Any, deep: bool, backbone: str) -> Iterator[Finding]:
@@ -434,9 +439,11 @@ def _tokens(dataset: Dataset, processor: Any, deep: bool, backbone: str) -> Iter
     for split in dataset.splits.values():
         stop = len(split) if deep else min(len(split), _TOKEN_ROWS)
         for start in range(0, stop, _CHUNK):
-            _count_tokens(split, start, min(start + _CHUNK, stop), processor, counted)
+            _count_tokens(split, start, min(start + _CHUNK, stop), processor, counted, dataset.task)
     if counted.longer:
         yield _truncation(counted, processor)
+    if counted.unmarked:
+        yield _span_edges(counted, backbone)
     if counted.total and counted.unknown / counted.total > 0.02:
         share = counted.unknown / counted.total
         told = (
@@ -447,7 +454,7 @@ def _tokens(dataset: Dataset, processor: Any, deep: bool, backbone: str) -> Iter
         yield Finding("language", "warning", counted.unknown, (), Note(told, zh))
 
 
-def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: _Tokens) -> None:
+def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: _Tokens, task: Task) -> None:
     examples = split.examples(start, stop)
     for row, (example, windows) in enumerate(zip(examples, _windows(examples, processor), strict=True), start):
         labels = label_names(example.label) or ("no label",)
@@ -465,6 +472,55 @@ def _count_tokens(split: Split, start: int, stop: int, processor: Any, counted: 
             counted.longer += 1
             if len(counted.shown) < EXAMPLES:
                 counted.shown.append(excerpt(split, row))
+        if windows and (parts := placed(example.label)):
+            counted.spans += len(parts)
+            for told in _unmarked(example, parts, windows, task):
+                counted.unmarked += 1
+                if len(counted.unmarked_shown) < EXAMPLES:
+                    counted.unmarked_shown.append(f"{example.id}: {told}")
+
+
+def _unmarked(example: Example, parts: Sequence[Span | Answer], windows: Sequence[Any], task: Task) -> Iterator[str]:
+    """Each span that no whole tokens and units (core/spans.py) mark, as "'3' → '3kg'": with what they would.
+
+    What is cut off behind the window is no matter of edges. Of several answers one that can be marked, or nearly so, is enough.
+    """
+    roles = list(example.inputs)
+    role = task.located or roles[0]
+    text = str(example.inputs[role])
+    places = _places(text, windows, roles.index(role))
+    seen = len(text) if not any(window.truncated for window in windows) else places[:, 1].max(initial=0)
+    off = []
+    for part in parts:
+        touched = places[(places[:, 0] < part.end) & (places[:, 1] > part.start)]
+        start, end = (int(touched[:, 0].min()), int(touched[:, 1].max())) if len(touched) else (part.start, part.start)
+        if part.end <= seen and (start, end) != (part.start, part.end):
+            off.append((part, Answer(text[start:end], start, end)))
+    if isinstance(parts[0], Answer):
+        enough = len(off) < len(parts) or any(task.measures.right(example.label, said) for _, said in off)
+        off = [] if enough else off[:1]
+    for part, said in off:
+        yield f"{text[part.start : part.end][:60]!r} → {said.text[:60]!r}"
+
+
+def _places(text: str, windows: Sequence[Any], which: int) -> np.ndarray:
+    """(units, 2) characters of what the windows can mark in the first or the second text."""
+    inside = spans.bounds(text)
+    own = [window.offsets * (window.second == which)[:, None] for window in windows]
+    return np.concatenate([spans.units(text, inside, offsets).places for offsets in own])
+
+
+def _span_edges(counted: _Tokens, backbone: str) -> Finding:
+    told = (
+        f"{counted.unmarked:,} of {plural(counted.spans, 'span')} looked at can never be found exactly: they begin or end inside "
+        f"a token of {backbone}, or inside a word or number, and these are marked whole (→ what would be found). Move their "
+        "edges, or take another model.backbone."
+    )
+    zh = (
+        f"看过的 {counted.spans} 个片段中有 {counted.unmarked} 个永远无法被准确找出：其边界落在 {backbone} 的词元内部，"
+        "或落在单词、数字内部，而它们只能整体标注（→ 之后是会找出的内容）。请调整边界，或换一个 model.backbone。"
+    )
+    return Finding("span_edges", "warning", counted.unmarked, tuple(counted.unmarked_shown), Note(told, zh))
 
 
 def _windows(examples: Sequence[Any], processor: Any) -> list[Any]:

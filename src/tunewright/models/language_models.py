@@ -22,11 +22,11 @@ class FillIn:
     """A masked language model (Devlin et al. 2019). top: likeliest words that are drawn from."""
 
     def __init__(self, name: str, top: int, key: str) -> None:
-        self._model, self._tokenizer = _open(name, "AutoModelForMaskedLM", key)
+        self._model, self._tokenizer = open_network(name, "AutoModelForMaskedLM", key)
         if self._tokenizer.mask_token_id is None:
             raise ModelError(f"{key}: the tokenizer of {name!r} has no mask token, so it cannot fill in words.")
         self._top = top
-        self._limit = _limit(self._model, self._tokenizer)
+        self._limit = token_room(self._model, self._tokenizer)
         pieces = self._tokenizer.convert_ids_to_tokens(range(len(self._tokenizer)))
         self._words = [self._tokenizer.convert_tokens_to_string([piece]).strip() for piece in pieces]
         self._kinds = np.array([_kind(p, w) if w.isalpha() else -1 for p, w in zip(pieces, self._words, strict=True)])
@@ -92,8 +92,8 @@ class Translator:
     """A network that reads a text and writes another (Marian, T5, …)."""
 
     def __init__(self, name: str, key: str) -> None:
-        self._model, self._tokenizer = _open(name, "AutoModelForSeq2SeqLM", key)
-        self._limit = _limit(self._model, self._tokenizer)
+        self._model, self._tokenizer = open_network(name, "AutoModelForSeq2SeqLM", key)
+        self._limit = token_room(self._model, self._tokenizer)
 
     def translate(self, texts: Sequence[str], beams: int = 1) -> list[list[str]]:
         """Each text's `beams` best translations; none of a text that is longer than the network reads."""
@@ -123,7 +123,7 @@ class Translator:
             yield [text for text in dict.fromkeys(said[start : start + beams]) if text]
 
 
-def _open(name: str, kind: str, key: str) -> tuple[Any, Any]:
+def open_network(name: str, kind: str, key: str) -> tuple[Any, Any]:
     """The network with the head that `kind` names, and its tokenizer; ModelError where the head's weights are missing."""
     if not name:
         raise RecipeError(f"{key} is needed: a folder, or a hub id. No package brings such a model.")
@@ -145,7 +145,7 @@ def _open(name: str, kind: str, key: str) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def _limit(model: Any, tokenizer: Any) -> int:
+def token_room(model: Any, tokenizer: Any) -> int:
     """Tokens that the network reads at a time."""
     positions = getattr(model.config, "max_position_embeddings", None) or LONGEST
     return min(LONGEST, positions, tokenizer.model_max_length)

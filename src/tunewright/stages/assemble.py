@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ def plan(recipe: Recipe, dataset: Dataset) -> Plan:
     counts = label_counts(dataset.splits["train"])
     ratio = max(counts.values(), default=1) / max(1, min(counts.values(), default=1))
     metric, weights = _metric(recipe, ratio, whys), _weights(recipe, ratio)
-    start = _start(recipe, whys)
+    start = _start(recipe, dataset.labels, whys)
     epochs = recipe.train.epochs
     if epochs == "auto":
         epochs = _epochs(start, len(dataset.splits["train"]), recipe.train.batch_size, whys)
@@ -137,7 +137,7 @@ def _baselines(recipe: Recipe, whys: dict[str, Note]) -> tuple[Baseline, ...]:
     return baselines
 
 
-def _start(recipe: Recipe, whys: dict[str, Note]) -> Start:
+def _start(recipe: Recipe, labels: Sequence[str], whys: dict[str, Note]) -> Start:
     chosen, task = recipe.train.start, recipe.task
     if chosen == "auto":
         name = "probe" if task.probe else "random"
@@ -149,6 +149,7 @@ def _start(recipe: Recipe, whys: dict[str, Note]) -> Start:
             f"train.start: {catalog.name_of(chosen)} cannot begin {catalog.name_of(task)} as it is set here. Known to suit: "
             f"{listing(suiting)}."
         )
+    chosen.check(labels)
     return chosen
 
 

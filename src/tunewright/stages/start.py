@@ -46,7 +46,16 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         torch.manual_seed(job.seed)
         now = Embedder(plan, job.device, job.progress, model)
 
-    given = Beginning(plan.recipe.task, train, validation, dataset.labels, lambda examples: now(examples), gather)
+    given = Beginning(
+        plan.recipe.task,
+        train,
+        validation,
+        dataset.labels,
+        features=lambda examples: now(examples),
+        gather=gather,
+        progress=job.progress,
+        device=job.device,
+    )
     found = plan.recipe.train.start.head(given)  # type: ignore[union-attr]
     embedder.release()
     if found is not None:

@@ -12,7 +12,7 @@ A plug-in's whole conformance test, in its own repository:
 The checks lie in tunewright/testing/kinds: `every.py` holds what all components promise, and the file of a kind what
 that kind promises; each function there is one promise. Where the suite cannot know what to feed a component (a reader
 of a new form, a task with new inputs), the component's module says it in a function `sample(folder)`: for a reader the
-path of a source it has written there, for an augmenter settings with which it can work, for a task rows as mappings of
+path of a source it has written there, for an augmenter or a start settings with which it can work, for a task rows as mappings of
 its inputs' and its targets' roles to values.
 """
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tunewright.core.files import write_json, write_text
 
@@ -54,9 +55,32 @@ def tiny_backbone(folder: Path | str, seed: int = 0, family: Literal["bert", "ro
     return folder
 
 
-def tiny_masked_lm(folder: Path | str, seed: int = 0) -> Path:
-    """Write a masked language model of the same size and vocabulary; what it fills in is as good as random."""
-    return _written(Path(folder), seed, "BertForMaskedLM", "bert", _sizes("bert"))
+def tiny_masked_lm(folder: Path | str, seed: int = 0, echoes: bool = False) -> Path:
+    """Write a masked language model of the same size and vocabulary; what it fills in is as good as random.
+
+    echoes: it expects the words that stand around a mask, of whatever order.
+    """
+    sizes = {**_sizes("bert"), **({"hidden_act": "linear"} if echoes else {})}
+    return _written(Path(folder), seed, "BertForMaskedLM", "bert", sizes, _echoing if echoes else None)
+
+
+def _echoing(model: Any) -> None:
+    """Make every token the sum of itself and the mean of all: the words that are there are what it is most like."""
+    import torch
+
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("word_embeddings.weight"):
+                weight.normal_()
+                weight[: len(SPECIAL)] = 0
+            elif name.endswith("transform.LayerNorm.weight"):
+                weight.fill_(0.3)  # sure, but not quite
+            elif any(
+                part in name for part in (".value.weight", "attention.output.dense.weight", "transform.dense.weight")
+            ):
+                weight.copy_(torch.eye(len(weight)))
+            elif weight.ndim > 1:
+                weight.zero_()
 
 
 def tiny_seq2seq(folder: Path | str, seed: int = 0) -> Path:
@@ -68,7 +92,14 @@ def tiny_seq2seq(folder: Path | str, seed: int = 0) -> Path:
     return _written(Path(folder), seed, "BartForConditionalGeneration", "bart", {**sizes, **ends})
 
 
-def _written(folder: Path, seed: int, kind: str, family: str, sizes: dict[str, int]) -> Path:
+def _written(
+    folder: Path,
+    seed: int,
+    kind: str,
+    family: str,
+    sizes: dict[str, Any],
+    change: Callable[[Any], None] | None = None,
+) -> Path:
     import torch
     import transformers
 
@@ -77,7 +108,10 @@ def _written(folder: Path, seed: int, kind: str, family: str, sizes: dict[str, i
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         config = transformers.AutoConfig.for_model(family, **sizes, vocab_size=len(vocabulary()))
-        getattr(transformers, kind)(config).save_pretrained(folder)
+        model = getattr(transformers, kind)(config)
+        if change:
+            change(model)
+        model.save_pretrained(folder)
     write_tokenizer(folder)
     return folder
 

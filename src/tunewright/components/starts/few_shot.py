@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from tunewright.core import linear
 from tunewright.core.contracts import Beginning, Start, Task
-from tunewright.core.described import described
+from tunewright.core.described import check_descriptions, described
 from tunewright.core.types import Example
 
 PATH = (
@@ -38,6 +39,10 @@ class FewShot(Start):
         if self.descriptions and len(task.inputs) != 1:
             return False
         return task.scored and not (self.nearest_mean and task.multi_label)
+
+    def check(self, labels: Sequence[str]) -> None:
+        """See Start.check: descriptions are of labels."""
+        check_descriptions(self.descriptions, labels)
 
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """See Start.head."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from tunewright.core import linear
 from tunewright.core.contracts import Beginning, Start, Task
-from tunewright.core.described import described
+from tunewright.core.described import check_descriptions, described
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class ZeroShot(Start):
     def suits(self, task: Task) -> bool:
         """See Start.suits: labels for a single text."""
         return task.scored and not task.multi_label and len(task.inputs) == 1
+
+    def check(self, labels: Sequence[str]) -> None:
+        """See Start.check: descriptions are of labels."""
+        check_descriptions(self.descriptions, labels)
 
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """See Start.head."""

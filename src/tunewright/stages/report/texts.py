@@ -772,6 +772,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "rare_classes": ("labels with few rows", "数据很少的标签"),
         "imbalance": ("labels of very different frequency", "类别不均衡"),
         "truncation": ("texts longer than the window", "超过窗口长度的文本"),
+        "span_edges": ("spans that begin or end inside a token or word", "边界落在词元或单词内部的片段"),
         "language": ("a language the model does not know", "模型不懂的语言"),
     },
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Beginning, Task
+from tunewright.core.contracts import Beginning, Start, Task
 from tunewright.core.types import Example
+from tunewright.testing import tiny
 from tunewright.testing.conformance import Subject
 
 LABELS = ("card", "music", "weather")
@@ -18,7 +20,7 @@ ROWS, WIDTH = 24, 16
 def its_head_fits_the_model_and_is_the_same_every_time(subject: Subject) -> None:
     """Weight (outputs, hidden) and bias (outputs,), finite, in float32; or none at all."""
     for task in _suited(subject):
-        found = [subject.create().head(_given(task)) for _ in range(2)]
+        found = [_created(subject).head(_given(task)) for _ in range(2)]
         if found[0] is None:
             assert found[1] is None
             continue
@@ -34,7 +36,7 @@ def its_head_tells_apart_what_the_features_tell_apart(subject: Subject) -> None:
     """Where each label's rows lie apart from the others' a head that is given at all answers nearly all of them rightly."""
     task = catalog.create("tasks", "text_classification")
     given = _given(task)
-    if not subject.create().suits(task) or (found := subject.create().head(given)) is None:  # type: ignore[arg-type]
+    if not _created(subject).suits(task) or (found := _created(subject).head(given)) is None:  # type: ignore[arg-type]
         return
     logits = given.features(given.train) @ found[0].T + found[1]
     right = [LABELS[best] == row.label for best, row in zip(np.argmax(logits, axis=1), given.train, strict=True)]
@@ -50,15 +52,32 @@ def its_steps_are_counted(subject: Subject) -> None:
     """`steps` are those that it makes, and none where it makes none."""
     for task in _suited(subject):
         made: list[int] = []
-        subject.create().head(_given(task, made))
-        assert sum(made) == subject.create().steps
+        _created(subject).head(_given(task, made))
+        assert sum(made) == _created(subject).steps
+
+
+def its_settings_go_with_the_labels(subject: Subject) -> None:
+    """What suits a task lets labels through whose names are words."""
+    assert _created(subject).check(LABELS) is None
+
+
+def _created(subject: Subject) -> Start:
+    """The start: with its module's own `sample` as settings, or a tiny masked language model where it needs one."""
+    if subject.sample is not None:
+        return subject.create(**subject.sample(subject.folder))
+    needed = [name for name, value in vars(subject.create()).items() if value == ""]
+    return subject.create(**{name: str(_knowing(subject.folder / name)) for name in needed})
+
+
+def _knowing(folder: Path) -> Path:
+    return folder if folder.exists() else tiny.tiny_masked_lm(folder, echoes=True)
 
 
 def _suited(subject: Subject) -> list[Task]:
     """Tasks of labels as they come, and with several labels a row, that it suits."""
     given = ("text_classification", {"name": "text_classification", "multi_label": True})
     tasks = [catalog.create("tasks", one) for one in given]
-    return [task for task in tasks if subject.create().suits(task)]
+    return [task for task in tasks if _created(subject).suits(task)]
 
 
 def _given(task: Task, made: list[int] | None = None) -> Beginning:
