@@ -1,7 +1,6 @@
 """`tunewright combine`, and the verbs that open what it writes."""
 
 import json
-import re
 
 import pytest
 
@@ -41,9 +40,7 @@ def test_predict_and_evaluate_take_a_variant(both, runs, intents_csv, command):
             command(verb, *bundle, intents_csv.test, "--quiet")[1]
             for bundle in ((runs[0],), (both, "--variant", "lora"), (both / "variants/lora",))
         )
-        assert re.findall(r'"label": "\w+"|accuracy.*', single) != []
-        for said in variant:  # scores may differ in their last digit
-            assert re.sub(r'"score": [\d.]+', "", said) == re.sub(r'"score": [\d.]+', "", single)
+        assert single and variant == [single, single]
 
 
 def test_compare_takes_the_folders_of_variants(both, intents_csv, command):

@@ -32,10 +32,11 @@ def places(file: Path) -> dict[str, Place]:
     }
 
 
-def mapped(file: Path, place: Place) -> np.ndarray:
-    """The tensor as a read-only float32 array; where it is saved as one, it takes memory only for what is looked at.
+def mapped(file: Path, place: Place, *, writable: bool = False) -> np.ndarray:
+    """The tensor as a float32 array; where it is saved as one, it takes memory only for what is looked at.
 
-    One of whole numbers keeps its type.
+    One of whole numbers keeps its type. writable: what is written stays in this array, and the file as it is.
     """
-    found = np.asarray(np.memmap(file, (TYPES | OTHERS)[place.type], mode="r", offset=place.start, shape=place.shape))
+    kind, mode = (TYPES | OTHERS)[place.type], "c" if writable else "r"
+    found = np.asarray(np.memmap(file, kind, mode=mode, offset=place.start, shape=place.shape))
     return found.astype(np.float32, copy=False) if place.type in TYPES else found

@@ -86,7 +86,7 @@ def combine(
 
     names: what the variants are called, in order; by default as their runs' folders, or as they are called already.
     default: which one is opened where none is named; None: there it is asked for.
-    Raises UsageError for names that cannot be, BundleError for bundles that share no backbone, or whose outputs are not
+    Raises UsageError for names that cannot be, BundleError for bundles of different backbones, or whose outputs are not
     the same (within TOLERANCE) from what is written.
     """
     progress, out = progress or Silent(), Path(out)

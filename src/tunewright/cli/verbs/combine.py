@@ -1,8 +1,8 @@
 """Put several bundles that were tuned from one backbone into one, which holds the backbone once.
 
 Each bundle becomes a variant with its own adapter, head, labels, task and policy; one is chosen where the bundle is
-opened, with --variant. What is the same in all lies once; of merged adapters what they add is kept. The outputs are
-compared with the single bundles', which stay as they are.
+opened, with --variant. What is the same in all lies once; of merged adapters what they add is kept, and the weights come
+back bit for bit. Outputs are compared with those of the single bundles, which stay as they are.
 
 Examples:
 
