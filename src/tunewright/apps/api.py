@@ -1,8 +1,8 @@
-"""The Python API: `tunewright.train`, `tunewright.search` and `tunewright.load`."""
+"""The Python API: `tunewright.train`, `tunewright.search`, `tunewright.combine` and `tunewright.load`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tunewright.engine.local import Outcome
     from tunewright.engine.search import Found
     from tunewright.predict.predictor import Predictor
+    from tunewright.stages.combine import Combined
 
 
 def train(
@@ -81,7 +82,34 @@ def search(
     return run(given, out=out, name=name, resume=resume, progress=progress)
 
 
-def load(bundle: Path | str, runtime: str = "auto") -> Predictor:
+def combine(
+    bundles: Sequence[Path | str],
+    out: Path | str,
+    *,
+    names: Sequence[str] = (),
+    default: str | None = None,
+    progress: Progress | None = None,
+) -> Combined:
+    """Put bundles that were tuned from one backbone into one bundle, as `tunewright combine` does.
+
+        tunewright.combine(["runs/intents", "runs/sentiment"], "both")
+        model = tunewright.load("both", variant="sentiment")
+
+    bundles: bundles, or the runs that hold them; one that holds variants already brings all of them. out: the folder to
+    write, which must not be there. names: what the variants are called, in order; by default as their runs. default: the
+    variant that is opened where none is named; None: it has to be named. progress: as for `train`.
+
+    Returns a Combined: bundle (the folder), variants (name → task, method, size, parity with the single bundle), bytes
+    (of all), apart (of the single bundles). Raises a TunewrightError with what to do about it.
+    """
+    from tunewright.stages.combine import combine as run
+
+    if isinstance(bundles, (str, Path)):
+        raise UsageError("combine takes a list of bundles: combine([a, b], out).")
+    return run(bundles, out, names=names, default=default, progress=progress)
+
+
+def load(bundle: Path | str, runtime: str = "auto", variant: str | None = None) -> Predictor:
     """Open a bundle (or the run that holds one) for predicting.
 
         model = tunewright.load("runs/first/bundle")
@@ -89,6 +117,7 @@ def load(bundle: Path | str, runtime: str = "auto") -> Predictor:
             print(prediction.value, prediction.score, prediction.decision)
 
     runtime: what computes, as `tunewright list runtimes` names it; "auto": the one that the bundle was measured with.
+    variant: which one, of a bundle that holds several (`combine`); None: its default.
 
     Returns a Predictor: `labels`, and `predict(inputs)` of texts, mappings ({"text": …}) or Examples, which gives one
     Prediction an input, in order: value, score (a calibrated probability), scores (of every label), decision ("model",
@@ -97,7 +126,7 @@ def load(bundle: Path | str, runtime: str = "auto") -> Predictor:
     """
     from tunewright.predict.predictor import load as open_predictor
 
-    return open_predictor(bundle, runtime)
+    return open_predictor(bundle, runtime, variant)
 
 
 def _recipe(given: Recipe | Mapping[str, Any] | Path | str, verb: str) -> Recipe:

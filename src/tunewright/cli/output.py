@@ -26,6 +26,12 @@ COLUMN = typer.Option(
     metavar="[ROLE=]NAME",
     help="Which column is what, as text=content. Default: as in training, or guessed.",
 )
+VARIANT = typer.Option(
+    None,
+    "--variant",
+    metavar="NAME",
+    help="Which one, of a bundle that holds several. Default: the bundle's, if it has one.",
+)
 QUIET = typer.Option(False, "--quiet", "-q", help="No progress, only the result.")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tunewright import __version__
 from tunewright.core import catalog
 from tunewright.core.contracts import Task
-from tunewright.core.errors import BundleError, nearest
+from tunewright.core.errors import BundleError, listing, nearest
 from tunewright.core.files import jsonable, read_json, sha256, write_json
 from tunewright.core.recipe import Recipe
 from tunewright.core.recipe_file import load
@@ -22,6 +22,8 @@ from tunewright.core.types import Policy
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
+# In a bundle that holds several variants: each one's folder, what they have in common, and which of it a model uses.
+VARIANTS, SHARED, INDEX = "variants", "shared", "shared.json"
 
 
 @dataclass(frozen=True)
@@ -50,34 +52,42 @@ def seal(folder: Path, *, task: Task, labels: Sequence[str], policy: Policy, **a
     decision = read_json(folder / "decision.json") if (folder / "decision.json").exists() else {}
     stored = {"thresholds": dict(policy.thresholds), "accept": policy.accept}
     write_json(folder / "decision.json", {**decision, **stored})
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    manifest = {
-        "schema": SCHEMA,
-        "tunewright": __version__,
-        "created": now(),
-        "task": catalog.describe(task),
-        "labels": list(labels),
-        **about,
-        "files": {str(path.relative_to(folder)): sha256(path) for path in files},
-    }
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST]
+    _write_manifest(folder, {"task": catalog.describe(task), "labels": list(labels), **about}, files)
+
+
+def seal_variants(folder: Path, variants: Mapping[str, Mapping[str, Any]], **about: Any) -> None:
+    """Write bundle.json of a bundle whose sealed variants lie under `folder`: their manifests' hashes stand for their files.
+
+    variants: name → what is said of it.
+    """
+    manifests = [folder / VARIANTS / name / MANIFEST for name in variants]
+    files = [path for path in (*folder.glob("*"), *(folder / SHARED).rglob("*")) if path.is_file()]
+    _write_manifest(folder, {**about, VARIANTS: variants}, [*files, *manifests])
+
+
+def _write_manifest(folder: Path, about: Mapping[str, Any], files: Sequence[Path]) -> None:
+    head = {"schema": SCHEMA, "tunewright": __version__, "created": now()}
+    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files)}
+    manifest = {**head, **about, "files": hashes}
     write_json(folder / MANIFEST, {**manifest, "digest": _digest(manifest)})
 
 
-def open_bundle(folder: Path | str) -> Bundle:
+def open_bundle(folder: Path | str, variant: str | None = None) -> Bundle:
     """Open and check a bundle: it must be one, whole, unchanged, and of a schema this version reads.
 
-    A run's folder stands for the bundle in it. Raises BundleError that says what is wrong and what to do.
+    variant: which one, of a bundle that holds several; None: its default. A run's folder stands for the bundle in it, and
+    a variant's folder for that variant. Raises BundleError that says what is wrong and what to do.
     """
-    folder = Path(folder)
-    if not (folder / MANIFEST).is_file() and (folder / "bundle" / MANIFEST).is_file():
-        folder = folder / "bundle"
-    about = _manifest(folder)
-    problems = _changed(folder, about)
-    if problems:
-        raise BundleError(
-            f"{folder} was changed after it was saved: {'; '.join(problems[:3])}. "
-            "Train again, or restore the bundle from where it came from."
-        )
+    folder = _of_run(Path(folder))
+    if variant is None and folder.parent.name == VARIANTS and (folder.parent.parent / MANIFEST).is_file():
+        folder, variant = folder.parent.parent, folder.name
+    about = _checked(folder)
+    if VARIANTS in about:
+        folder = folder / VARIANTS / _chosen(folder, about, variant)
+        about = _checked(folder)
+    elif variant is not None:
+        raise BundleError(f"{folder} holds one model and no variants: leave out the variant {variant!r}.")
     decision = read_json(folder / "decision.json")
     return Bundle(
         folder=folder,
@@ -86,6 +96,42 @@ def open_bundle(folder: Path | str) -> Bundle:
         labels=tuple(about["labels"]),
         policy=Policy(thresholds=decision["thresholds"], accept=decision["accept"]),
     )
+
+
+def variants_of(folder: Path | str) -> tuple[str, ...]:
+    """The variants that a bundle holds, checked as by `open_bundle`; () where it is one model."""
+    return tuple(_checked(_of_run(Path(folder))).get(VARIANTS, ()))
+
+
+def _of_run(folder: Path) -> Path:
+    """The bundle in a run's folder; any other folder as it is."""
+    is_run = not (folder / MANIFEST).is_file() and (folder / "bundle" / MANIFEST).is_file()
+    return folder / "bundle" if is_run else folder
+
+
+def _chosen(folder: Path, about: Mapping[str, Any], variant: str | None) -> str:
+    name, names = variant if variant is not None else about.get("default"), about[VARIANTS]
+    if name in names:
+        return name
+    there = f"Its variants: {listing(names)}."
+    if name is not None:
+        raise BundleError(f"{folder} holds no variant {name!r}.{nearest(name, names)} {there}")
+    first = next(iter(names))
+    raise BundleError(
+        f"{folder} holds several variants. {there} Choose one: --variant {first}, variant={first!r} in Python, or the "
+        f"folder {folder / VARIANTS / first} in place of the bundle."
+    )
+
+
+def _checked(folder: Path) -> dict[str, Any]:
+    """The manifest of a bundle that is whole and unchanged."""
+    about = _manifest(folder)
+    if problems := _changed(folder, about):
+        raise BundleError(
+            f"{folder} was changed after it was saved: {'; '.join(problems[:3])}. "
+            "Train again, or restore the bundle from where it came from."
+        )
+    return about
 
 
 def _task(folder: Path, about: Mapping[str, Any]) -> Task:
@@ -110,7 +156,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         about = read_json(folder / MANIFEST)
         schema = about["schema"]
-        if not isinstance(about["files"], dict) or not isinstance(about["labels"], list):
+        if not isinstance(about["files"], dict) or not isinstance(about.get(VARIANTS, {}), dict):
+            raise TypeError
+        if VARIANTS not in about and not isinstance(about["labels"], list):
             raise TypeError
     except (ValueError, KeyError, TypeError):
         raise BundleError(f"{folder / MANIFEST} is damaged: it is not what `tunewright train` wrote.") from None
@@ -134,14 +182,21 @@ def _changed(folder: Path, about: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name} is missing")
         elif sha256(path) != digest:
             problems.append(f"{name} is not what was saved")
-    needed = {"decision.json", "model/config.json", "model/tokenizer.json"}
-    problems += [f"{name} is not listed" for name in sorted(needed - set(files))]
+    problems += [f"{name} is not listed" for name in sorted(_needed(about) - set(files))]
     # Libraries that open a folder of the bundle (model, adapter) use what they find there.
-    opened = {Path(name).parts[0] for name in files if "/" in name and not Path(name).is_absolute()}
+    opened = {Path(name).parts[0] for name in files if "/" in name and not Path(name).is_absolute()} - {VARIANTS}
     found = {
         path.relative_to(folder).as_posix() for name in opened for path in (folder / name).rglob("*") if path.is_file()
     }
     return problems + [f"{name} was added" for name in sorted(found - set(files))]
+
+
+def _needed(about: Mapping[str, Any]) -> set[str]:
+    """The files without which there is no bundle."""
+    if VARIANTS in about:
+        return {f"{SHARED}/model.safetensors", *(f"{VARIANTS}/{name}/{MANIFEST}" for name in about[VARIANTS])}
+    tokenizer = INDEX if f"model/{INDEX}" in about["files"] else "tokenizer.json"
+    return {"decision.json", "model/config.json", f"model/{tokenizer}"}
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:

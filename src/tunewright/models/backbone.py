@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tunewright.core.errors import ModelError, listing
 from tunewright.core.files import read_json
+from tunewright.models.shared import as_torch, is_variant
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,8 +66,14 @@ def _load_transformers(
         torch.manual_seed(0)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=remote_code, local_files_only=True)
         _set_dropout(config, dropout)
-        backbone, loading = AutoModel.from_pretrained(
-            folder,
+        network, given = AutoModel, {}
+        if is_variant(folder):  # what is put together lies in no folder; only the network's own class takes it so
+            with torch.device("meta"):
+                network = type(AutoModel.from_config(config))
+            given = {"state_dict": as_torch(folder)}
+        backbone, loading = network.from_pretrained(
+            None if given else folder,
+            **given,
             config=config,
             dtype=torch.float32,
             attn_implementation=attention,

@@ -27,6 +27,7 @@ from tunewright.models import surgery
 from tunewright.models.backbone import empty_backbone, load_backbone, quiet
 from tunewright.models.model import Model
 from tunewright.models.saved import MARK, TANH_SCALE, final_map
+from tunewright.models.shared import as_torch
 
 MEAN_SCALE = 2.0**17  # on the mean, against the residual of the token's own state
 
@@ -234,6 +235,14 @@ def _load_own(folder: Path, head: Head, labels: Sequence[str], inserted: Any) ->
     if inserted is not None:
         with torch.random.fork_rng(devices=[]):
             model = catalog.create("methods", inserted).apply(model)  # type: ignore[attr-defined]
-        safetensors.torch.load_model(model.backbone, folder / "model.safetensors")
+        _fill(model.backbone, as_torch(folder))
     safetensors.torch.load_model(model.head, folder / "head.safetensors")
     return model.eval()
+
+
+def _fill(network: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Put saved weights into a network; those that it shares among its parts were saved once."""
+    own = network.state_dict()
+    saved = {own[name].data_ptr(): weights[name] for name in weights if name in own}
+    again = {name: saved[value.data_ptr()] for name, value in own.items() if value.data_ptr() in saved}
+    network.load_state_dict({**again, **weights})

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+OTHERS = {"I64": np.int64, "I32": np.int32, "U8": np.uint8, "BOOL": np.bool_}  # counters and masks of a network
 
 
 class Place(NamedTuple):
@@ -31,7 +32,11 @@ def places(file: Path) -> dict[str, Place]:
     }
 
 
-def mapped(file: Path, place: Place) -> np.ndarray:
-    """The tensor as a read-only float32 array; where it is saved as one, it takes memory only for what is looked at."""
-    found = np.memmap(file, TYPES[place.type], mode="r", offset=place.start, shape=place.shape)
-    return np.asarray(found).astype(np.float32, copy=False)
+def mapped(file: Path, place: Place, *, writable: bool = False) -> np.ndarray:
+    """The tensor as a float32 array; where it is saved as one, it takes memory only for what is looked at.
+
+    One of whole numbers keeps its type. writable: what is written stays in this array, and the file as it is.
+    """
+    kind, mode = (TYPES | OTHERS)[place.type], "c" if writable else "r"
+    found = np.asarray(np.memmap(file, kind, mode=mode, offset=place.start, shape=place.shape))
+    return found.astype(np.float32, copy=False) if place.type in TYPES else found

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, processors
 
 from tunewright.core.errors import DataError, ModelError, RecipeError, listing
 from tunewright.core.files import read_json, write_json, write_text
+from tunewright.models.shared import file_of
 
 SETTINGS_FILE = "processor.json"
 SETTINGS = ("max_tokens", "overflow", "stride", "prefix", "document_prefix", "pad_id", "type_ids")
@@ -390,7 +391,7 @@ def _write_template(tokenizer: Tokenizer, single: Template, pair: Template, pref
 
 
 def _open_tokenizer(folder: Path) -> Tokenizer:
-    file = folder / "tokenizer.json"
+    file = file_of(folder, "tokenizer.json")
     try:
         if file.is_file():
             return Tokenizer.from_file(str(file))

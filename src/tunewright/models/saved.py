@@ -13,7 +13,8 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Head
 from tunewright.core.files import read_json
 from tunewright.kernels.encoder import Layer, Linear, Norm, Weights
-from tunewright.models.mapped import TYPES, mapped, places
+from tunewright.models.mapped import TYPES
+from tunewright.models.shared import Tensors
 
 MARK = "tunewright"  # key in config.json under which models/layout.py notes how the folder was made
 TANH_SCALE = 2.0**-12  # of the pooling layer that layout.py writes: keeps its tanh in the linear range
@@ -47,8 +48,8 @@ def lacks(folder: Path) -> str:
         return f"its activation is {config.get('hidden_act')}, not gelu"
     if config.get("position_embedding_type", "absolute") != "absolute":
         return "its positions are relative"
-    stored = places(folder / "model.safetensors")
-    if unknown := {stored[name].type for name in stored if name.endswith((".weight", ".bias"))} - set(TYPES):
+    stored = Tensors(folder)
+    if unknown := {stored.place(name).type for name in stored if name.endswith((".weight", ".bias"))} - set(TYPES):
         return f"its weights are saved as {', '.join(sorted(unknown))}"
     names = set(stored)
     prefix = _prefix(names)
@@ -66,12 +67,11 @@ def lacks(folder: Path) -> str:
 def read(folder: Path) -> Saved:
     """Read what `lacks` found nothing missing in. Tables stay on the disk, layers come one by one: little is in memory."""
     config = read_json(folder / "config.json")
-    file = folder / "model.safetensors"
-    found = places(file)
+    found = Tensors(folder)
     prefix = _prefix(set(found))
 
     def tensor(name: str) -> np.ndarray:
-        return mapped(file, found[f"{prefix}{name}"])
+        return found[f"{prefix}{name}"]
 
     pooling = config[MARK]["pooling_layers"]
     encoder = Weights(
@@ -118,11 +118,10 @@ def _norm(tensor: Callable[[str], np.ndarray], name: str) -> Norm:
 
 def final_map(folder: Path, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """The last map of a saved classifier: weight (outputs, hidden), bias (outputs,)."""
-    file = folder / "model.safetensors"
-    found = places(file)
+    found = Tensors(folder)
     names = [name for name in found if name.startswith(FINAL) and name.endswith("weight")]
-    final = [name for name in sorted(names) if found[name].shape[0] == outputs][-1]
-    weight, bias = (np.array(mapped(file, found[name])) for name in (final, final.removesuffix("weight") + "bias"))
+    final = [name for name in sorted(names) if found.place(name).shape[0] == outputs][-1]
+    weight, bias = (np.array(found[name]) for name in (final, final.removesuffix("weight") + "bias"))
     return weight, bias
 
 

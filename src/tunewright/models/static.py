@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tunewright.models.shared import as_torch
+
 MODEL_TYPE = "static"  # in config.json; a layout of our own, which `transformers` does not know
 
 
@@ -34,8 +36,6 @@ class StaticEncoder(nn.Module):
 
 def load_static(folder: Path, config: Mapping[str, Any]) -> StaticEncoder:
     """Open a folder of our own layout: config.json with model_type "static", and model.safetensors."""
-    from safetensors.torch import load_file
-
     encoder = StaticEncoder(config)
-    encoder.load_state_dict(load_file(folder / "model.safetensors"))
+    encoder.load_state_dict(as_torch(folder))
     return encoder.float()

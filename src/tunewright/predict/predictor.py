@@ -110,7 +110,6 @@ def find_runtime(folder: Path, name: str) -> tuple[Runtime, str]:
     raise MachineError(f"The runtime {own} cannot run this bundle here ({missing}). Take the runtime {EXACT}.")
 
 
-def load(bundle: Path | str, runtime: str = AUTO) -> Predictor:
-    """Open a bundle (or the run that holds one) for predicting. Raises BundleError when it is none or was changed, and
-    what `find_runtime` raises."""
-    return Predictor(open_bundle(bundle), runtime)
+def load(bundle: Path | str, runtime: str = AUTO, variant: str | None = None) -> Predictor:
+    """Open a bundle (or the run that holds one) for predicting. Raises what `open_bundle` and `find_runtime` raise."""
+    return Predictor(open_bundle(bundle, variant), runtime)

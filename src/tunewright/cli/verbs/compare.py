@@ -8,6 +8,8 @@ Examples:
   tunewright compare runs/first/bundle runs/second/bundle test.csv
 
   tunewright compare runs/first/bundle runs/second/bundle test.csv --json
+
+  tunewright compare both/variants/small both/variants/large test.csv
 """
 
 from __future__ import annotations

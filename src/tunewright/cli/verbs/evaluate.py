@@ -48,6 +48,7 @@ def command(
         metavar="FILE",
         help="Measure also rows that mention a term against those that mention none; a term a line.",
     ),
+    variant: str = output.VARIANT,
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
@@ -55,7 +56,7 @@ def command(
     from tunewright.predict.source import parse_columns
     from tunewright.stages import bias as bias_stage
 
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, variant)
     columns = parse_columns(column or (), opened.task)
     terms = bias_stage.read_terms(bias) if bias else ()
     progress = output.progress(quiet)

@@ -55,6 +55,7 @@ def command(
         metavar="NAME",
         help="What computes: one of `tunewright list runtimes`. auto: the one chosen for the bundle.",
     ),
+    variant: str = output.VARIANT,
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
@@ -63,7 +64,7 @@ def command(
     if out is not None:
         sink.ending(out)
     progress = output.progress(quiet)
-    stream = _open(bundle, input, out, column or (), runtime, progress, all_scores=all_scores, strict=strict)
+    stream = _open(bundle, variant, input, out, column or (), runtime, progress, all_scores=all_scores, strict=strict)
     from tunewright.predict.stream import write
 
     if json and out is None:
@@ -84,6 +85,7 @@ def command(
 
 def _open(
     bundle: Path,
+    variant: str | None,
     input: str,
     out: Path | None,
     words: list[str] | tuple[()],
@@ -96,7 +98,7 @@ def _open(
     from tunewright.predict.source import choose_columns, parse_columns
     from tunewright.predict.stream import Stream, refuse_same_file
 
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, variant)
     columns = parse_columns(words, opened.task)
     if input != "-":
         refuse_same_file(input, out)
