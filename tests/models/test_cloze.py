@@ -86,6 +86,11 @@ def test_a_mask_that_stands_in_the_text_is_not_asked(lm):
     assert same[0] == pytest.approx(same[1], abs=1e-6)
 
 
+def test_half_an_emoji_is_read_as_a_sign(lm):
+    found = asked(lm, "{} It was {mask}.", WORDS, ["a \ud83d film", "a ? film"])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
 def test_where_the_mask_stands_changes_what_is_said(lm):
     found = [asked(lm, template, WORDS, TEXTS[:2]) for template in ("{mask} : {}", "{} : {mask}")]
     assert np.abs(found[0] - found[1]).max() > 1e-3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import time
 import typing
 
 import numpy as np
@@ -174,6 +175,20 @@ def test_measuring_stops_when_steps_are_slow(make, monkeypatch):
 @pytest.mark.parametrize("method", ["lora", "freeze", "linear_probe"])
 def test_every_method_can_be_estimated(make, method):
     assert check.check(make(train={"method": method})).estimate.disk_mb > 0
+
+
+def test_a_start_that_takes_long_over_each_row_is_reckoned(make, monkeypatch):
+    """As one that asks a network of its own does."""
+    from tunewright.components.starts.probe import Probe
+
+    head, plain = Probe.head, check.check(make()).estimate.parts["head"]
+
+    def slow(start, given):
+        time.sleep(0.01 * len(given.train))  # never shorter
+        return head(start, given)
+
+    monkeypatch.setattr(Probe, "head", slow)
+    assert check.check(make()).estimate.parts["head"] > plain + 0.4  # of 86 rows
 
 
 def test_times_lie_on_a_line_through_the_measurements():

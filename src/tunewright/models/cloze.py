@@ -74,7 +74,8 @@ class Cloze:
 
     def _encoded(self, texts: Sequence[str]) -> list[Features]:
         """The texts in the template, as windows with one mask each."""
-        whole = [self._before + text + self._after for text in texts]
+        # Lone surrogates (half an emoji, from broken JSON) are no text in UTF-8; "?" keeps places right.
+        whole = [self._before + text.encode("utf-8", "replace").decode() + self._after for text in texts]
         encoded = self._tokenizer(whole, return_offsets_mapping=True, verbose=False)
         names = [name for name in self._tokenizer.model_input_names if name in encoded]
         found = []

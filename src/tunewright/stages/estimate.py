@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Given
+from tunewright.core.contracts import Beginning, Given, Start
 from tunewright.core.files import sha256, writing_folder
 from tunewright.core.progress import Silent, Step
 from tunewright.core.recipe import replace
@@ -39,6 +39,7 @@ from tunewright.training.precision import choose_device, choose_threads, threads
 ROWS = 4096  # training rows that are tokenized to know the lengths
 STEPS = 8  # steps that are trained, twice: from the shortest over all lengths to the longest
 SECONDS, FEWEST = 40.0, 6  # spent on training steps at most, unless fewer steps than that are done
+STARTED = 128  # training rows that the head's start is timed on
 EMBEDDED_TOKENS, EMBEDDED_ROWS = 40_000, 1000  # what the frozen backbone is timed on, at most
 MIB = 1 << 20
 # What `train` does around the loop: the network is opened for training, embedding (before training and after), judging
@@ -76,7 +77,7 @@ def estimate(
     with threads(choose_threads(plan.recipe.train.threads)), _random_state():
         lengths = _lengths(plan, dataset, folder)
         trained = _train(plan, dataset, lengths, folder, device)
-        frozen = _embed(trained.plan, dataset, lengths, device)
+        frozen = _embed(trained.plan, dataset, lengths, plan.recipe.train.start)
     steps, training = _training(plan, dataset, lengths, trained)
     parts = {"data": preparing, "augmenting": augmenting, "starting": trained.starting}
     copies = copies_a_row(plan.recipe.data.augment) * len(dataset.splits["train"])
@@ -84,7 +85,7 @@ def estimate(
     parts["tokenizing"] = lengths.seconds * texts / lengths.rows
     parts |= {"training": training, **_around(plan, dataset, lengths, frozen)}
     times = _times(plan, dataset)
-    parts |= {name: parts[name] * times for name in ("starting", "training", "evaluation")}
+    parts |= {name: parts[name] * times for name in ("starting", "head", "training", "evaluation")}
     evaluations = steps / _steps_an_evaluation(plan, dataset, lengths)
     checkpoints = training / CHECKPOINT_SECONDS + 1
     kept = checkpoints + evaluations / CHECKPOINT_WEIGHTS  # these keep the weights alone
@@ -138,6 +139,7 @@ class _Frozen:
     opening: float  # seconds to open the network
     token: float  # seconds a token takes through it in training's precision
     exact: float  # and in fp32, in which a finished model is judged
+    start: tuple[float, float]  # seconds, and seconds a training row, for the head's start beside embedding
     baselines: dict[str, float]  # name → seconds beside embedding, for `rows` training rows
     embedding: bool  # whether a baseline asked for features
     rows: int
@@ -193,8 +195,9 @@ def _train(plan: Plan, dataset: Dataset, lengths: _Lengths, folder: Path, device
     )  # fmt: skip
 
 
-def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Frozen:
-    """Time the frozen backbone, then every baseline on the features."""
+def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, start: Start) -> _Frozen:
+    """Time the frozen backbone, then every baseline and the head's start on the features."""
+    device = choose_device(plan.recipe.train.device)
     rows = int(np.clip(EMBEDDED_TOKENS / lengths.tokens_a_row, 32, EMBEDDED_ROWS))
     splits = [dataset.splits[name] for name in ("train", "validation")]
     train, validation = (split.take(spread(len(split), rows)) for split in splits)
@@ -223,7 +226,29 @@ def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, device: str) -> _Fro
         catalog.name_of(baseline): _seconds(lambda baseline=baseline: baseline.predict(given))
         for baseline in plan.recipe.evaluate.baselines
     }
-    return _Frozen(opening, token, exact, baselines, bool(asked), len(train), width)
+    began = _start(start, plan, train[:STARTED], validation, labels, embedder)
+    return _Frozen(opening, token, exact, began, baselines, bool(asked), len(train), width)
+
+
+def _start(
+    start: Start,
+    plan: Plan,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    labels: Sequence[str],
+    embedder: Embedder,
+) -> tuple[float, float]:
+    """Time the head's start on few rows and on more; steps that it makes are reckoned with the others, see _training."""
+
+    def head(rows: Sequence[Example]) -> float:
+        given = Beginning(
+            plan.recipe.task, rows, validation, labels, embedder, lambda steps, more: None, device=embedder.device
+        )
+        return _seconds(lambda: start.head(given))
+
+    few = max(1, len(train) // 8)
+    fixed, more = head(train[:few]), head(train)
+    return fixed, max(0.0, more - fixed) / max(1, len(train) - few)
 
 
 # --------------------------------------------------------------------------------------------------- reckoning
@@ -276,7 +301,9 @@ def _around(plan: Plan, dataset: Dataset, lengths: _Lengths, frozen: _Frozen) ->
     evaluations = 1 + settings.epochs / settings.evaluate_every
     indexed = frozen.token * _document_tokens(plan, dataset)  # seconds to read all documents, at each evaluation
     searched = indexed * (frozen.embedding + (plan.objective.mined > 0))
+    fixed, a_row = frozen.start
     return {
+        "head": fixed + a_row * min(rows["train"], PROBE_ROWS),
         "embedding": forward * embedded + frozen.opening * OPENED + searched,
         "evaluation": (forward * rows["validation"] + indexed) * evaluations
         + exactly * (rows["validation"] * VALIDATION_PASSES + rows["test"] * TEST_PASSES),

@@ -30,6 +30,7 @@ PARTS = {
     "data": "reading and checking",
     "augmenting": "changed copies of training rows",
     "starting": "opening the network",
+    "head": "the head's start",
     "tokenizing": "tokenizing",
     "embedding": "embedding with the frozen backbone",
     "training": "training",
