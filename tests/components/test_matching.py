@@ -218,9 +218,3 @@ def test_baselines_find_documents_in_both_languages(name):
 
 def test_decoding_abstains_below_what_the_policy_accepts():
     assert TASK.decode(np.zeros(4), (), tuple("abcd"), Policy(accept=0.5)).decision == "abstain"
-
-
-def test_a_corpus_lies_where_the_recipe_does(tmp_path):
-    (tmp_path / "more.txt").write_text("a document", "utf-8")
-    given = {"task": {"name": "matching", "corpus": "more.txt"}, "data": {"train": "pairs.csv"}}
-    assert from_mapping(given, tmp_path).task.corpus == str(tmp_path / "more.txt")

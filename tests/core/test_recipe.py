@@ -335,6 +335,29 @@ def test_a_written_recipe_names_the_data_by_their_whole_path(load, tmp_path):
     assert recipe.model.backbone == str(tmp_path / "folder")
 
 
+def test_what_components_read_lies_where_the_recipe_does(tmp_path):
+    """Each component's `sources`; a hub id that is no folder there stays, and what is not given too."""
+    (tmp_path / "filler").mkdir()
+    told = {
+        "task": {"name": "matching", "corpus": "more.txt"},
+        "data": {
+            "train": "pairs.csv",
+            "augment": [
+                {"name": "masked_lm", "model": "filler"},
+                {"name": "back_translation", "there": "a/marian"},
+                "typo",
+            ],
+        },
+        "train": {"start": {"name": "verbalizer", "model": "../models/filler"}},
+    }
+    recipe = recipe_file.from_mapping(told, tmp_path)
+    filler, translation, _ = recipe.data.augment
+    assert recipe.task.corpus == str(tmp_path / "more.txt")
+    assert filler.model == str(tmp_path / "filler")
+    assert (translation.there, translation.back) == ("a/marian", "")
+    assert Path(recipe.train.start.model).resolve() == tmp_path.parent / "models/filler"
+
+
 def test_an_id_on_the_hub_is_no_path(load):
     assert load("task: text_classification\ndata: {train: some/dataset}").data.train == "some/dataset"
 

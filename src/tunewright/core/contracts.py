@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 class Component(ABC):
     """What all components share: a frozen dataclass whose fields are its settings."""
 
+    sources: ClassVar[
+        tuple[str, ...]
+    ] = ()  # settings that name a file, a folder or a hub id; a recipe's are relative to it
+
 
 @dataclass(frozen=True)
 class Row:

@@ -516,10 +516,10 @@ def _elsewhere(key: str) -> str:
 
 
 def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
-    """Data paths from the recipe's folder, so that a resolved recipe means the same from anywhere."""
+    """Paths from the recipe's folder, so that a resolved recipe means the same from anywhere."""
 
     def absolute(source: str | None) -> str | None:
-        if source is None or os.path.isabs(source):
+        if not source or os.path.isabs(source):
             return source
         here = folder / source
         looks_like_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and not Path(source).suffix
@@ -537,11 +537,14 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
         recipe = dataclasses.replace(
             recipe, model=dataclasses.replace(recipe.model, backbone=str((folder / backbone).absolute()))
         )
-    task, source = recipe.task, recipe.task.further
-    if source is not None:  # whatever the setting is called
-        named = [setting.name for setting in catalog.settings(type(task)) if getattr(task, setting.name) == source]
-        task = dataclasses.replace(task, **{name: absolute(source) for name in named})
-    return dataclasses.replace(recipe, task=task, data=data, tasks=tasks)
+
+    def placed(part: Any) -> Any:
+        names = getattr(part, "sources", ())
+        return dataclasses.replace(part, **{name: absolute(getattr(part, name)) for name in names}) if names else part
+
+    data = dataclasses.replace(data, augment=tuple(map(placed, data.augment)))
+    train = dataclasses.replace(recipe.train, start=placed(recipe.train.start))
+    return dataclasses.replace(recipe, task=placed(recipe.task), data=data, train=train, tasks=tasks)
 
 
 # ---------------------------------------------------------------------------------------------------------- writing

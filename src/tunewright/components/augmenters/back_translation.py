@@ -31,6 +31,7 @@ class BackTranslation(Augmenter):
     beams: Annotated[int, Field(ge=1, le=20)] = 4  # best translations back; a copy is one of them, drawn at random
 
     rewrites: ClassVar[bool] = True
+    sources: ClassVar[tuple[str, ...]] = ("there", "back")
 
     def open(self) -> Edits:
         """See Augmenter.open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ class MaskedLM(Augmenter):
         ""  # folder or hub id of a model with its head for masked words (of BERT's kind); there is no packaged one
     )
     top: Annotated[int, Field(ge=1)] = 10  # likeliest words that are drawn from, each by its probability
+
+    sources: ClassVar[tuple[str, ...]] = ("model",)
 
     def open(self) -> Edits:
         """See Augmenter.open."""

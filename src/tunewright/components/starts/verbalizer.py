@@ -36,6 +36,7 @@ class Verbalizer(Start):
     ] = ()  # pairs of a label and a word for it, one token each; a label may have several; others have their names
 
     goes_on: ClassVar[bool] = False
+    sources: ClassVar[tuple[str, ...]] = ("model",)
 
     def suits(self, task: Task) -> bool:
         """See Start.suits: labels for a single text."""

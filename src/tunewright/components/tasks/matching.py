@@ -44,6 +44,7 @@ class Matching(Task):
     metric: ClassVar[str] = "mrr"
     baselines: ClassVar[tuple[str, ...]] = ("tfidf_cosine", "untuned")
     retrieves: ClassVar[bool] = True
+    sources: ClassVar[tuple[str, ...]] = ("corpus",)
 
     @property
     def targets(self) -> tuple[str, ...]:
