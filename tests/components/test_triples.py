@@ -99,7 +99,16 @@ def test_a_pair_in_two_windows_is_judged_where_it_is_farthest_from_an_edge(folde
     assert TASK.decode(TASK.join(windows, logits), windows, LABELS, Policy()).value == example.label
     logits = saying(windows)
     logits[1][:, TAGS:] = 0.0
-    assert TASK.decode(TASK.join(windows, logits), windows, LABELS, Policy()).value.triples == ()
+    unsure = TASK.decode(TASK.join(windows, logits), windows, LABELS, Policy())
+    assert unsure.value.triples == () and unsure.score == pytest.approx(1 / 3)  # none and two relations are alike
+
+
+def test_an_entity_that_a_window_cuts_is_no_end_of_a_pair_there(folder):
+    example = row("a b c d e f g h", [[0, 1, "person"], [8, 13, "firm"]], [(0, "owns", 1)])  # a, and e to g
+    windows = TASK.encode([example], Processor.load(folder, max_tokens=8, stride=5), LABELS)
+    assert [window.units.number.tolist() for window in windows] == [[0, 1, 2, 3, 4, 5], [3, 4, 5, 6, 7]]
+    listed = [window.features["labels"][:, [graphs.FIRST, graphs.LAST]].tolist()[:2] for window in windows]
+    assert listed == [[[1, 1], [-100, -100]], [[2, 4], [-100, -100]]]
 
 
 def test_more_relations_than_tokens_are_all_learned(folder):
