@@ -46,7 +46,8 @@ def place(tmp_path_factory, tiny_backbone):
     """`faq`, a run that searches; `rows.jsonl`, `test.jsonl` and `more.txt`, its rows, test and corpus."""
     folder = tmp_path_factory.mktemp("rerank")
     every = rows()
-    materials.write_rows(folder / "rows.jsonl", every[:-20])
+    only_no = {"query": "what nothing answers", "document": "missing card", "match": 0}
+    materials.write_rows(folder / "rows.jsonl", [*every[:-20], only_no])
     only_test = {"query": "what only the test asks", "document": "what only the test answers", "match": 1}
     materials.write_rows(folder / "test.jsonl", [row for row in every[-20:] if row["match"]] + [only_test])
     (folder / "more.txt").write_text("one document more\nand another one\n")
@@ -158,6 +159,15 @@ def test_predict_shows_both_scores_and_by_what_it_was_reranked(place, reranker, 
         assert row["search_scores"] == {document: search["scores"][document] for document in row["scores"]}
         assert row["search_score"] == search["scores"][row["document"]]
         assert list(search["scores"])[row["search_rank"] - 1] == row["document"]
+
+
+def test_looking_further_still_answers_with_ten(place, reranker, command):
+    arguments = ("predict", place / "faq", place / "test.jsonl", "--rerank", reranker, "--rerank-depth", "15")
+    found = json.loads(command(*arguments, "--all-scores", "--json")[1])
+    assert found["reranked"]["depth"] == 15
+    assert all(list(row["search_scores"]) == list(row["scores"]) for row in found["predictions"])
+    assert {len(row["scores"]) for row in found["predictions"]} == {10}
+    assert max(row["search_rank"] for row in found["predictions"]) <= 15
 
 
 def test_python_answers_as_the_command_line_does(place, reranker, command):

@@ -85,6 +85,7 @@ class _Maker:
         self._unseen = np.array([document not in seen for document in dataset.labels])
 
     def rows(self, examples: Sequence[Example], counted: Counter[str], progress: Progress) -> Iterator[dict[str, Any]]:
+        """The rows of a split, query by query; how many of each kind are added up in `counted`."""
         said_no = index.said_no(examples, self._number)
         answered = {index.query_of(one): one for one in examples if isinstance(one.label, tuple)}
         counted["queries"] = len(answered.keys() | said_no.keys())
