@@ -34,7 +34,19 @@ PUBLIC = {
     "Refused": tunewright.TunewrightError,
     "sklearn": ["TextClassifier"],
 }
-PREDICTOR = {"predict", "predictions", "in_chunks", "infer", "labels", "bundle", "processor", "note", "runtime"}
+PREDICTOR = {
+    "predict",
+    "predictions",
+    "in_chunks",
+    "infer",
+    "answers",
+    "labels",
+    "bundle",
+    "processor",
+    "note",
+    "runtime",
+}
+PREDICTOR |= {"reranked", "reranker", "policy", "chunk"}
 OUTCOME = ["verdict", "sentence", "run", "bundle", "metrics", "baselines", "seconds", "tokens_per_second"]
 HEAVY = ("torch", "transformers", "sklearn", "numpy", "pyarrow", "pydantic", "peft", "accelerate", "optuna")
 

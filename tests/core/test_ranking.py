@@ -68,3 +68,24 @@ def test_the_index_gives_the_cosine_of_normalised_queries():
 def test_unlabelled_rows_are_left_out_and_other_metrics_have_no_weights():
     assert MEASURES.metrics([None], [ranked("a")], ())["n"] == 0
     assert MEASURES.weighed("accuracy", [("a",)], [ranked("a")], ()) is None
+
+
+def test_documents_are_reordered_by_a_second_model_and_equal_ones_stay_as_the_search_has_them():
+    searched = Prediction("a", 0.7, {"a": 0.7, "b": 0.2, "c": 0.1}, truncated_tokens=4)
+    said = ranking.reordered(searched, [0.1, 0.9, 0.1], Policy())
+    assert list(said.scores.items()) == [("b", 0.9), ("a", 0.1), ("c", 0.1)]
+    assert (said.value, said.score, said.decision, said.truncated_tokens) == ("b", 0.9, "model", 4)
+    assert said.parts == {"search": searched}
+
+
+def test_of_more_judged_documents_the_ten_best_are_kept():
+    searched = ranking.best(-np.arange(30.0), [f"d{n}" for n in range(30)], Policy(), most=25)
+    assert len(searched.scores) == 25
+    said = ranking.reordered(searched, list(range(25)), Policy())
+    assert list(said.scores) == [f"d{n}" for n in range(24, 14, -1)]
+
+
+@pytest.mark.parametrize(("accept", "decision"), [(None, "model"), (0.6, "model"), (0.61, "abstain")])
+def test_a_reordered_answer_abstains_by_the_second_models_score(accept, decision):
+    searched = Prediction("a", 0.01, {"a": 0.01, "b": 0.005})
+    assert ranking.reordered(searched, [0.6, 0.2], Policy(accept=accept)).decision == decision

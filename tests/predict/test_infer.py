@@ -145,3 +145,10 @@ def test_what_goes_wrong_behind_is_said_in_front_after_the_answers_before_it(whe
             found += [item.example.id for item in items]
     assert found == [str(number) for number in range(len(found))] and len(found) >= 10
     assert not working()
+
+
+def test_progress_is_told_by_the_chunk_in_which_things_get_done():
+    told = []
+    for count, _ in enumerate(module.stepping(range(7), told.append, 3)):
+        assert sum(told) == 3 * (count // 3)
+    assert told == [3, 3, 1]

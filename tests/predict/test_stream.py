@@ -111,7 +111,7 @@ def test_rows_come_in_chunks_of_few_rows_and_few_characters(predictor, tmp_path,
         seen.append(len(chunk))
         return iter(())
 
-    monkeypatch.setattr(streams, "CHUNK", 5)
+    monkeypatch.setattr("tunewright.predict.predictor.CHUNK", 5)
     monkeypatch.setattr(streams, "CHUNK_CHARACTERS", 100)
     (tmp_path / "rows.txt").write_text("\n".join(["short"] * 12 + ["x" * 90] * 3))
     made = Stream(predictor, open_file(tmp_path / "rows.txt"), {"text": "text"})
@@ -122,7 +122,7 @@ def test_rows_come_in_chunks_of_few_rows_and_few_characters(predictor, tmp_path,
 
 def test_answers_do_not_depend_on_the_chunk(predictor, intents_csv, monkeypatch):
     whole, _ = answered(predictor, intents_csv.test)
-    monkeypatch.setattr(streams, "CHUNK", 7)
+    monkeypatch.setattr("tunewright.predict.predictor.CHUNK", 7)
     parts, _ = answered(predictor, intents_csv.test)
     assert [row["label"] for row in whole] == [row["label"] for row in parts]
     assert [row["score"] for row in whole] == pytest.approx([row["score"] for row in parts], abs=2e-6)
@@ -132,7 +132,7 @@ def test_a_stream_is_answered_while_it_is_still_being_written(predictor, monkeyp
     """Rows go out chunk by chunk: nothing waits for the end of an endless input."""
     import os
 
-    monkeypatch.setattr(streams, "CHUNK", 50)
+    monkeypatch.setattr("tunewright.predict.predictor.CHUNK", 50)
     read, written = os.pipe()
     feeder = threading.Thread(target=os.write, args=(written, b"i lost my card\n" * 500))
     feeder.start()

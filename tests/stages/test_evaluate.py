@@ -195,3 +195,20 @@ def test_a_file_without_terms_is_refused(tmp_path):
 def test_terms_that_every_row_mentions_are_refused(bundle):
     with pytest.raises(DataError, match="Every row mentions one of the terms"):
         bias.measure(bundle, subgroup_rows(bundle), ["card"])
+
+
+def test_progress_is_told_as_rows_get_done(bundle, intents_csv, monkeypatch):
+    import contextlib
+
+    from tunewright.core.progress import Silent
+
+    told = []
+
+    class Told(Silent):
+        @contextlib.contextmanager
+        def task(self, title, total=None):
+            yield lambda count: told.append(count) if title == "Evaluating" else None
+
+    monkeypatch.setattr("tunewright.predict.predictor.CHUNK", 10)
+    measured(bundle, intents_csv.test, progress=Told())
+    assert told == [10, 10, 10, 6]

@@ -32,7 +32,7 @@ def mined(rows, count):
         if isinstance(example.label, tuple)
     }
     hard = np.full((len(rows), count), -1)
-    index._mine(rows, right, index._said_no(rows, number), DOCUMENTS, embed, hard)
+    index._mine(rows, right, index.said_no(rows, number), DOCUMENTS, embed, hard)
     return hard.tolist()
 
 

@@ -122,7 +122,8 @@ def load(bundle: Path | str, runtime: str = "auto", variant: str | None = None) 
     Returns a Predictor: `labels`, and `predict(inputs)` of texts, mappings ({"text": …}) or Examples, which gives one
     Prediction an input, in order: value, score (a calibrated probability), scores (of every label), decision ("model",
     "abstain", "parent" where `given` holds a wider answer, or "error" with the value None for an empty text),
-    truncated_tokens. Raises BundleError when the folder is no bundle, or was changed after it was saved.
+    truncated_tokens. A bundle that searches can be given another that puts what it finds into a better order: `reranked(by)`.
+    Raises BundleError when the folder is no bundle, or was changed after it was saved.
     """
     from tunewright.predict.predictor import load as open_predictor
 

@@ -9,12 +9,17 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tunewright.core.errors import UsageError
 from tunewright.core.files import jsonable
 from tunewright.core.progress import Progress, Silent, Terminal
+
+if TYPE_CHECKING:
+    from tunewright.predict.predictor import Predictor
 
 JSON = typer.Option(False, "--json", help="Print one JSON object, alone, on standard output.")
 SET = typer.Option(
@@ -31,6 +36,21 @@ VARIANT = typer.Option(
     "--variant",
     metavar="NAME",
     help="Which one, of a bundle that holds several. Default: the bundle's, if it has one.",
+)
+RERANK = typer.Option(
+    None,
+    "--rerank",
+    metavar="PAIRS",
+    help="A bundle of sentence_pair that puts the documents BUNDLE finds into a better order.",
+)
+RERANK_LABEL = typer.Option(
+    None,
+    "--rerank-label",
+    metavar="LABEL",
+    help="Its label that says that a document answers. Default: the yes of two labels such as 1 and 0.",
+)
+RERANK_DEPTH = typer.Option(
+    None, "--rerank-depth", metavar="N", help="How many of the nearest documents it judges: 10, or more."
 )
 QUIET = typer.Option(False, "--quiet", "-q", help="No progress, only the result.")
 
@@ -88,6 +108,20 @@ def quiet_environment() -> None:
 def command_line() -> str:
     """The command as it was given, to repeat it."""
     return shlex.join(["tunewright", *sys.argv[1:]])
+
+
+def reranked(predictor: Predictor, by: Path | None, label: str | None, depth: int | None, told: Progress) -> Predictor:
+    """The predictor as --rerank, --rerank-label and --rerank-depth want it."""
+    if by is None:
+        if label is not None or depth is not None:
+            raise UsageError(
+                "--rerank-label and --rerank-depth are about a bundle that re-ranks: name it with --rerank."
+            )
+        return predictor
+    made = predictor.reranked(by, label, **({} if depth is None else {"depth": depth}))
+    if made.reranker.judge.note:  # type: ignore[union-attr]
+        told.say(made.reranker.judge.note)  # type: ignore[union-attr]
+    return made
 
 
 def counts(reasons: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""What a cell says: nothing, or a name."""
+"""What a cell says: nothing, a name, or yes or no."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunewright.core.errors import LabelError
+
+# What a cell, or a label, calls yes and no, in small letters; the first of each is how we write it.
+YES, NO = ("1", "yes", "true", "y", "是"), ("0", "no", "false", "n", "否")
 
 
 def is_empty(value: Any) -> bool:

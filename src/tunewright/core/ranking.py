@@ -7,6 +7,7 @@ index, and searching is one matrix product: exact, in memory of documents × wid
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tunewright.core.linear import SHARPNESS
 from tunewright.core.types import Example, Label, Policy, Prediction
 
 BEST = 10  # documents that an answer holds with their scores, and down to which a ranking is measured
+SEARCH = "search"  # among the parts of an answer whose documents were put into another order: what the search said
 
 # The gain of the right document at each place from the first, per measure; behind BEST nothing counts.
 _PLACES = np.arange(1, BEST + 1)
@@ -47,20 +49,40 @@ def unit(features: np.ndarray) -> np.ndarray:
     return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
 
 
-def best(logits: np.ndarray, documents: Sequence[str], policy: Policy, truncated: int = 0) -> Prediction:
-    """The nearest document as an answer; `scores` are those of the BEST nearest, in order.
+def best(
+    logits: np.ndarray, documents: Sequence[str], policy: Policy, truncated: int = 0, most: int = BEST
+) -> Prediction:
+    """The nearest document as an answer; `scores` are those of the `most` nearest, in order.
 
     logits: (documents,). A score is the document's share of the softmax over all, not calibrated.
     """
     logits = np.asarray(logits, dtype=np.float64)
-    count = min(BEST, len(logits))
+    count = min(most, len(logits))
     first = np.argpartition(-logits, count - 1)[:count]
     first = first[np.lexsort((first, -logits[first]))]
     shifted = np.exp(logits - logits[first[0]])
     shares = shifted[first] / shifted.sum()
-    decision = "abstain" if policy.accept is not None and shares[0] < policy.accept else "model"
     scores = {documents[place]: float(share) for place, share in zip(first, shares, strict=True)}
-    return Prediction(documents[first[0]], float(shares[0]), scores, decision, truncated)
+    return _first(scores, policy, truncated)
+
+
+def reordered(searched: Prediction, judged: Sequence[float], policy: Policy) -> Prediction:
+    """The answer of a search with its documents in the order of what a second model says of each, the BEST of them.
+
+    judged: a number a document of `searched.scores`, in their order; where it is the same, they stay as the search has
+    them. The policy is the second model's, as the scores now are. What the search said stands under SEARCH in `parts`.
+    """
+    order = np.argsort(-np.asarray(judged, dtype=np.float64), kind="stable")[:BEST]
+    documents = list(searched.scores)
+    scores = {documents[place]: float(judged[place]) for place in order}
+    return replace(_first(scores, policy, searched.truncated_tokens), parts={SEARCH: searched})
+
+
+def _first(scores: dict[str, float], policy: Policy, truncated: int) -> Prediction:
+    """The first of these documents as the answer."""
+    value, score = next(iter(scores.items()))
+    decision = "abstain" if policy.accept is not None and score < policy.accept else "model"
+    return Prediction(value, score, scores, decision, truncated)
 
 
 class RankingMeasures(Measures):

@@ -144,7 +144,8 @@ class Prediction:
     truncated_tokens: how many of the input's tokens the model did not see;
     wider: answers that say less and hold where `value` does, the nearest first, each with its probability; under
     "parent" from the one on that is given;
-    parts: of several tasks at once, each one's own prediction by its name.
+    parts: of several tasks at once, each one's own prediction by its name; of a search whose documents another bundle has put
+    into its own order, the search's under "search".
     """
 
     value: Any

@@ -32,6 +32,14 @@ def gather_documents(task: Task, of_rows: Iterable[str], notes: list[Note]) -> t
     return tuple(sorted(found))
 
 
+def further_documents(task: Task) -> tuple[str, ...]:
+    """The documents of the task's further source alone, none where it has none. Raises DataError as above."""
+    found: dict[str, None] = {}
+    if task.further is not None:
+        _read(task.further, task.target, found)
+    return tuple(found)
+
+
 def _read(source: str, role: str, found: dict[str, None]) -> list[str]:
     """Add the source's documents to `found`; gives the places, "file:line", of rows that hold none that can be read."""
     reader, facts = sources.open_source(source)

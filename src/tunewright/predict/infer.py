@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tunewright.core.types import Example, Policy, Prediction, Window
 from tunewright.models.processor import Processor
 
 CHUNK = 1024  # examples at a time: enough to sort by length, little enough for constant memory
+T = TypeVar("T")
 AHEAD = 1  # chunks that are encoded or computed while the caller has another
 
 
@@ -31,10 +33,14 @@ def infer(
     examples: Iterable[Example], task: Task, processor: Processor, labels: Sequence[str], run: Outputs
 ) -> Iterator[Inferred]:
     """Logits of every example, in order, a few chunks of examples in memory at a time."""
-    examples = iter(examples)
-    chunks = iter(lambda: list(islice(examples, CHUNK)), [])
-    for found in infer_chunks(chunks, task, processor, labels, run):
+    for found in infer_chunks(chunked(examples, CHUNK), task, processor, labels, run):
         yield from found
+
+
+def chunked(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
+    """Examples in lists of `size`, the last one shorter."""
+    examples = iter(examples)
+    return iter(lambda: list(islice(examples, size)), [])
 
 
 def infer_chunks(
@@ -83,14 +89,14 @@ def again(items: Sequence[Inferred], task: Task, run: Outputs) -> list[Inferred]
     return [Inferred(i.example, i.windows, task.join(i.windows, [next(found) for _ in i.windows])) for i in items]
 
 
-def stepping(items: Iterable[Inferred], step: Callable[[int], None]) -> Iterator[Inferred]:
+def stepping(items: Iterable[T], step: Callable[[int], None], chunk: int = CHUNK) -> Iterator[T]:
     """Pass items on and tell progress by the chunk, as they get done: the first of a chunk comes when all of it is."""
     count = 0
     for count, item in enumerate(items, 1):
         yield item
-        if count % CHUNK == 0:
-            step(CHUNK)
-    step(count % CHUNK)
+        if count % chunk == 0:
+            step(chunk)
+    step(count % chunk)
 
 
 def decide(inferred: Iterable[Inferred], task: Task, labels: Sequence[str], policy: Policy) -> list[Prediction]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tunewright.core import catalog
+from tunewright.core import catalog, ranking
 from tunewright.core.bundle import Bundle, open_bundle
 from tunewright.core.contracts import Runtime
 from tunewright.core.errors import DataError, MachineError, listing
 from tunewright.core.files import read_json
-from tunewright.core.types import Example, Prediction
+from tunewright.core.types import Example, Policy, Prediction
 from tunewright.data.cell import is_empty, is_unicode
 from tunewright.models.members import opened
 from tunewright.models.processor import Processor
-from tunewright.predict.infer import Inferred, decide, infer, infer_chunks
+from tunewright.predict.infer import CHUNK, Inferred, chunked, decide, infer, infer_chunks
+
+if TYPE_CHECKING:
+    from tunewright.predict.rerank import Reranker
 
 AUTO = "auto"  # the runtime that the bundle was measured with
 EXACT = "torch"  # the runtime whose numbers the others are held against
@@ -26,8 +30,9 @@ UNANSWERED = Prediction(value=None, score=0.0, decision="error")
 class Predictor:
     """Opened once, used often. `predict` takes texts, mappings or Examples and answers in the same order."""
 
-    def __init__(self, bundle: Bundle, runtime: str = AUTO) -> None:
+    def __init__(self, bundle: Bundle, runtime: str = AUTO, reranker: Reranker | None = None) -> None:
         self.bundle = bundle
+        self.reranker = reranker  # what puts the documents it finds into another order; None: they stay as found
         self.processor = Processor.load(bundle.model_folder)
         self.runtime, self.note = find_runtime(
             bundle.folder, runtime
@@ -39,6 +44,33 @@ class Predictor:
         """The labels it can give."""
         return self.bundle.labels
 
+    @property
+    def policy(self) -> Policy:
+        """How its scores become decisions: the bundle's, or where another puts its documents in order, that one's."""
+        return self.reranker.policy if self.reranker else self.bundle.policy
+
+    @property
+    def chunk(self) -> int:
+        """Examples at a time: as many as make a chunk's worth of computing."""
+        return max(1, CHUNK // self.reranker.depth) if self.reranker else CHUNK
+
+    def reranked(self, by: Predictor | Path | str, label: str | None = None, depth: int = ranking.BEST) -> Predictor:
+        """The same search, with the documents it finds put into the order that the bundle `by` gives them.
+
+        by: a bundle that reads two texts at once, as of `sentence_pair`; it judges the query together with each of the
+        `depth` nearest documents. label: the one of its labels that says "answers it"; None where it gives numbers, of
+        which more is better, or where its two labels are a yes and a no, such as 1 and 0. `score` and `scores` of an
+        answer are then this label's probabilities, and `parts["search"]` is what the search says by itself.
+
+        Raises BundleError where this bundle does not search or the other does not judge pairs, UsageError for a label or
+        a depth that cannot be.
+        """
+        from tunewright.predict.rerank import open_reranker
+
+        made = copy.copy(self)
+        made.reranker = open_reranker(self.bundle, by, label, depth)
+        return made
+
     def predict(self, inputs: Sequence[str | Mapping[str, Any] | Example]) -> list[Prediction]:
         """One Prediction an input, in order. Raises DataError when an input lacks what the task reads.
 
@@ -49,26 +81,35 @@ class Predictor:
             raise DataError("predict takes a list of texts: predict([text]).")
         examples = [self._example(item, i) for i, item in enumerate(inputs)]
         good = [all(not is_empty(value) and is_unicode(value) for value in e.inputs.values()) for e in examples]
-        said = iter(decide(self.infer(compress(examples, good)), *self._task_and_policy()))
+        said = (prediction for _, prediction in self.answers(compress(examples, good)))
         return [next(said) if answered else UNANSWERED for answered in good]
 
     def predictions(self, examples: Iterable[Example]) -> Iterator[tuple[Example, Prediction]]:
         """Stream: every example with its prediction, in order, at constant memory."""
-        task, labels, policy = self._task_and_policy()
-        for item in self.infer(examples):
-            yield item.example, task.decode(item.logits, item.windows, labels, policy)
+        for item, prediction in self.answers(examples):
+            yield item.example, prediction
+
+    def answers(self, examples: Iterable[Example]) -> Iterator[tuple[Inferred, Prediction]]:
+        """Stream: every example with its windows and logits, and its prediction."""
+        for found in self._inferred(chunked(examples, self.chunk)):
+            yield from zip(found, self._decided(found), strict=True)
 
     def in_chunks(self, chunks: Iterable[Sequence[Example]]) -> Iterator[list[Prediction]]:
         """Stream: the predictions of every chunk, in order; see `infer_chunks` for what is done at the same time."""
-        for found in infer_chunks(chunks, self.bundle.task, self.processor, self.bundle.labels, self._run):
-            yield decide(found, *self._task_and_policy())
+        for found in self._inferred(chunks):
+            yield self._decided(found)
 
     def infer(self, examples: Iterable[Example]) -> Iterator[Inferred]:
         """Stream: every example with its windows and logits."""
         return infer(examples, self.bundle.task, self.processor, self.bundle.labels, self._run)
 
-    def _task_and_policy(self) -> tuple[Any, tuple[str, ...], Any]:
-        return self.bundle.task, self.bundle.labels, self.bundle.policy
+    def _inferred(self, chunks: Iterable[Sequence[Example]]) -> Iterator[list[Inferred]]:
+        return infer_chunks(chunks, self.bundle.task, self.processor, self.bundle.labels, self._run)
+
+    def _decided(self, found: Sequence[Inferred]) -> list[Prediction]:
+        if self.reranker:
+            return self.reranker.answers(found, self.bundle)
+        return decide(found, self.bundle.task, self.bundle.labels, self.bundle.policy)
 
     def _example(self, item: str | Mapping[str, Any] | Example, index: int) -> Example:
         if isinstance(item, Example):

@@ -16,10 +16,10 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
+from tunewright.core.ranking import SEARCH
 from tunewright.core.types import Answer, Example, Prediction, Span, Triple, by_name, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
-from tunewright.predict.infer import CHUNK
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.source import Source
 
@@ -40,6 +40,7 @@ class Tally:
     unknown: Counter[str] = field(default_factory=Counter)  # column beside the text → rows with a name not learned
     labels: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    reordered: int = 0  # rows whose answer is another one than that of the search alone
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,15 +81,27 @@ class Stream:
         self._columns = dict(columns)
         self._strict = strict
         scores = ("scores",) if all_scores else ()
+        search = ("search_score", "search_rank") if predictor.reranker else ()
+        searches = ("search_scores",) if all_scores and predictor.reranker else ()
         task = predictor.bundle.task
         self._answers, self._shown = task.answers, task.shown
-        self._added = (*task.answers, *task.shown, "score", "decision", "truncated_tokens", *scores, "error")
+        first = (*task.answers, *task.shown, "score", *search)
+        self._added = (*first, "decision", "truncated_tokens", *scores, *searches, "error")
         self.renamed = _renamed(source.columns, self._added)
 
     @property
     def columns(self) -> list[str]:
         """The columns of a table of the answers: the input's, then what is added."""
         return [*(self.renamed.get(name, name) for name in self._source.columns), *self._added]
+
+    def summary(self) -> dict[str, Any]:
+        """What became of the rows, as `predict --json` has it; and by what their documents were re-ranked, where they were."""
+        if self._predictor.reranker is None:
+            return self.tally.to_dict()
+        return {
+            **self.tally.to_dict(),
+            "reranked": {**self._predictor.reranker.about(), "changed": self.tally.reordered},
+        }
 
     def rows(self, progress: Progress | None = None) -> Iterator[dict[str, Any]]:
         """Every row with its answer, in order. Raises DataError at the end when not a single row could be answered."""
@@ -107,7 +120,7 @@ class Stream:
 
     def _examples(self, waiting: deque[list[tuple[Row, Example | str]]]) -> Iterator[list[Example]]:
         """What can be answered, chunk by chunk; its rows, each as an Example or with its problem, are put into `waiting`."""
-        for rows in _chunks(self._source.read()):
+        for rows in _chunks(self._source.read(), self._predictor.chunk):
             taken = [self._taken(row) for row in rows]
             waiting.append(list(zip(rows, taken, strict=True)))
             yield [one for one in taken if not isinstance(one, str)]
@@ -159,12 +172,27 @@ class Stream:
             **(plain if len(self._answers) > 1 else {self._answers[0]: plain}),
             **{name: getattr(value, name, None) for name in self._shown},
             "score": round(score, DIGITS),
+            **(self._searched(prediction) if self._predictor.reranker else {}),
             "decision": prediction.decision,
             "truncated_tokens": prediction.truncated_tokens,
         }
         if "scores" in self._added:
-            said["scores"] = {label: round(score, DIGITS) for label, score in prediction.scores.items()}
+            said["scores"] = _rounded(prediction.scores)
+        if "search_scores" in self._added:
+            found = prediction.parts[SEARCH].scores
+            said["search_scores"] = _rounded({document: found[document] for document in prediction.scores})
         return said
+
+    def _searched(self, prediction: Prediction) -> dict[str, Any]:
+        """What the search alone says of the document that was put first."""
+        found = prediction.parts[SEARCH].scores
+        rank = list(found).index(prediction.value) + 1
+        self.tally.reordered += rank > 1
+        return {"search_score": round(found[prediction.value], DIGITS), "search_rank": rank}
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    return {label: round(score, DIGITS) for label, score in scores.items()}
 
 
 def write(stream: Stream, out: Path | str | None, progress: Progress | None = None) -> Tally:
@@ -215,14 +243,14 @@ def refuse_same_file(source: Path | str, out: Path | str | None) -> None:
         raise UsageError(f"--out {out} is the input itself. Choose another name, so that nothing is lost.")
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """Rows by the chunk: at most CHUNK, and no more after CHUNK_CHARACTERS."""
+def _chunks(rows: Iterator[Row], most: int) -> Iterator[list[Row]]:
+    """Rows by the chunk: at most so many, and no more after CHUNK_CHARACTERS."""
     chunk: list[Row] = []
     size = 0
     for row in rows:
         chunk.append(row)
         size += sum(len(value) for value in row.values.values() if isinstance(value, str))
-        if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
+        if len(chunk) == most or size >= CHUNK_CHARACTERS:
             yield chunk
             chunk, size = [], 0
     if chunk:

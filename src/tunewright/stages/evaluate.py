@@ -94,7 +94,7 @@ def evaluate(
         intervals=_intervals(recipe, judged, metrics, bundle.labels),
         slices=judge.slice_tables(recipe, judged.items, judged.predictions, bundle.labels),
         dropped=dataset.ledger["rows"]["test"].get("reasons", {}),
-        accepted=_accepted(bundle, judged),
+        accepted=_accepted(predictor, judged),
         test_uses=sealed_uses(bundle, split.fingerprint),
     )
     return evaluation, judged
@@ -134,12 +134,12 @@ def trained_on(bundle: Bundle, source: str | Path, name: str = "it") -> str:
 
 def answer(predictor: Predictor, split: Split, progress: Progress | None = None, title: str = "Evaluating") -> Judged:
     """Answers for every row of a split. The model is not shown the labels, some of which it may not know."""
-    bundle = predictor.bundle
     items, predictions = [], []
     unlabelled = (dataclasses.replace(example, label=None) for example in split)
     with (progress or Silent()).task(title, total=len(split)) as step:
-        for example, item in zip(split, stepping(predictor.infer(unlabelled), step), strict=True):
-            predictions.append(bundle.task.decode(item.logits, item.windows, bundle.labels, bundle.policy))
+        answers = stepping(predictor.answers(unlabelled), step, predictor.chunk)
+        for example, (item, prediction) in zip(split, answers, strict=True):
+            predictions.append(prediction)
             light = [dataclasses.replace(window, features={}, offsets=None) for window in item.windows]
             items.append(dataclasses.replace(item, example=example, windows=light))
     return Judged(items, predictions)
@@ -174,11 +174,12 @@ def _intervals(
     return found
 
 
-def _accepted(bundle: Bundle, judged: Judged) -> dict[str, float] | None:
-    if bundle.policy.accept is None:
+def _accepted(predictor: Predictor, judged: Judged) -> dict[str, float] | None:
+    accept = predictor.policy.accept
+    if accept is None:
         return None
-    found = judge.accepted(bundle.task, judged.gold, judged.predictions)
-    return {"accept": bundle.policy.accept, "coverage": found.pop("accepted"), **found}
+    found = judge.accepted(predictor.bundle.task, judged.gold, judged.predictions)
+    return {"accept": accept, "coverage": found.pop("accepted"), **found}
 
 
 def sealed_uses(bundle: Bundle, fingerprint: str) -> int | None:

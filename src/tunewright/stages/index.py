@@ -78,7 +78,7 @@ def pairs(
     if not place.exists():
         hard = np.full((len(rows), plan.objective.mined), NONE)
         if plan.objective.mined:
-            _mine(rows, right, _said_no(rows, number), dataset.labels, embedder, hard)
+            _mine(rows, right, said_no(rows, number), dataset.labels, embedder, hard)
             embedder.release()
         with writing(place) as made, open(made, "wb") as file:
             np.save(file, hard)
@@ -112,16 +112,17 @@ def write_documents(plan: Plan, documents: Sequence[str], folder: Path, ledger: 
     write_encoded(windows(), folder, plan.processor.pad_id)
 
 
-def _said_no(rows: Sequence[Example], number: Mapping[str, int]) -> dict[str, list[int]]:
+def said_no(rows: Sequence[Example], number: Mapping[str, int]) -> dict[str, list[int]]:
     """Query → the documents of which its rows say that they do not answer."""
     found: dict[str, list[int]] = {}
     for example in rows:
         if isinstance(example.label, Rejected):
-            found.setdefault(_query(example), []).append(number[example.label.document])
+            found.setdefault(query_of(example), []).append(number[example.label.document])
     return found
 
 
-def _query(example: Example) -> str:
+def query_of(example: Example) -> str:
+    """An example's query as one text."""
     return "\n".join(map(str, example.inputs.values()))
 
 
@@ -141,11 +142,18 @@ def _mine(
         chunk = places[start : start + ROWS]
         near = ranking.unit(embedder([rows[row] for row in chunk])) @ index.T
         for row, own in zip(chunk, near, strict=True):
-            known = list(dict.fromkeys(said_no.get(_query(rows[row]), ())))
-            own[own > NEAR * own[right[row][0]]] = -np.inf
-            own[right[row]] = own[known] = -np.inf
-            count = hard.shape[1]
-            nearest = np.argpartition(-own, min(count, len(own) - 1))[:count]
-            nearest = nearest[np.argsort(-own[nearest], kind="stable")]
-            chosen = [*known, *(one for one in nearest if np.isfinite(own[one]))][:count]
+            chosen = wrong_ones(own, right[row], said_no.get(query_of(rows[row]), ()), hard.shape[1])
             hard[row, : len(chosen)] = chosen
+
+
+def wrong_ones(likeness: np.ndarray, right: Sequence[int], known: Sequence[int], count: int) -> list[int]:
+    """Up to `count` documents that do not answer: first those `known` not to, then the nearest that are not too near.
+
+    likeness: (documents,) of the query, which is overwritten. right: the documents that answer, its own first.
+    """
+    known = list(dict.fromkeys(known))
+    likeness[likeness > NEAR * likeness[right[0]]] = -np.inf
+    likeness[right] = likeness[known] = -np.inf
+    nearest = np.argpartition(-likeness, min(count, len(likeness) - 1))[:count]
+    nearest = nearest[np.argsort(-likeness[nearest], kind="stable")]
+    return [*known, *(int(one) for one in nearest if np.isfinite(likeness[one]))][:count]

@@ -12,7 +12,7 @@ import numpy as np
 
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example
-from tunewright.predict.infer import decide, stepping
+from tunewright.predict.infer import stepping
 from tunewright.predict.predictor import Predictor
 from tunewright.stages import verdict
 from tunewright.stages.evaluate import Judged
@@ -64,11 +64,11 @@ def measure(predictor: Predictor, judged: Judged, progress: Progress | None = No
     Returns noise → {"metric", "value", "low", "high": metric with noise minus without, "changed": share of rows whose
     text the noise changes, "flips": rows whose answer changes}.
     """
-    bundle, found = predictor.bundle, {}
+    found = {}
     with (progress or Silent()).task("Robustness", total=len(NOISES) * len(judged.items)) as step:
         for noise in NOISES:
             noisy = [_noisy(example, noise) for example in judged.examples]
-            predictions = decide(stepping(predictor.infer(noisy), step), bundle.task, bundle.labels, bundle.policy)
+            predictions = [said for _, said in stepping(predictor.answers(noisy), step, predictor.chunk)]
             found[noise.__name__] = {
                 **_difference(predictor, judged, predictions),
                 "changed": np.mean([a.inputs != b.inputs for a, b in zip(noisy, judged.examples, strict=True)]),

@@ -2,7 +2,9 @@
 
 DATA is any file that `train` reads, with a column of labels. Rows that cannot be judged (no text, no label) are left
 out and counted. Prints every metric with the interval that holds the true value with 95% confidence (the recipe's
-evaluate.confidence), and the deciding metric by text length and by the columns named with --slice.
+evaluate.confidence), and the deciding metric by text length and by the columns named with --slice. With --rerank the
+documents of a search are put into the order that a second bundle gives them, and measured with that and without: is it
+better, no measurable gain, or worse?
 
 Examples:
 
@@ -13,6 +15,8 @@ Examples:
   tunewright evaluate runs/first/bundle test.csv --robustness
 
   tunewright evaluate runs/first/bundle comments.csv --bias identity_terms.txt
+
+  tunewright evaluate runs/faq test.csv --rerank runs/reranker
 """
 
 from __future__ import annotations
@@ -28,8 +32,14 @@ from tunewright.core.errors import listing, plural
 
 if TYPE_CHECKING:
     from tunewright.stages.evaluate import Evaluation
+    from tunewright.stages.rerank import Reranking
 
 WEAKEST = 5  # labels shown
+RERANKED = {
+    "better": "Re-ranking is better than the search alone",
+    "worse": "Re-ranking is worse than the search alone: leave it out",
+    "no_gain": "Re-ranking brings no measurable gain over the search alone",
+}
 
 
 def command(
@@ -49,6 +59,9 @@ def command(
         help="Measure also rows that mention a term against those that mention none; a term a line.",
     ),
     variant: str = output.VARIANT,
+    rerank: Path = output.RERANK,
+    rerank_label: str = output.RERANK_LABEL,
+    rerank_depth: int = output.RERANK_DEPTH,
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
@@ -62,7 +75,10 @@ def command(
     progress = output.progress(quiet)
     from tunewright.predict.predictor import Predictor
     from tunewright.stages import noise
+    from tunewright.stages import rerank as rerank_stage
     from tunewright.stages.evaluate import evaluate, labelled, trained_on
+
+    predictor = output.reranked(Predictor(opened), rerank, rerank_label, rerank_depth, progress)
 
     if warning := trained_on(opened, data):
         progress.say(warning)
@@ -70,18 +86,19 @@ def command(
     with labelled(data, opened.task, opened.labels, columns=columns, trained=trained, progress=progress) as dataset:
         for note in dataset.notes:
             progress.say(str(note))
-        predictor = Predictor(opened)
         found, judged = evaluate(predictor, dataset, slices=slice or (), progress=progress)
         more: dict[str, Any] = {}
         if robustness:
             more["robustness"] = noise.measure(predictor, judged, progress)
         if bias:
             more["bias"] = bias_stage.measure(opened, judged, terms)
+    reranking = rerank_stage.measure(predictor, judged, list(found.intervals)) if rerank else None
     if json:
-        output.emit({**found.to_dict(), **more})
+        output.emit({**found.to_dict(), **more, **({"reranked": reranking.to_dict()} if reranking else {})})
         return
     if not quiet:
         _tell(found, opened.recipe.evaluate.confidence)
+        _tell_reranking(reranking)
         _tell_robustness(more.get("robustness", {}), found.metric)
         _tell_bias(more.get("bias", {}), found.metric)
     print(f"{found.metric} {found.metrics[found.metric]:.4f}")
@@ -110,6 +127,23 @@ def _tell(found: Evaluation, confidence: float) -> None:
         share, wrong = (formats.percent(found.accepted[key]) for key in ("coverage", "error"))
         error = "" if found.accepted["error"] is None else f", and {wrong} of those are wrong"
         output.say(f"\nThe bundle's policy answers {share} of the rows{error}.")
+
+
+def _tell_reranking(found: Reranking | None) -> None:
+    from tunewright.stages.report import formats
+
+    if found is None:
+        return
+    by, changed = found.about["by"], plural(found.changed, "row")
+    output.say(
+        f"\nThe measures are those of documents re-ranked by {by}; {changed} got another first one than by the search alone."
+    )
+    rows = []
+    for name, gain in found.gains.items():
+        alone, after = (formats.measure(value, name) for value in (gain.search, gain.search + gain.difference.value))
+        rows.append([name, alone, after, _points(gain.difference.to_dict())])
+    output.table(["metric", "search alone", "re-ranked", "difference in points"], rows)
+    output.say(f"{RERANKED[found.verdict]}, by {found.metric}.")
 
 
 def _tell_weakest(labels: Mapping[str, Mapping[str, float]]) -> None:

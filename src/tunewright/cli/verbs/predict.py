@@ -6,6 +6,10 @@ one text a line, or one JSON object a line. Each answer keeps the input's column
 and truncated_tokens. A column of yours that has one of these names is kept as input_NAME. A row that cannot be answered
 stays in its place with decision "error" and the reason in `error`.
 
+With --rerank a second bundle (sentence_pair) judges the query with each of the nearest documents, and puts them in order:
+score is then the probability it gives to --rerank-label, search_score and search_rank are what the search alone says of
+the same document.
+
 Answers go to standard output, one JSON object a line, or to a .jsonl, .csv or .tsv file with --out. With --json one
 object is printed: a summary with the number of rows, labels and problems, and without --out all answers, as
 `predictions`.
@@ -17,6 +21,8 @@ Examples:
   tunewright predict runs/first/bundle new.csv --column content --all-scores --out answers.jsonl
 
   echo "I lost my card" | tunewright predict runs/first/bundle -
+
+  tunewright predict runs/faq/bundle questions.csv --rerank runs/reranker/bundle
 """
 
 from __future__ import annotations
@@ -56,6 +62,9 @@ def command(
         help="What computes: one of `tunewright list runtimes`. auto: the one chosen for the bundle.",
     ),
     variant: str = output.VARIANT,
+    rerank: Path = output.RERANK,
+    rerank_label: str = output.RERANK_LABEL,
+    rerank_depth: int = output.RERANK_DEPTH,
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
@@ -64,21 +73,25 @@ def command(
     if out is not None:
         sink.ending(out)
     progress = output.progress(quiet)
-    stream = _open(bundle, variant, input, out, column or (), runtime, progress, all_scores=all_scores, strict=strict)
+    reranking = (rerank, rerank_label, rerank_depth)
+    more = {"all_scores": all_scores, "strict": strict}
+    stream = _open(bundle, variant, input, out, column or (), runtime, reranking, progress, **more)
     from tunewright.predict.stream import write
 
     if json and out is None:
         predictions = list(stream.rows(progress))
-        output.emit({**stream.tally.to_dict(), "out": None, "predictions": predictions})
+        output.emit({**stream.summary(), "out": None, "predictions": predictions})
         return
     shown: Progress = Silent() if out is None and sys.stdout.isatty() else progress
     with output.until_closed():
         write(stream, out, shown)
         if json:
-            output.emit({**stream.tally.to_dict(), "out": out})
+            output.emit({**stream.summary(), "out": out})
             return
         if not quiet:
             _tell(stream.tally)
+            if rerank is not None:
+                output.say(f"{plural(stream.tally.reordered, 'row')} got another document than by the search alone.")
         if out is not None:
             print(out)
 
@@ -90,6 +103,7 @@ def _open(
     out: Path | None,
     words: list[str] | tuple[()],
     runtime: str,
+    reranking: tuple[Path | None, str | None, int | None],
     progress: Progress,
     **settings: Any,
 ) -> Stream:
@@ -111,6 +125,7 @@ def _open(
     predictor = Predictor(opened, runtime)
     if predictor.note:
         progress.say(predictor.note)
+    predictor = output.reranked(predictor, *reranking, progress)
     stream = Stream(predictor, source, roles, **settings)
     for name, kept in stream.renamed.items():
         if name in source.columns:

@@ -12,7 +12,7 @@ from tunewright.core import ranking
 from tunewright.core.contracts import Measures, Task
 from tunewright.core.errors import LabelError
 from tunewright.core.measures import encode_labels
-from tunewright.core.names import is_empty, one
+from tunewright.core.names import NO, YES, is_empty, one
 from tunewright.core.types import Example, Label, Policy, Prediction, Rejected, Window
 from tunewright.core.windows import weighted_mean, window
 from tunewright.data.cell import plain
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tunewright.models.processor import Processor
 
 NO_DOCUMENT = -100  # the "labels" of a row whose document is no answer
-YES, NO = ("1", "yes", "true", "y", "是"), ("0", "no", "false", "n", "否")
 
 
 @dataclass(frozen=True)
