@@ -47,6 +47,16 @@ def test_the_adapter_opens_with_peft_and_names_the_backbone_and_not_where_it_lay
     PeftModel.from_pretrained(AutoModel.from_pretrained(tiny_backbone), bundle / "adapter")
 
 
+def test_what_is_merged_is_computed_anew_and_saved_in_the_plain_form(tmp_path, train_tiny):
+    """PEFT merges behind torch's back, and the packed form must not go on with the weights from before."""
+    how = {"train__learning_rate": 0.03, "train__epochs": 4, "train__precision": "fp32", "train__start": "random"}
+    run = train_tiny(tmp_path / "run", train__method="lora", **how)
+    report = read_json(run / "report.json")
+    assert report["training"]["best_step"] > 0
+    assert read_json(run / "bundle" / "model" / "config.json")["tunewright"].get("transformers", True)
+    assert report["certificate"]["checks"] and report["certificate"]["passed"]
+
+
 @pytest.mark.parametrize(("name", "form"), [("adapter", "Tunewright's own form"), ("prefix", "PEFT's format")])
 def test_what_cannot_be_merged_is_saved_inserted_and_still_answers(tmp_path, train_tiny, intents_csv, name, form):
     run = train_tiny(tmp_path / "run", train__method=name, train__epochs=1, predict__runtime="auto")

@@ -37,6 +37,11 @@ class Model(nn.Module):
         on_cpu = next(self.parameters()).device.type == "cpu"
         self._packed = packed(self.backbone) if on_cpu else None
 
+    def renew(self) -> None:
+        """Forget what was made of the weights: something changed them without telling torch, as PEFT does when it merges."""
+        if self._packed is not None:
+            self.pack()
+
     def hidden(self, features: Mapping[str, Tensor]) -> Tensor:
         """The backbone's last hidden states (batch, tokens, hidden)."""
         if self._packed is not None and not (self.training and self._packed.drops):
