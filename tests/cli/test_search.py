@@ -98,7 +98,9 @@ def test_a_search_writes_the_best_recipe_ready_to_train(searched, recipe, comman
     assert best.data == given.data and best.evaluate == given.evaluate and best.seed == given.seed
     text = searched.best.read_text()
     assert "# The best recipe, written by `tunewright search` after 7 trials." in text
-    assert re.search(r"learning_rate: 0\.\d+  # the best of 7 trials; auto: by method and the backbone's width", text)
+    assert re.search(
+        r"learning_rate: 0\.\d+  # the best of 7 trials; auto: by method, task and the backbone's width", text
+    )
     code, out, _ = command("train", searched.best, "--out", tmp_path / "run", "--json")
     history = json.loads((tmp_path / "run" / "report.json").read_text())["training"]["history"]
     assert code == 0 and json.loads(out)["verdict"] in ("better", "no_gain", "worse")

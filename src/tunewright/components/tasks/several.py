@@ -60,7 +60,7 @@ class Several(Task):
                     f"{name!r} cannot be a task's name: take a plain word that is none of {listing(RESERVED, 20)}."
                 )
             whole = task.probe and not task.multi_label
-            tagged = task.head == self.head and task.outputs(("a",)) == spans.tags(("a",))
+            tagged = isinstance(task.measures, spans.SpanMeasures) and task.outputs(("a",)) == spans.tags(("a",))
             if task.parts is not None or not task.classes or task.beside.columns or not (whole or tagged):
                 raise RecipeError(
                     f"{name} ({catalog.name_of(task)}) cannot be one of several tasks as it is set: those that can give a text, "
