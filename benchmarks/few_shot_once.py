@@ -60,6 +60,7 @@ def setfit(job: Job) -> dict[str, Any]:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
     from setfit import SetFitModel, Trainer, TrainingArguments
+    from sklearn.linear_model import LogisticRegression
 
     def texts(rows: Sequence[Row]) -> list[str]:
         return [job.located.facts.prefix + text for text, _ in rows]
@@ -68,8 +69,6 @@ def setfit(job: Job) -> dict[str, Any]:
     body = SentenceTransformer(
         modules=[words, modules.Pooling(words.get_embedding_dimension(), "mean"), modules.Normalize()], device="cpu"
     )
-    from sklearn.linear_model import LogisticRegression
-
     model = SetFitModel(model_body=body, model_head=LogisticRegression())
     started = time.process_time(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

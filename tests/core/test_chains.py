@@ -50,7 +50,7 @@ def test_within_the_law_nothing_else_is_said_however_likely_it_is():
     scores = chains.scores(OUTPUTS)
     scores[0][:, 2] += 100  # I- at the beginning
     scores[2][0, 2] += 100  # I- after O
-    tags, sure = (way(spans.within_law(scores)) for way in (chains.best, chains.probabilities))
+    tags, sure = (way(np.stack(list(spans.within_law(scores)))) for way in (chains.best, chains.probabilities))
     allowed = spans.lawful(np.log(np.eye(3)[tags] + 1e-9))
     assert tags.tolist() == allowed.tolist() and tags[0] != 2 and np.isfinite(sure).all()
     np.testing.assert_allclose(sure.sum(axis=1), 1)

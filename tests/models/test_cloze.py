@@ -154,3 +154,10 @@ def test_a_model_that_is_none_is_told_with_the_recipes_key(tiny_backbone):
         ModelError, match=r"train.start.model: .* has no weights for cls.* AutoModelForMaskedLM is needed"
     ):
         Cloze(str(tiny_backbone), "{mask}: {}", WORDS, "train.start")
+
+
+def test_a_model_that_is_not_there_is_told_with_the_recipes_key_and_what_it_has_to_be(tmp_path):
+    with pytest.raises(
+        ModelError, match=r"^train\.start\.model: .*nowhere.* None of these opens as AutoModelForMaskedLM"
+    ):
+        Cloze(str(tmp_path / "nowhere"), "{mask}: {}", ["good"], "train.start")

@@ -95,7 +95,7 @@ class LabelTask(Task):
             value=value,
             score=score,
             scores=dict(zip(labels, probabilities.tolist(), strict=True)),
-            decision="abstain" if policy.accept is not None and score < policy.accept else "model",
+            decision=policy.decision(score),
             truncated_tokens=sum(part.truncated for part in windows),
         )
 

@@ -81,7 +81,7 @@ def reordered(searched: Prediction, judged: Sequence[float], policy: Policy) -> 
 def _first(scores: dict[str, float], policy: Policy, truncated: int) -> Prediction:
     """The first of these documents as the answer."""
     value, score = next(iter(scores.items()))
-    decision = "abstain" if policy.accept is not None and score < policy.accept else "model"
+    decision = policy.decision(score)
     return Prediction(value, score, scores, decision, truncated)
 
 

@@ -7,7 +7,7 @@ other sign. Tags are BIO (Ramshaw and Marcus 1995): B- begins a span, I- continu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,16 +100,15 @@ def lawful(logs: np.ndarray) -> np.ndarray:
     before = np.append(0, best[:-1])
     if may[before, best].all():
         return best
-    law = np.where(may, 0.0, -np.inf)
-    return chains.best(unit + (law if number else law[:1]) for number, unit in enumerate(logs))
+    return chains.best(within_law(logs[:, None]))
 
 
-def within_law(scores: np.ndarray) -> np.ndarray:
-    """(units, tags before, tags) scores with -inf where a tag may not follow: an I- only its own B- or I-, and none at the
-    beginning."""
-    found = np.where(_may_follow(scores.shape[-1]), scores, -np.inf)
-    found[:1, 1:] = -np.inf
-    return found
+def within_law(scores: np.ndarray) -> Iterator[np.ndarray]:
+    """Of each unit (tags before, tags) its scores, -inf where a tag may not follow: an I- only its own B- or I-, and none at
+    the beginning. scores: (units, tags before, tags), or (units, 1, tags) where they do not depend on the tag before."""
+    may = _may_follow(scores.shape[-1])
+    for number, unit in enumerate(scores):
+        yield np.where(may if number else may & (np.arange(len(may)) == 0)[:, None], unit, -np.inf)
 
 
 def _may_follow(count: int) -> np.ndarray:

@@ -131,6 +131,10 @@ class Policy:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     accept: float | None = None
 
+    def decision(self, score: float) -> str:
+        """What becomes of a single answer with this score: "model", it is given, or "abstain"."""
+        return "model" if self.accept is None or score >= self.accept else "abstain"
+
 
 @dataclass(frozen=True)
 class Prediction:

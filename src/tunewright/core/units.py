@@ -96,7 +96,7 @@ def marked(
         return (), 1.0
     own = np.asarray(logits, dtype=np.float64)[rows]
     if chained:
-        scores = spans.within_law(chains.scores(own))
+        scores = np.stack(list(spans.within_law(chains.scores(own))))
         own, tags = chains.probabilities(scores), chains.best(scores)
     else:
         own = softmax(own)

@@ -42,6 +42,7 @@ class Inserted(Method):
     def merge(self, model: Model) -> Model:
         """See Method.merge."""
         model.backbone = model.backbone.merge_and_unload()
+        model.renew()
         return model
 
     def save_adapter(self, model: Model, folder: Path) -> bool:

@@ -127,7 +127,12 @@ def open_network(name: str, kind: str, key: str) -> tuple[Any, Any]:
     """The network with the head that `kind` names, and its tokenizer; ModelError where the head's weights are missing."""
     if not name:
         raise RecipeError(f"{key} is needed: a folder, or a hub id. No package brings such a model.")
-    folder = locate(name).folder
+    try:
+        folder = locate(name).folder
+    except ModelError as error:
+        raise ModelError(
+            f"{key}: {error} None of these opens as {kind}: name a folder, or a hub id, that does."
+        ) from None
     with explained(folder):
         import torch
         import transformers

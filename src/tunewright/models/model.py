@@ -38,7 +38,7 @@ class Model(nn.Module):
         self._packed = packed(self.backbone) if on_cpu else None
 
     def renew(self) -> None:
-        """Forget what was made of the weights: something changed them without telling torch, as PEFT does when it merges."""
+        """Forget what was made of the weights: PEFT, when it merges, changes them without telling torch."""
         if self._packed is not None:
             self.pack()
 

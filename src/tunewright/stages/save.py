@@ -49,7 +49,6 @@ def write_model(model: Model, plan: Plan, folder: Path) -> None:
     else:
         (folder / "adapter").rmdir()
     merged = method.merge(model).to("cpu")
-    merged.renew()
     multi_label = plan.recipe.task.multi_label
     save_model(merged, folder / "model", multi_label=multi_label, inserted=None if method.mergeable else method)
     plan.processor.save(folder / "model")

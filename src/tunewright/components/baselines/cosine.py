@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunewright.core import ranking
 from tunewright.core.contracts import Baseline, Given, Task
 from tunewright.core.linear import predictions
 from tunewright.core.types import Example, Prediction
@@ -29,9 +30,8 @@ def _cosines(given: Given, examples: Sequence[Example]) -> np.ndarray:
     """(examples, 1); 0 where a text has no features."""
     if not examples:
         return np.zeros((0, 1), dtype=np.float32)
-    first, second = (given.embed(_alone(examples, role)).astype(np.float64) for role in given.task.inputs)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return (np.sum(first * second, axis=1) / np.maximum(lengths, 1e-12)).astype(np.float32)[:, None]
+    first, second = (ranking.unit(given.embed(_alone(examples, role))) for role in given.task.inputs)
+    return np.sum(first * second, axis=1, keepdims=True, dtype=np.float32)
 
 
 def _alone(examples: Sequence[Example], role: str) -> list[Example]:

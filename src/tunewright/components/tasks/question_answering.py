@@ -119,7 +119,7 @@ class QuestionAnswering(Task):
             scores = {NO_ANSWER: float(sigmoid(none - best)) if value else 1.0}
             if scores[NO_ANSWER] >= policy.thresholds.get(NO_ANSWER, 0.5):
                 value, score = None, scores[NO_ANSWER]
-        decision = "abstain" if policy.accept is not None and score < policy.accept else "model"
+        decision = policy.decision(score)
         return Prediction(value, score, scores, decision, sum(part.truncated for part in windows))
 
 

@@ -177,8 +177,7 @@ class Several(Task):
             parts = [window for _, window in mine]
             said.append(task.decode(task.join(parts, outputs), parts, own, Policy()))
         found = replace(self.parts.join(said), truncated_tokens=sum(window.truncated for window in windows))
-        sure = policy.accept is None or found.score >= policy.accept
-        return found if sure else replace(found, decision="abstain")
+        return replace(found, decision=policy.decision(found.score))
 
     def _asks(self, name: str, example: Example) -> bool:
         """Whether the example is one of this task's: by its labels where it has some, else by its inputs."""

@@ -97,7 +97,7 @@ class SlotFilling(Task):
             value=Frame(names[best], found),
             score=score,
             scores=dict(zip(names, probabilities.tolist(), strict=True)),
-            decision="abstain" if policy.accept is not None and score < policy.accept else "model",
+            decision=policy.decision(score),
             truncated_tokens=sum(part.truncated for part in windows),
         )
 

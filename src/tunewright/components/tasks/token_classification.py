@@ -63,6 +63,6 @@ class TokenClassification(Task):
     ) -> Prediction:
         """See Task.decode. The likeliest lawful tags; the score is that of the least certain one."""
         value, score = units.marked(logits, windows, labels, chained=self.crf)
-        decision = "abstain" if policy.accept is not None and score < policy.accept else "model"
+        decision = policy.decision(score)
         truncated = sum(part.truncated for part in windows)
         return Prediction(value, score, decision=decision, truncated_tokens=truncated)

@@ -103,7 +103,7 @@ class Triples(Task):
         return Prediction(
             value=Graph(found, tuple(triples)),
             score=sure,
-            decision="abstain" if policy.accept is not None and sure < policy.accept else "model",
+            decision=policy.decision(sure),
             truncated_tokens=sum(part.truncated for part in windows),
         )
 

@@ -59,6 +59,7 @@ def merging_changes_no_answer_and_leaves_no_trace(subject: Subject) -> None:
     import torch
 
     model = _train(subject, _applied(subject)).eval()
+    model.pack()  # as it is in training: what the packed form has kept of weights must not outlive them
     with torch.inference_mode():
         adapted = model(materials.batch())
         merged = subject.create().merge(model).eval()
