@@ -86,7 +86,7 @@ def named_rows(task="text_classification", labels=("credit_card", "7", "music"),
         added.extend(more)
 
     head = catalog.create("starts", {"name": "few_shot", **settings}).head(
-        Beginning(task, rows, [], labels, features, gather)
+        Beginning(task, rows, [], labels, features, gather, None)
     )
     return [(one.inputs[task.inputs[0]], one.label) for one in added], head
 
@@ -152,6 +152,110 @@ def test_frozen_layers_stay_as_they_were_in_few_shot(tmp_path, train_tiny, tiny_
         for part in (before, after)
     ]
     assert torch.equal(weights[0][0], weights[1][0]) and not torch.equal(weights[0][1], weights[1][1])
+
+
+# ----------------------------------------------------------------------------------------------- likeness of pairs
+
+
+def begun(alike, together, **settings):
+    """What bi_encoder teaches where the cosines tell the label (or not), and both texts at once (or not).
+
+    Rows of two texts; each text is its own angle, in degrees.
+    """
+    task = catalog.create("tasks", "sentence_pair")
+    taught = []
+    draw = np.random.default_rng(3)
+    rows = []
+    for n in range(60):
+        same, first = n % 2, int(draw.integers(0, 360))
+        apart = (10 if same else 80) if alike else int(draw.integers(10, 80))
+        rows.append(
+            Example(f"r:{n}", {"text_a": f"{first}", "text_b": f"{first + apart}"}, "same" if same else "other")
+        )
+
+    def features(examples):
+        found = []
+        for one in examples:
+            angles = [np.deg2rad(float(text)) for text in one.inputs.values()]
+            if len(angles) == 1:
+                found.append([np.cos(angles[0]), np.sin(angles[0])])
+            else:
+                found.append([float(one.label == "same"), 1] if together and one.label else [len(found) * 7 % 5, 1])
+        return np.array(found, dtype=np.float32)
+
+    def imitate(steps, examples, numbers):
+        taught.append((steps, examples, numbers))
+
+    start = catalog.create("starts", {"name": "bi_encoder", **settings})
+    head = start.head(Beginning(task, rows[20:], rows[:20], ("other", "same"), features, None, imitate))
+    assert head[0].shape == (2, 2)
+    return rows[20:], taught
+
+
+def test_the_cosine_of_each_pair_is_taught_of_the_rows_and_of_other_pairs_of_their_texts():
+    rows, [(steps, pairs, numbers)] = begun(alike=True, together=False, steps=30)
+    assert steps == 30 and 0.5 * 30 * 32 < len(pairs) <= 1.2 * 30 * 32
+    angles = np.deg2rad([[float(text) for text in pair.inputs.values()] for pair in pairs])
+    assert numbers == pytest.approx(np.cos(angles[:, 0] - angles[:, 1]), abs=1e-5)
+    known = {text for row in rows for text in row.inputs.values()}
+    made = {tuple(pair.inputs.values()) for pair in pairs}
+    assert len(made) == len(pairs) and {text for pair in made for text in pair} == known
+    assert all(one != other and pair.label is None for pair in pairs for one, other in [pair.inputs.values()])
+    assert all({tuple(row.inputs.values()), tuple(row.inputs.values())[::-1]} & made for row in rows)
+    assert (numbers > 0.9).mean() > 1.5 * np.mean(np.cos(angles[:, :1] - angles[:, :1].T) > 0.9)  # near ones are many
+
+
+def test_no_cosines_are_taught_where_they_tell_less_than_both_texts_at_once():
+    assert begun(alike=False, together=True)[1] == []
+    assert begun(alike=True, together=True)[1] == []
+
+
+def test_a_model_learns_the_cosines_before_the_labels(tmp_path, train_tiny):
+    words = [
+        "a",
+        "card",
+        "song",
+        "rain",
+        "sun",
+        "bus",
+        "my",
+        "is",
+        "lost",
+        "the",
+        "play",
+        "now",
+        "today",
+        "what",
+        "how",
+        "and",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+        "7",
+        "8",
+        "9",
+    ]
+    draw = np.random.default_rng(0)
+    rows = []
+    for _ in range(300):
+        first, second = draw.choice(words, 4, replace=False), draw.choice(words, 4, replace=False)
+        shared = int(draw.integers(0, 5))
+        second[:shared] = first[:shared]
+        alike = len(set(first) & set(second))
+        rows.append({"text_a": " ".join(first), "text_b": " ".join(second), "label": alike})
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = {"data__train": str(tmp_path / "rows.jsonl"), "data__test": None, "evaluate__slices": []}
+    data |= {"task": {"name": "sentence_pair", "regression": True}, "evaluate__baselines": []}
+    data |= {"train__start": {"name": "bi_encoder", "steps": 400}, "train__epochs": 1}
+    run = train_tiny(tmp_path / "run", **data)
+    lines = [json.loads(line) for line in (run / "start" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if line["kind"] == "train"]
+    assert lines[-1]["step"] == 400 and np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+    frozen = train_tiny(tmp_path / "frozen", train__method="linear_probe", **data)
+    assert not (frozen / "start").exists()  # nothing below the head can learn them
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -291,6 +292,26 @@ def test_on_one_thread_the_fast_way_repeats_its_bits(make_job, precision):
         ends.append(weights(job))
     torch.set_num_threads(threads)
     assert_same_bits(*ends)
+
+
+@pytest.mark.parametrize("engine", ["auto", "plain"])
+def test_a_model_that_trains_again_computes_in_the_precision_that_is_asked(make_job, engine):
+    """A start that moves the backbone trains the model before the training itself."""
+    job = make_job(precision="bf16", settings={"epochs": 1, "engine": engine})
+    linear, seen = torch.nn.functional.linear, []
+
+    def watched(value, *rest):
+        found = linear(value, *rest)
+        seen.append(found.dtype)
+        return found
+
+    for name in ("first", "second"):
+        again = replace(job, folder=job.folder / name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.nn.functional, "linear", watched)
+            fit(again)
+        assert torch.bfloat16 in seen, name
+        seen.clear()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tunewright.core.beside import Beside
 from tunewright.core.edits import Edits
 from tunewright.core.errors import RecipeError
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Example, Label, Policy, Prediction, Window
+from tunewright.core.types import Example, Label, Note, Policy, Prediction, Window
 
 if TYPE_CHECKING:
     import torch
@@ -235,6 +235,11 @@ class Task(Component):
         return tuple((role,) for role in self.inputs)
 
     @property
+    def start(self) -> str:
+        """The name of the start that it begins with unless the recipe names another."""
+        return "probe" if self.probe else "random"
+
+    @property
     def scored(self) -> bool:
         """Whether an answer has a probability for every label, so that it can be calibrated and can abstain."""
         return self.probe and self.classes
@@ -291,6 +296,9 @@ class Beginning:
     gather: Callable[
         [int, Sequence[Example]], None
     ]  # that many steps that draw rows of one label together, in all that the method trains: those of train, and these
+    imitate: Callable[
+        [int, Sequence[Example], np.ndarray], None
+    ]  # that many steps, in all that the method trains, after which a linear map of these examples' features gives these numbers
     progress: Progress = field(default_factory=Silent)  # what long work of its own reports to
     device: str = "cpu"  # where a network of its own computes
 
@@ -300,6 +308,9 @@ class Start(Component):
 
     steps: ClassVar[int] = 0  # of an optimizer that it makes itself; a setting, in starts that make some
     goes_on: ClassVar[bool] = True  # whether `train.epochs: auto` trains after it
+    why: ClassVar[Note | None] = (
+        None  # why it is taken where a recipe leaves that open; a task may name only one that says
+    )
 
     def suits(self, task: Task) -> bool:
         """Whether it can start this task; as a rule those whose answer is a linear map of pooled features."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Baseline, Head, Objective, Start, Task
+from tunewright.core.contracts import Baseline, Head, Objective, Start
 from tunewright.core.errors import RecipeError, listing, nearest
 from tunewright.core.recipe import Decision, Recipe, replace
 from tunewright.core.types import Note, label_names
@@ -140,9 +140,10 @@ def _baselines(recipe: Recipe, whys: dict[str, Note]) -> tuple[Baseline, ...]:
 def _start(recipe: Recipe, labels: Sequence[str], whys: dict[str, Note]) -> Start:
     chosen, task = recipe.train.start, recipe.task
     if chosen == "auto":
-        name = "probe" if task.probe else "random"
-        whys["train.start"] = _why_started(task)
-        return catalog.create("starts", name)  # type: ignore[return-value]
+        start: Start = catalog.create("starts", task.start)  # type: ignore[assignment]
+        documents = Note("the head is made of the documents' features", "输出层由文档的特征构成")
+        whys["train.start"] = documents if task.retrieves else start.why  # type: ignore[assignment]
+        return start
     if not chosen.suits(task):
         suiting = [name for name in catalog.names("starts") if catalog.create("starts", name).suits(task)]  # type: ignore[attr-defined]
         raise RecipeError(
@@ -151,14 +152,6 @@ def _start(recipe: Recipe, labels: Sequence[str], whys: dict[str, Note]) -> Star
         )
     chosen.check(labels)
     return chosen
-
-
-def _why_started(task: Task) -> Note:
-    if task.retrieves:
-        return Note("the head is made of the documents' features", "输出层由文档的特征构成")
-    if task.probe:
-        return Note("a linear probe is a good head before the first step", "线性探针在第一步之前就是不错的输出层")
-    return Note("no linear map of pooled features gives this task's answers", "该任务的答案不是池化特征的线性映射")
 
 
 def _epochs(start: Start, rows: int, batch_size: int, whys: dict[str, Note]) -> float:

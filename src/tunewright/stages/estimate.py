@@ -230,6 +230,10 @@ def _embed(plan: Plan, dataset: Dataset, lengths: _Lengths, start: Start) -> _Fr
     return _Frozen(opening, token, exact, began, baselines, bool(asked), len(train), width)
 
 
+def _no_steps(*_: object) -> None:
+    """In place of steps that a start makes: they are reckoned with those of training."""
+
+
 def _start(
     start: Start,
     plan: Plan,
@@ -242,7 +246,7 @@ def _start(
 
     def head(rows: Sequence[Example]) -> float:
         given = Beginning(
-            plan.recipe.task, rows, validation, labels, embedder, lambda steps, more: None, device=embedder.device
+            plan.recipe.task, rows, validation, labels, embedder, _no_steps, _no_steps, device=embedder.device
         )
         return _seconds(lambda: start.head(given))
 

@@ -5,24 +5,29 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tunewright.core.contracts import Beginning
+from tunewright.core.contracts import Beginning, Objective
+from tunewright.core.errors import plural
+from tunewright.core.linear import fit_ridge
 from tunewright.core.types import Example, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.model import Model
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import Embedder
 from tunewright.training.encoded import open_encoded, write_encoded
+from tunewright.training.imitation import Imitation
 from tunewright.training.likeness import Likeness
 from tunewright.training.loop import Job, fit
 from tunewright.training.record import recording
 
 PROBE_ROWS = 10_000  # rows that a head's start is fitted on at most: their features stay in memory
+IMITATED = 2000  # pairs that the map is fitted on whose answers are to be the cosines
+JUDGED = 2000  # rows by whose loss it is told whether steps before the first one were of use
 
 
 def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: Job, folder: Path) -> None:
@@ -42,7 +47,23 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         nonlocal now
         windows = plan.recipe.task.encode(more, plan.processor, dataset.labels) if more else []
         own = dataclasses.replace(job, folder=folder, seed=plan.recipe.seed)
-        _gather(_with(own, windows, [one.id for one in more]), steps)
+        _train(_with(own, windows, [one.id for one in more]), Likeness(), steps)
+        torch.manual_seed(job.seed)
+        now = Embedder(plan, job.device, job.progress, model)
+
+    def imitate(steps: int, examples: Sequence[Example], numbers: np.ndarray) -> None:
+        nonlocal now
+        if not _moves(model):
+            return
+        job.progress.say(f"Teaching the cosines of {len(examples)} pairs of texts first: {plural(steps, 'step')}.")
+        numbers = (numbers - numbers.mean()) / max(
+            float(numbers.std()), 1e-12
+        )  # so the loss is the share not yet learned
+        objective = _imitation(now, examples[:IMITATED], numbers[:IMITATED], job.device)
+        plain = [dataclasses.replace(one, label=None) for one in examples]
+        windows = _numbered(plan.recipe.task.encode(plain, plan.processor, ()), numbers)
+        own = dataclasses.replace(job, folder=folder, seed=plan.recipe.seed, row=lambda index: examples[index].id)
+        _train(_of(own, windows), objective, steps)
         torch.manual_seed(job.seed)
         now = Embedder(plan, job.device, job.progress, model)
 
@@ -53,6 +74,7 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         dataset.labels,
         features=lambda examples: now(examples),
         gather=gather,
+        imitate=imitate,
         progress=job.progress,
         device=job.device,
     )
@@ -66,24 +88,45 @@ def _with(job: Job, windows: Sequence[Window], names: Sequence[str]) -> Job:
     """The job with these windows too, whose examples are called `names`; they are on disk, behind the others, in its folder."""
     if not windows:
         return job
-    rows, target = 1 + int(job.windows.examples.max()), job.folder / "encoded"
+    rows, known = 1 + int(job.windows.examples.max()), job.row
     behind = (dataclasses.replace(one, example=rows + one.example) for one in windows)
-    if not target.exists():
-        write_encoded(itertools.chain(job.windows, behind), target, job.windows.pad_id)
-    known = job.row
-    return dataclasses.replace(
-        job,
-        windows=open_encoded(target),
-        row=lambda index: known(index) if index < rows else names[index - rows],
-    )
+    both = _of(job, itertools.chain(job.windows, behind))
+    return dataclasses.replace(both, row=lambda index: known(index) if index < rows else names[index - rows])
 
 
-def _gather(job: Job, steps: int) -> None:
-    """Train for some steps by `Likeness` on the pooled features. Kept is what has the least loss on the training rows."""
+def _of(job: Job, windows: Iterable[Window]) -> Job:
+    """The job with these windows in place of its own; they are on disk, in its folder."""
+    if not (target := job.folder / "encoded").exists():
+        write_encoded(windows, target, job.windows.pad_id)
+    return dataclasses.replace(job, windows=open_encoded(target))
+
+
+def _moves(model: Model) -> bool:
+    """Whether training changes what the head is applied to."""
+    return any(not name.startswith("head.") for name in model.trained_parameters())
+
+
+def _imitation(embedder: Embedder, examples: Sequence[Example], numbers: np.ndarray, device: str) -> Imitation:
+    """The linear map of the features as they are that comes nearest to the numbers."""
+    import torch
+
+    features = embedder(examples)
+    fit = fit_ridge(features, numbers, features[:0], numbers[:0])
+    return Imitation(torch.from_numpy(fit.weight[0]).to(device), float(fit.bias[0]))
+
+
+def _numbered(windows: Iterable[Window], numbers: np.ndarray) -> Iterator[Window]:
+    """The windows with their example's number as "labels"."""
+    for window in windows:
+        number = np.asarray(numbers[window.example], dtype=np.float32)
+        yield dataclasses.replace(window, features={**window.features, "labels": number})
+
+
+def _train(job: Job, objective: Objective, steps: int) -> None:
+    """Train for some steps on the pooled features. Kept is what has the least loss on the training rows."""
     epochs = steps / math.ceil(len(job.windows) / job.settings.batch_size)
     plain: dict[str, Any] = {"epochs": epochs, "evaluate_every": epochs, "early_stopping": None, "regularisers": ()}
     settings = dataclasses.replace(job.settings, **plain)
-    objective = Likeness()
     job.folder.mkdir(exist_ok=True)
     with recording(job.folder, (), {}) as record, job.model.pooling():
         fit(
@@ -103,19 +146,19 @@ def _gather(job: Job, steps: int) -> None:
         )
 
 
-def _loss(job: Job, objective: Likeness) -> float:
-    """Of the training rows, in batches as they come."""
+def _loss(job: Job, objective: Objective) -> float:
+    """Of the first JUDGED training rows, in batches as they come."""
     import torch
 
-    total, size = 0.0, job.settings.batch_size
+    total, size, rows = 0.0, job.settings.batch_size, min(len(job.windows), JUDGED)
     job.model.eval()
     with torch.no_grad():
-        for first in range(0, len(job.windows), size):
-            arrays = job.windows.batch(np.arange(first, min(first + size, len(job.windows))))
+        for first in range(0, rows, size):
+            arrays = job.windows.batch(np.arange(first, min(first + size, rows)))
             batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
             total += float(objective.loss(job.model(batch), batch["labels"], None).sum())
     job.model.train()
-    return total / len(job.windows)
+    return total / rows
 
 
 def _labelled(split: Split) -> list[Example]:

@@ -173,6 +173,9 @@ def fit(job: Job, *, resume: bool = False) -> Fitted:
                     break
 
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+    model.__dict__.pop(
+        "_is_accelerate_prepared", None
+    )  # else the next training of this model computes in fp32, whatever is asked
     model.eval()
     checkpoint.load_weights(job.folder / "best", model)
     return Fitted(

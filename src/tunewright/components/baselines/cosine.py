@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from tunewright.core import ranking
+from tunewright.core.alike import cosines
 from tunewright.core.contracts import Baseline, Given, Task
 from tunewright.core.linear import predictions
-from tunewright.core.types import Example, Prediction
+from tunewright.core.types import Prediction
 
 
 @dataclass(frozen=True)
@@ -23,17 +20,5 @@ class Cosine(Baseline):
 
     def predict(self, given: Given) -> list[Prediction]:
         """See Baseline.predict."""
-        return predictions(given, *(_cosines(given, part) for part in (given.train, given.validation, given.test)))
-
-
-def _cosines(given: Given, examples: Sequence[Example]) -> np.ndarray:
-    """(examples, 1); 0 where a text has no features."""
-    if not examples:
-        return np.zeros((0, 1), dtype=np.float32)
-    first, second = (ranking.unit(given.embed(_alone(examples, role))) for role in given.task.inputs)
-    return np.sum(first * second, axis=1, keepdims=True, dtype=np.float32)
-
-
-def _alone(examples: Sequence[Example], role: str) -> list[Example]:
-    """Each example with that text alone."""
-    return [Example(f"{example.id} {role}", {role: example.inputs[role]}) for example in examples]
+        parts = (given.train, given.validation, given.test)
+        return predictions(given, *(cosines(given.embed, part, given.task.inputs) for part in parts))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from tunewright.core.contracts import Beginning, Start
 from tunewright.core.linear import fit_for
+from tunewright.core.types import Note
 
 
 @dataclass(frozen=True)
 class Probe(Start):
     """Logistic regression on pooled features, or least squares for numbers; its penalty is chosen on validation."""
+
+    why: ClassVar[Note] = Note(
+        "a linear probe is a good head before the first step", "线性探针在第一步之前就是不错的输出层"
+    )
 
     def head(self, given: Beginning) -> tuple[np.ndarray, np.ndarray] | None:
         """See Start.head."""

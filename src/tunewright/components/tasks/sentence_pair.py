@@ -49,6 +49,11 @@ class SentencePair(classes.LabelTask):
         return "squared_error" if self.regression else "cross_entropy"
 
     @property
+    def start(self) -> str:
+        """See Task.start: an encoder knows likeness from each text by itself, and nothing of two texts read at once."""
+        return "bi_encoder"
+
+    @property
     def measures(self) -> Measures:  # type: ignore[override]
         """See Task.measures, core.measures and, for numbers, core.numbers."""
         return numbers.NumberMeasures() if self.regression else classes.ClassMeasures()

@@ -74,31 +74,49 @@ def _knowing(folder: Path) -> Path:
 
 
 def _suited(subject: Subject) -> list[Task]:
-    """Tasks of labels as they come, and with several labels a row, that it suits."""
-    given = ("text_classification", {"name": "text_classification", "multi_label": True})
+    """Tasks of labels as they come, with several labels a row, and of two texts, that it suits."""
+    given = ("text_classification", {"name": "text_classification", "multi_label": True}, "sentence_pair")
     tasks = [catalog.create("tasks", one) for one in given]
     return [task for task in tasks if _created(subject).suits(task)]
 
 
 def _given(task: Task, made: list[int] | None = None) -> Beginning:
-    """Rows about each label's name; their features lie around a point of the label's own, of one length."""
-    several = task.multi_label
+    """Rows about each label's name; their features lie around a point of the label's own, of one length.
+
+    Of two texts each lies at its place on a circle, the first at the top and the second as far from it as the label says; read
+    at once they lie anywhere.
+    """
+    several, second = task.multi_label, task.inputs[1:]
     names = [LABELS[row % len(LABELS)] for row in range(ROWS)]
     rows = [
-        Example(f"rows.csv:{row}", {"text": f"{name} {row}"}, (name,) if several else name)
+        Example(
+            f"rows.csv:{row}",
+            {task.inputs[0]: f"{'card' if second else name} {row}", **dict.fromkeys(second, f"{name} {row}")},
+            (name,) if several else name,
+        )
         for row, name in enumerate(names)
     ]
 
     def features(examples: list[Example]) -> np.ndarray:
         found = np.zeros((len(examples), WIDTH))
         for row, example in enumerate(examples):
-            own = np.random.default_rng(len(example.inputs["text"]))
-            found[row] = 0.1 * own.normal(size=WIDTH)
-            found[row, LABELS.index(example.inputs["text"].split()[0])] += 1
+            texts = list(example.inputs.values())
+            own = np.random.default_rng([ord(sign) for sign in "".join(texts)])
+            found[row] = (1 if len(texts) > 1 else 0.1) * own.normal(size=WIDTH)
+            about = LABELS.index(texts[0].split()[0])
+            if second:
+                found[row, :2] += 0.0 if len(texts) > 1 else 3 * np.array([np.cos(about), np.sin(about)])
+            else:
+                found[row, about] += 1
         return (found * np.sqrt(WIDTH) / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
     def gather(steps: int, more: Sequence[Example]) -> None:
         if made is not None:
             made.append(steps)
 
-    return Beginning(task, rows[6:], rows[:6], LABELS, features, gather)
+    def imitate(steps: int, examples: Sequence[Example], numbers: np.ndarray) -> None:
+        assert len(examples) == len(numbers) and all(one.label is None for one in examples)
+        if made is not None:
+            made.append(steps)
+
+    return Beginning(task, rows[6:], rows[:6], LABELS, features, gather, imitate)

@@ -29,6 +29,12 @@ def it_names_what_exists(subject: Subject) -> None:
     assert task.metric in task.measures.metrics(gold, predictions, labels)
 
 
+def its_start_begins_it_and_says_why(subject: Subject) -> None:
+    """What it begins with, unless a recipe names another start, suits it."""
+    start = catalog.create("starts", subject.create().start)
+    assert start.suits(subject.create()) and start.why is not None  # type: ignore[attr-defined]
+
+
 def an_empty_label_is_unknown_and_a_senseless_one_refused(subject: Subject) -> None:
     """None and "" mean unknown; what can be no label raises LabelError with what is expected."""
     task = subject.create()
