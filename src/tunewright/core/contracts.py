@@ -298,7 +298,7 @@ class Beginning:
     ]  # that many steps that draw rows of one label together, in all that the method trains: those of train, and these
     imitate: Callable[
         [int, Sequence[Example], np.ndarray], None
-    ]  # that many steps, in all that the method trains, after which a linear map of these examples' features gives these numbers
+    ]  # that many steps, in all that the method trains, towards these numbers as a linear map of these unlabelled examples' features
     progress: Progress = field(default_factory=Silent)  # what long work of its own reports to
     device: str = "cpu"  # where a network of its own computes
 

@@ -18,7 +18,7 @@ from tunewright.core.types import Example, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.model import Model
 from tunewright.stages.assemble import Plan
-from tunewright.stages.embed import Embedder
+from tunewright.stages.embed import CHUNK, Embedder
 from tunewright.training.encoded import open_encoded, write_encoded
 from tunewright.training.imitation import Imitation
 from tunewright.training.likeness import Likeness
@@ -56,14 +56,11 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         if not _moves(model):
             return
         job.progress.say(f"Teaching the cosines of {len(examples)} pairs of texts first: {plural(steps, 'step')}.")
-        numbers = (numbers - numbers.mean()) / max(
-            float(numbers.std()), 1e-12
-        )  # so the loss is the share not yet learned
+        spread = max(float(numbers.std()), 1e-12)
+        numbers = (numbers - numbers.mean()) / spread  # so that the loss is the share that is not learned yet
         objective = _imitation(now, examples[:IMITATED], numbers[:IMITATED], job.device)
-        plain = [dataclasses.replace(one, label=None) for one in examples]
-        windows = _numbered(plan.recipe.task.encode(plain, plan.processor, ()), numbers)
         own = dataclasses.replace(job, folder=folder, seed=plan.recipe.seed, row=lambda index: examples[index].id)
-        _train(_of(own, windows), objective, steps)
+        _train(_of(own, _numbered(plan, examples, numbers)), objective, steps)
         torch.manual_seed(job.seed)
         now = Embedder(plan, job.device, job.progress, model)
 
@@ -115,11 +112,13 @@ def _imitation(embedder: Embedder, examples: Sequence[Example], numbers: np.ndar
     return Imitation(torch.from_numpy(fit.weight[0]).to(device), float(fit.bias[0]))
 
 
-def _numbered(windows: Iterable[Window], numbers: np.ndarray) -> Iterator[Window]:
-    """The windows with their example's number as "labels"."""
-    for window in windows:
-        number = np.asarray(numbers[window.example], dtype=np.float32)
-        yield dataclasses.replace(window, features={**window.features, "labels": number})
+def _numbered(plan: Plan, examples: Sequence[Example], numbers: np.ndarray) -> Iterator[Window]:
+    """The windows of examples without labels, with their example's number as "labels"."""
+    for first in range(0, len(examples), CHUNK):
+        for window in plan.recipe.task.encode(examples[first : first + CHUNK], plan.processor, ()):
+            place = first + window.example
+            labels = {"labels": np.asarray(numbers[place], dtype=np.float32)}
+            yield dataclasses.replace(window, example=place, features={**window.features, **labels})
 
 
 def _train(job: Job, objective: Objective, steps: int) -> None:
