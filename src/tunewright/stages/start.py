@@ -123,7 +123,7 @@ def _numbered(plan: Plan, examples: Sequence[Example], numbers: np.ndarray) -> I
 
 def _train(job: Job, objective: Objective, steps: int) -> None:
     """Train for some steps on the pooled features. Kept is what has the least loss on the training rows."""
-    epochs = steps / math.ceil(len(job.windows) / job.settings.batch_size)
+    epochs = (steps - 0.25) / math.ceil(len(job.windows) / job.settings.batch_size)  # rounded up to whole steps there
     plain: dict[str, Any] = {"epochs": epochs, "evaluate_every": epochs, "early_stopping": None, "regularisers": ()}
     settings = dataclasses.replace(job.settings, **plain)
     job.folder.mkdir(exist_ok=True)
