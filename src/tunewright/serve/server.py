@@ -12,9 +12,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tunewright.core.errors import MachineError
 from tunewright.serve.service import Service
+
+log = logging.getLogger("tunewright.serve")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -44,6 +47,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On the first SIGTERM wait the grace period; Ctrl-C does not, and the second signal ends what is left."""
         again, self._service.draining = self._service.draining, True
+        if not again:
+            log.warning("Told to stop: finishing what is there.")
         if again:
             self.force_exit = self.should_exit
             self.should_exit = True
@@ -57,6 +62,29 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _patient(seconds: float) -> type[H11Protocol]:
+    """HTTP/1.1 that closes a connection on which for so long no request has begun, however slowly one is being sent."""
+
+    class Patient(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._seen = self.cycle
+            self._timer = self.loop.call_later(seconds, self._look)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._timer.cancel()
+            super().connection_lost(exc)
+
+        def _look(self) -> None:
+            if self.cycle is self._seen and (self.cycle is None or self.cycle.response_complete):
+                self.transport.close()
+                return
+            self._seen = self.cycle
+            self._timer = self.loop.call_later(seconds, self._look)
+
+    return Patient
+
+
 def run(
     app: FastAPI, service: Service, listening: socket.socket, *, grace: float, started: Callable[[], None], **tls: Any
 ) -> None:
@@ -68,6 +96,7 @@ def run(
         access_log=False,
         server_header=False,
         ws="none",
+        http=_patient(seconds),
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(2 * seconds) + 1,
         **tls,
