@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -163,7 +164,7 @@ def test_exchanging_a_model_under_load_fails_no_request(program, light_bundle, t
     opened = open_bundle(tmp_path / "models/second")
     seal(opened.folder, task=opened.task, labels=opened.labels, policy=opened.policy, backbone="another")
     server = program(f"intents={light_bundle}", "--models", tmp_path / "models")
-    answered, wrong, stop = Counter(), [], threading.Event()
+    answered, wrong, stop, asking = Counter(), [], threading.Event(), []
 
     def ask():
         while not stop.is_set():
@@ -174,22 +175,23 @@ def test_exchanging_a_model_under_load_fails_no_request(program, light_bundle, t
                 wrong.append((status, said))
             time.sleep(0.02)
 
-    def change(path: str, **asked: str) -> None:
-        status, said = server.ask("POST", f"/v1/admin/{path}", json.dumps({"name": "intents", **asked}))
+    def change(action: str, **asked: str) -> None:
+        status, said = server.ask("POST", f"/v1/admin/{action}", json.dumps({"name": "intents", **asked}))
         assert status == 200, said
         before = answered[said["version"]]
-        while answered[said["version"]] < before + 5 and not wrong:
+        while answered[said["version"]] < before + 5 and not wrong and not any(one.done() for one in asking):
             time.sleep(0.01)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for _ in range(3):
-        change("load", path="second")
-        change("rollback")
-    stop.set()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(4) as pool:
+        asking += [pool.submit(ask) for _ in range(4)]
+        try:
+            for _ in range(3):
+                change("load", path="second")
+                change("rollback")
+        finally:
+            stop.set()
+        for one in asking:
+            one.result(60)
     assert wrong == []
     assert len(answered) == 2
 
