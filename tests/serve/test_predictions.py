@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import httpx
 import pytest
 
 from tunewright.predict.predictor import load
@@ -116,6 +118,19 @@ def test_a_request_has_its_bounds(client):
         "Input 1 has 101 characters: an input may have 100.",
     )
     assert server.post("/v1/predict", json={"inputs": ["b" * 100] * 3}).status_code == 200
+
+
+def test_a_body_that_is_said_to_be_too_large_is_refused_before_it_comes(client):
+    async def ask():
+        async def body():
+            await asyncio.sleep(60)
+            yield b""
+
+        transport = httpx.ASGITransport(client().app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as session:
+            return await session.post("/v1/predict", content=body(), headers={"Content-Length": str(5 << 20)})
+
+    assert asyncio.run(ask()).status_code == 413
 
 
 def test_a_stream_of_lines_is_answered_line_by_line(server):
