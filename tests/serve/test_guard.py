@@ -81,6 +81,38 @@ def test_with_keys_every_route_but_the_probes_asks_for_one(client, keys):
     assert server.post("/v1/predict", json=ASKED, headers={"X-API-Key": made["admin"]}).status_code == 200
 
 
+def test_a_host_header_does_not_pass_for_a_path_that_asks_for_no_key(client, keys):
+    file, made = keys
+    server = client(keys=file)
+    host = {"Host": "127.0.0.1/health/live?"}
+    assert server.post("/v1/predict", json=ASKED, headers=host).status_code == 401
+    role = {**host, **bearer(made["predict"])}
+    assert server.post("/v1/admin/rollback", json={"name": "intents"}, headers=role).status_code == 403
+
+
+@pytest.mark.parametrize("value", ["[", "[]", "]", "[::1", "a:b:c", ":", "http://[", "http://", "\xb2", "x" * 5000])
+def test_odd_headers_meet_no_defect(client, value):
+    names = (
+        "Host",
+        "Origin",
+        "Authorization",
+        "X-API-Key",
+        "Content-Type",
+        "Inference-Header-Content-Length",
+        "Accept",
+    )
+    for name in names:
+        for path in ("/v1/predict", "/v2/models/intents/infer"):
+            headers = {name.encode(): value.encode("latin-1")}
+            assert client().post(path, json=ASKED, headers=headers).status_code < 500
+
+
+def test_a_method_of_a_requests_own_is_not_counted_by_name(client):
+    server = client()
+    assert server.request("SECRET", "/v1/predict").status_code == 405
+    assert "SECRET" not in server.get("/metrics").text
+
+
 def test_only_an_admins_key_changes_models(client, keys):
     file, made = keys
     server = client(keys=file)

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +26,7 @@ log = logging.getLogger("tunewright.serve")
 OPEN = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")  # probes carry no key
 ADMIN = "/v1/admin"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+METHODS = ("GET", "POST")  # that are counted by name: a request may call its own anything
 GIVEN_UP = 499  # the client left before it had its answer
 
 Message = MutableMapping[str, Any]
@@ -37,7 +37,7 @@ Send = Callable[[Message], Awaitable[None]]
 def create_app(service: Service, *, models: Path | None = None, local: bool = True) -> FastAPI:
     """The application. models: the folder below which an admin may load bundles; local: without keys only this machine's
     own names are answered to, and its user is the admin."""
-    app = FastAPI(title="Tunewright", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Tunewright", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(predictions.router(service))
     app.include_router(open_inference.router(service))
     app.include_router(admin.router(service, models))
@@ -80,7 +80,7 @@ def _handler(
     async def handle(request: Request, error: Exception) -> Response:
         said = told(error)
         service.metrics.refused(said.code)
-        return failure(said, request.url.path)
+        return failure(said, request.scope["path"])
 
     return handle
 
@@ -127,16 +127,17 @@ class Guard:
             self._running -= 1
             route = getattr(scope.get("route"), "path", "none")
             seconds = time.perf_counter() - started
-            self._service.metrics.request(scope["method"] if route != "none" else "-", route, status, seconds)
+            method = scope["method"] if scope["method"] in METHODS and route != "none" else "-"
+            self._service.metrics.request(method, route, status, seconds)
 
     def _refused(self, request: Request) -> RequestError | None:
         """Why a request is not let in; None: it is."""
-        path = request.url.path
+        path = request.scope["path"]  # not the URL's: a Host header with a slash in it would be part of that
         if path in OPEN:
             return None
         if self._running > self._service.limits.at_once:
             return RequestError(429, "busy", "Too many requests at a time.", {"Retry-After": "1"})
-        if (origin := request.headers.get("origin")) and urlsplit(origin).netloc != request.headers.get("host"):
+        if (origin := request.headers.get("origin")) and origin.partition("://")[2] != request.headers.get("host"):
             return RequestError(403, "origin", "Pages of other sites may not ask this server.")
         if self._service.keys is not None:
             return self._without_key(request)
@@ -150,7 +151,7 @@ class Guard:
         key = self._key(request)
         if key is None:
             return RequestError(401, "no_key", "Send a key: Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"})
-        role = "admin" if request.url.path.startswith(ADMIN) else "predict"
+        role = "admin" if request.scope["path"].startswith(ADMIN) else "predict"
         if not key.may(role):
             return RequestError(403, "role", f"This key has the role {key.role}; {role} is needed.")
         request.scope.setdefault("state", {})["key"] = key.id
@@ -164,8 +165,9 @@ class Guard:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port."""
-    return (urlsplit(f"//{host}").hostname or "") if host else ""
+    """A Host header without its port, and without the brackets around an address of IPv6."""
+    name, bracket, _ = host.removeprefix("[").partition("]")
+    return name if bracket and host.startswith("[") else host.partition(":")[0]
 
 
 def _log_defect(error: Exception) -> None:

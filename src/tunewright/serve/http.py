@@ -15,7 +15,7 @@ OPEN_INFERENCE = "/v2"  # below it an error is a text, as the protocol has it
 async def read(request: Request, limits: Limits) -> bytes:
     """The whole body. Raises RequestError where it is too large or takes too long."""
     stated = request.headers.get("content-length", "")
-    if stated.isdigit() and int(stated[:20]) > limits.body_bytes:
+    if stated.isascii() and stated.isdigit() and int(stated[:20]) > limits.body_bytes:
         raise _too_large(limits)
     parts, size = [], 0
     try:

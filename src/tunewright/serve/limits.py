@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from tunewright.core.errors import listing, nearest
+from tunewright.core.files import jsonable
 
 ECHO = 40  # characters of a request that a message repeats
 
@@ -104,5 +105,5 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def as_json(value: Any) -> bytes:
-    """A value as JSON in UTF-8; a lone surrogate becomes JSON's own escape."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    """A value as JSON in UTF-8; a lone surrogate becomes JSON's own escape, and not-a-number null."""
+    return json.dumps(jsonable(value), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

@@ -122,7 +122,7 @@ def _split(body: bytes, stated: str | None, limits: Limits) -> tuple[dict[str, A
     """The request's JSON, and the tensors' bytes behind it."""
     length = len(body)
     if stated is not None:
-        if not stated.isdigit() or int(stated[:20]) > length:
+        if not (stated.isascii() and stated.isdigit()) or int(stated[:20]) > length:
             raise invalid(f"The header {HEADER_LENGTH} must be the length of the JSON in the body.")
         length = int(stated)
     asked = parse(body[:length], limits)

@@ -101,6 +101,6 @@ def run(
         timeout_graceful_shutdown=int(2 * seconds) + 1,
         **tls,
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     Server(config, service, grace, started).run(sockets=[listening])
     service.repository.close(seconds)
