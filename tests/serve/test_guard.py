@@ -92,6 +92,7 @@ def test_a_host_header_does_not_pass_for_a_path_that_asks_for_no_key(client, key
 
 @pytest.mark.parametrize("value", ["[", "[]", "]", "[::1", "a:b:c", ":", "http://[", "http://", "\xb2", "x" * 5000])
 def test_odd_headers_meet_no_defect(client, value):
+    server = client()
     names = (
         "Host",
         "Origin",
@@ -104,7 +105,7 @@ def test_odd_headers_meet_no_defect(client, value):
     for name in names:
         for path in ("/v1/predict", "/v2/models/intents/infer"):
             headers = {name.encode(): value.encode("latin-1")}
-            assert client().post(path, json=ASKED, headers=headers).status_code < 500
+            assert server.post(path, json=ASKED, headers=headers).status_code < 500
 
 
 def test_a_method_of_a_requests_own_is_not_counted_by_name(client):
