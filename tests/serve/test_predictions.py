@@ -169,6 +169,7 @@ def test_the_open_api_page_names_every_route_and_what_it_takes(server):
 def test_unknown_routes_and_methods_are_errors_in_json(server):
     assert server.get("/v1/nothing").json() == {"error": {"message": "Not Found.", "code": "http"}}
     assert server.get("/v1/predict").status_code == 405
+    assert server.get("/v1/models/", follow_redirects=False).status_code == 404
 
 
 def test_metrics_count_without_a_text(server):

@@ -121,7 +121,7 @@ print(json.dumps({{"code": code, "heavy": heavy, "said": found}}))
 
 
 def test_told_to_stop_it_is_not_ready_and_finishes_what_it_has(program, light_bundle):
-    server = program(light_bundle, "--grace", "3")
+    server = program(light_bundle, "--grace", "5")
     assert server.ask("GET", "/health/ready") == (200, {"ready": True})
     host, _, port = server.host.partition(":")
     with closing(socket.create_connection((host, int(port)), timeout=60)) as held:
@@ -132,9 +132,12 @@ def test_told_to_stop_it_is_not_ready_and_finishes_what_it_has(program, light_bu
         server.process.send_signal(signal.SIGTERM)
         while server.ask("GET", "/health/ready")[0] == 200:
             time.sleep(0.05)
-        assert server.ask("POST", "/v1/predict", ASKED)[0] == 200
+        for _ in range(10):  # for longer than it takes to stop
+            assert server.ask("POST", "/v1/predict", ASKED)[0] == 200
+            time.sleep(0.1)
         while _listens(host, int(port)):
             time.sleep(0.05)
+        time.sleep(0.5)
         held.sendall(ASKED[5:].encode())
         answer = held.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 200") and b'"decision":"model"' in answer

@@ -132,7 +132,7 @@ class Guard:
 
     def _refused(self, request: Request) -> RequestError | None:
         """Why a request is not let in; None: it is."""
-        path = request.scope["path"]  # not the URL's: a Host header with a slash in it would be part of that
+        path = request.scope["path"]  # not the URL's, into which older Starlettes write the Host header
         if path in OPEN:
             return None
         if self._running > self._service.limits.at_once:
