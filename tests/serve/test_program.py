@@ -67,6 +67,13 @@ def test_a_port_that_is_taken_is_said(command, tiny_bundle):
     assert code == 3 and "Choose another --host or --port; --port 0 takes a free one." in errors
 
 
+def test_small_answers_are_sent_at_once():
+    from tunewright.serve.server import bind
+
+    with closing(bind("127.0.0.1", 0)) as listening:
+        assert listening.proto == socket.IPPROTO_TCP  # what asyncio sets TCP_NODELAY by
+
+
 def test_without_its_packages_it_says_what_to_install(tiny_bundle):
     script = f"""
 import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -18,13 +19,22 @@ from tunewright.core.errors import MachineError
 from tunewright.serve.service import Service
 
 log = logging.getLogger("tunewright.serve")
+BACKLOG = 2048  # connections that wait to be taken
 
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises MachineError where the address is taken, is not this machine's, or is not allowed."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        # With its protocol named: only then does asyncio send small answers at once (TCP_NODELAY), and not 40 ms later.
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        with contextlib.ExitStack() as undo:
+            undo.callback(made.close)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((host, port))
+            made.listen(BACKLOG)
+            undo.pop_all()
+        return made
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MachineError(
