@@ -164,6 +164,11 @@ def test_the_open_api_page_names_every_route_and_what_it_takes(server):
     )
     schema = page["paths"]["/v1/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema["required"] == ["inputs"]
+    failed = {path: page["paths"][path]["post"]["responses"] for path in ("/v1/predict", "/v2/models/{name}/infer")}
+    forms = {path: found["4XX"]["content"]["application/json"]["schema"] for path, found in failed.items()}
+    assert forms["/v1/predict"]["properties"]["error"]["type"] == "object"
+    assert forms["/v2/models/{name}/infer"]["properties"]["error"]["type"] == "string"
+    assert failed["/v1/predict"]["422"]["content"]["application/json"]["schema"] == forms["/v1/predict"]
 
 
 def test_unknown_routes_and_methods_are_errors_in_json(server):

@@ -21,7 +21,7 @@ log = logging.getLogger("tunewright.serve")
 
 def router(service: Service, root: Path | None) -> APIRouter:
     """The routes; models are loaded from below `root` alone."""
-    routes = APIRouter(prefix="/v1/admin")
+    routes = APIRouter(prefix="/v1/admin", responses=schemas.fails())
     busy = asyncio.Lock()
 
     @routes.post("/load", openapi_extra=schemas.body(schemas.LOAD))

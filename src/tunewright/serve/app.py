@@ -11,12 +11,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from tunewright import __version__
 from tunewright.core.errors import TunewrightError
-from tunewright.serve import admin, metrics, open_inference, predictions
+from tunewright.serve import admin, metrics, open_inference, predictions, schemas
 from tunewright.serve.http import answer, failure
 from tunewright.serve.keys import Key
 from tunewright.serve.limits import RequestError
@@ -47,12 +48,12 @@ def create_app(service: Service, *, models: Path | None = None, local: bool = Tr
         """Whether the process answers at all."""
         return answer({"live": True})
 
-    @app.get("/health/ready")
+    @app.get("/health/ready", responses=schemas.fails())
     async def ready() -> Response:
         """Whether it takes requests: not before its models are open, and not when it has been told to stop."""
         return answer({"ready": service.ready}, 200 if service.ready else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse, responses=schemas.fails())
     async def measured() -> Response:
         """Counts and times for Prometheus."""
         return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)

@@ -25,7 +25,7 @@ NUMBERS = ("FP32", "FP64", "INT8", "INT16", "INT32", "INT64")
 
 def router(service: Service) -> APIRouter:
     """The routes, for this service."""
-    routes = APIRouter(prefix="/v2")
+    routes = APIRouter(prefix="/v2", responses=schemas.fails(schemas.PLAIN_ERROR))
     limits = service.limits
 
     @routes.get("")

@@ -20,7 +20,7 @@ NDJSON = "application/x-ndjson"
 
 def router(service: Service) -> APIRouter:
     """The routes, for this service."""
-    routes = APIRouter()
+    routes = APIRouter(responses=schemas.fails())
     limits = service.limits
 
     @routes.post(

@@ -49,6 +49,7 @@ PREDICTIONS: Schema = {
 LOAD = form({"name": TEXT, "path": {**TEXT, "description": "A bundle's folder below the one given by --models."}})
 ROLLBACK = form({"name": TEXT})
 ERROR = form({"error": form({"message": TEXT, "code": TEXT})})
+PLAIN_ERROR = form({"error": TEXT})  # as the Open Inference Protocol has it
 TENSOR: Schema = {
     "type": "object",
     "properties": {
@@ -87,6 +88,16 @@ def body(schema: Schema, kind: str = "application/json") -> dict[str, Any]:
 
 
 def gives(schema: Schema, kind: str = "application/json") -> dict[int | str, dict[str, Any]]:
-    """A route's answers: what it gives, and errors."""
-    failed = {"description": "Why not.", "content": {"application/json": {"schema": ERROR}}}
-    return {200: {"description": "Answers.", "content": {kind: {"schema": schema}}}, "4XX": failed}
+    """What a route answers with."""
+    return {200: {"description": "Answers.", "content": {kind: {"schema": schema}}}}
+
+
+def fails(schema: Schema = ERROR) -> dict[int | str, dict[str, Any]]:
+    """What every route may answer with instead: 422 by its name, since FastAPI has a form of its own for it."""
+    failed = {"content": {"application/json": {"schema": schema}}}
+    told = {
+        "4XX": "What is wrong with the request.",
+        "422": "What is wrong with its content.",
+        "5XX": "Not now, or not in time.",
+    }
+    return {status: {"description": why, **failed} for status, why in told.items()}
