@@ -8,7 +8,7 @@ import logging
 import stat
 import threading
 
-import httpx
+import httpx2
 import pytest
 
 from tunewright.core.errors import UsageError
@@ -201,8 +201,8 @@ def blocked(client, begun):
 
 def asking(app, work):
     async def run():
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as session:
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as session:
             return await work(session)
 
     return asyncio.run(run())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-import httpx
+import httpx2
 import pytest
 
 from tunewright.predict.predictor import load
@@ -126,8 +126,8 @@ def test_a_body_that_is_said_to_be_too_large_is_refused_before_it_comes(client):
             await asyncio.sleep(60)
             yield b""
 
-        transport = httpx.ASGITransport(client().app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as session:
+        transport = httpx2.ASGITransport(client().app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as session:
             return await session.post("/v1/predict", content=body(), headers={"Content-Length": str(5 << 20)})
 
     assert asyncio.run(ask()).status_code == 413
