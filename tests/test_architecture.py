@@ -32,9 +32,9 @@ LAYERS = (
     ("models",),
     ("training", "components"),
     ("predict",),
-    ("stages",),
+    ("serve", "stages"),
     ("engine",),
-    ("serve", "apps"),
+    ("apps",),
     ("cli", "testing"),
 )
 TOP = len(LAYERS)  # tunewright/__init__.py and single modules beside it: the public surface, above everything
@@ -59,6 +59,7 @@ BROUGHT = {
     "huggingface_hub": "transformers",
     "markupsafe": "jinja2",
     "packaging": "transformers",
+    "starlette": "fastapi",
 }
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "mlflow": "mlflow-skinny"}
 # Words that are a component's name and, in these files, the value of something else.
@@ -226,7 +227,7 @@ def early_torch(house: House) -> list[str]:
 
 def _is_light(module: str) -> bool:
     parts = module.split(".")
-    return parts[0] in ("core", "data", "predict", "cli") or (
+    return parts[0] in ("core", "data", "predict", "serve", "cli") or (
         parts[0] == "components" and parts[1:2] in [[k] for k in LIGHT_KINDS]
     )
 

@@ -92,7 +92,8 @@ def test_files_and_tests_that_a_page_names_exist(page):
     files = re.findall(r"`((?:tests|src|docs|examples|recipes|scripts)/[\w./-]+\.\w+)`", PAGES[page])
     assert [path for path in files if not (ROOT / path).exists()] == []
     inner = re.findall(
-        r"`((?:cli|apps|engine|stages|predict|training|components|models|data|core|testing)/[\w./-]+\.py)`", PAGES[page]
+        r"`((?:cli|apps|engine|stages|serve|predict|training|components|models|data|core|testing)/[\w./-]+\.py)`",
+        PAGES[page],
     )
     assert [path for path in inner if not (SOURCE / path).exists()] == []
     written = {

@@ -46,7 +46,7 @@ PREDICTOR = {
     "note",
     "runtime",
 }
-PREDICTOR |= {"reranked", "reranker", "policy", "chunk"}
+PREDICTOR |= {"example", "reranked", "reranker", "policy", "chunk"}
 OUTCOME = ["verdict", "sentence", "run", "bundle", "metrics", "baselines", "seconds", "tokens_per_second"]
 HEAVY = ("torch", "transformers", "sklearn", "numpy", "pyarrow", "pydantic", "peft", "accelerate", "optuna")
 

@@ -9,7 +9,7 @@ import pytest
 from tunewright.core import catalog
 from tunewright.core.errors import LabelError
 from tunewright.core.types import Graph
-from tunewright.predict.stream import answer
+from tunewright.predict.render import answer
 
 TASK = catalog.create("tasks", "triples")
 TEXT = "👩 Anna 在 Acme 工作, not at Bank"

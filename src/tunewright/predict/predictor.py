@@ -79,10 +79,31 @@ class Predictor:
         """
         if isinstance(inputs, (str, bytes, Mapping)) or not isinstance(inputs, Iterable):
             raise DataError("predict takes a list of texts: predict([text]).")
-        examples = [self._example(item, i) for i, item in enumerate(inputs)]
+        examples = [self.example(item, i) for i, item in enumerate(inputs)]
         good = [all(not is_empty(value) and is_unicode(value) for value in e.inputs.values()) for e in examples]
         said = (prediction for _, prediction in self.answers(compress(examples, good)))
         return [next(said) if answered else UNANSWERED for answered in good]
+
+    def example(self, item: str | Mapping[str, Any] | Example, index: int = 0) -> Example:
+        """An input as an Example. Raises DataError with its place `index` where it lacks what the task reads."""
+        if isinstance(item, Example):
+            return item
+        task, roles = self.bundle.task, self.bundle.task.inputs
+        values = {roles[0]: item} if isinstance(item, str) and len(roles) == 1 else item
+        if not isinstance(values, Mapping) or any(all(values.get(r) is None for r in group) for group in task.needed):
+            told = "a mapping with" if len(roles) > 1 else "a text, or a mapping with"
+            raise DataError(f"Input {index} must be {told} {', '.join(roles)}; it is {item!r:.60}.")
+        if absent := [column for column in task.beside.columns if column not in values]:
+            raise DataError(
+                f"Input {index} lacks {listing(absent)}, which the model reads beside the text (None: unknown)."
+            )
+        if problem := task.beside.problem(values):
+            raise DataError(f"Input {index}: {problem}.")
+        try:
+            inputs, _ = task.read({role: values.get(role) for role in roles})
+        except DataError as error:
+            raise DataError(f"Input {index}: {error}") from None
+        return Example(f"input#{index}", inputs, columns=values)
 
     def predictions(self, examples: Iterable[Example]) -> Iterator[tuple[Example, Prediction]]:
         """Stream: every example with its prediction, in order, at constant memory."""
@@ -110,26 +131,6 @@ class Predictor:
         if self.reranker:
             return self.reranker.answers(found, self.bundle)
         return decide(found, self.bundle.task, self.bundle.labels, self.bundle.policy)
-
-    def _example(self, item: str | Mapping[str, Any] | Example, index: int) -> Example:
-        if isinstance(item, Example):
-            return item
-        task, roles = self.bundle.task, self.bundle.task.inputs
-        values = {roles[0]: item} if isinstance(item, str) and len(roles) == 1 else item
-        if not isinstance(values, Mapping) or any(all(values.get(r) is None for r in group) for group in task.needed):
-            told = "a mapping with" if len(roles) > 1 else "a text, or a mapping with"
-            raise DataError(f"Input {index} must be {told} {', '.join(roles)}; it is {item!r:.60}.")
-        if absent := [column for column in task.beside.columns if column not in values]:
-            raise DataError(
-                f"Input {index} lacks {listing(absent)}, which the model reads beside the text (None: unknown)."
-            )
-        if problem := task.beside.problem(values):
-            raise DataError(f"Input {index}: {problem}.")
-        try:
-            inputs, _ = task.read({role: values.get(role) for role in roles})
-        except DataError as error:
-            raise DataError(f"Input {index}: {error}") from None
-        return Example(f"input#{index}", inputs, columns=values)
 
 
 def find_runtime(folder: Path, name: str) -> tuple[Runtime, str]:

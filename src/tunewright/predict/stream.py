@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 import time
 from collections import Counter, deque
@@ -16,15 +15,14 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.ranking import SEARCH
-from tunewright.core.types import Answer, Example, Prediction, Span, Triple, by_name, label_names
+from tunewright.core.types import Example, Prediction, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
 from tunewright.predict.predictor import Predictor
+from tunewright.predict.render import Form
 from tunewright.predict.source import Source
 
 CHUNK_CHARACTERS = 1_000_000  # of the rows in memory at a time, whatever their number
-DIGITS = 6  # of a score in a file
 SHOWN_PROBLEMS = 10
 
 
@@ -80,19 +78,13 @@ class Stream:
         self._source = source
         self._columns = dict(columns)
         self._strict = strict
-        scores = ("scores",) if all_scores else ()
-        search = ("search_score", "search_rank") if predictor.reranker else ()
-        searches = ("search_scores",) if all_scores and predictor.reranker else ()
-        task = predictor.bundle.task
-        self._answers, self._shown = task.answers, task.shown
-        first = (*task.answers, *task.shown, "score", *search)
-        self._added = (*first, "decision", "truncated_tokens", *scores, *searches, "error")
-        self.renamed = _renamed(source.columns, self._added)
+        self._form = Form(predictor.bundle.task, all_scores=all_scores, reranked=predictor.reranker is not None)
+        self.renamed = _renamed(source.columns, self._form.columns)
 
     @property
     def columns(self) -> list[str]:
         """The columns of a table of the answers: the input's, then what is added."""
-        return [*(self.renamed.get(name, name) for name in self._source.columns), *self._added]
+        return [*(self.renamed.get(name, name) for name in self._source.columns), *self._form.columns]
 
     def summary(self) -> dict[str, Any]:
         """What became of the rows, as `predict --json` has it; and by what their documents were re-ranked, where they were."""
@@ -158,41 +150,16 @@ class Stream:
         self.tally.problems += 1
         if len(self.tally.examples) < SHOWN_PROBLEMS:
             self.tally.examples.append(message)
-        return {**dict.fromkeys(self._added), "decision": "error", "error": message}
+        return self._form.failed(message)
 
     def _said(self, example: Example, prediction: Prediction) -> dict[str, Any]:
-        value, score = prediction.given
-        plain = answer(value, example.inputs.get("text"))
-        self.tally.labels.update(label_names(value))
+        said = self._form.answered(example, prediction)
+        self.tally.labels.update(label_names(prediction.given[0]))
         self.tally.abstained += prediction.decision == "abstain"
         self.tally.parents += prediction.decision == "parent"
         self.tally.truncated += prediction.truncated_tokens > 0
-        said = {
-            **dict.fromkeys(self._answers),
-            **(plain if len(self._answers) > 1 else {self._answers[0]: plain}),
-            **{name: getattr(value, name, None) for name in self._shown},
-            "score": round(score, DIGITS),
-            **(self._searched(prediction) if self._predictor.reranker else {}),
-            "decision": prediction.decision,
-            "truncated_tokens": prediction.truncated_tokens,
-        }
-        if "scores" in self._added:
-            said["scores"] = _rounded(prediction.scores)
-        if "search_scores" in self._added:
-            found = prediction.parts[SEARCH].scores
-            said["search_scores"] = _rounded({document: found[document] for document in prediction.scores})
+        self.tally.reordered += said.get("search_rank", 1) > 1
         return said
-
-    def _searched(self, prediction: Prediction) -> dict[str, Any]:
-        """What the search alone says of the document that was put first."""
-        found = prediction.parts[SEARCH].scores
-        rank = list(found).index(prediction.value) + 1
-        self.tally.reordered += rank > 1
-        return {"search_score": round(found[prediction.value], DIGITS), "search_rank": rank}
-
-
-def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
-    return {label: round(score, DIGITS) for label, score in scores.items()}
 
 
 def write(stream: Stream, out: Path | str | None, progress: Progress | None = None) -> Tally:
@@ -216,25 +183,6 @@ def write(stream: Stream, out: Path | str | None, progress: Progress | None = No
 def _write_all(rows: Iterable[dict[str, Any]], put: Callable[[Mapping[str, Any]], None]) -> None:
     for row in rows:
         put(row)
-
-
-def answer(value: Any, text: Any = None) -> Any:
-    """A prediction's value, or a label, as plain data: several labels or spans become a list, a frame {"intent", "slots"},
-    a graph {"entities", "triples"}, an Answer its text, answers of several tasks a mapping of their names. With the `text`
-    that spans are of, each has what stands there."""
-    if (named := by_name(value)) is not None:
-        return {name: answer(part, text) for name, part in named.items()}
-    if isinstance(value, tuple):
-        return [answer(part, text) for part in value]
-    if isinstance(value, Answer):
-        return value.text
-    if isinstance(value, Triple):
-        head, tail = answer(value.head, text), answer(value.tail, text)
-        return {"head": head, "relation": value.relation, "tail": tail, "score": value.score}
-    if isinstance(value, Span):
-        stands = {"text": text[value.start : value.end]} if isinstance(text, str) else {}
-        return {**stands, **dataclasses.asdict(value)}
-    return value
 
 
 def refuse_same_file(source: Path | str, out: Path | str | None) -> None:

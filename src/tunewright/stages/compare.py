@@ -17,7 +17,7 @@ from tunewright.core.progress import Progress, Silent
 from tunewright.core.statistics import Interval
 from tunewright.core.types import Prediction
 from tunewright.predict.predictor import Predictor
-from tunewright.predict.stream import answer as plain
+from tunewright.predict.render import answer as plain
 from tunewright.stages import verdict
 from tunewright.stages.evaluate import Judged, answer, labelled, sealed_uses, trained_on
 from tunewright.stages.verdict import Verdict

@@ -1,0 +1,1 @@
+"""Serve bundles over HTTP, without torch where the bundle's runtime needs none."""

@@ -1,0 +1,196 @@
+"""The models of a server: several by name, each a version that can be exchanged, or taken back, between two requests."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright.core import catalog
+from tunewright.core.bundle import Bundle, open_bundle
+from tunewright.core.errors import UsageError, listing, nearest
+from tunewright.core.types import Example, Prediction
+from tunewright.predict.predictor import AUTO, Predictor, find_runtime
+from tunewright.serve import certificate
+from tunewright.serve.limits import ECHO, Limits, RequestError
+from tunewright.serve.worker import Worker
+
+DIGITS = 12  # of a manifest's digest that name a version
+NAME = re.compile(r"\w[\w.-]{0,63}")
+INNER = "bundle"  # what a run calls its bundle: the run's name says more
+
+
+@dataclass(frozen=True)
+class Version:
+    """One opened bundle with the thread that answers for it."""
+
+    name: str
+    predictor: Predictor
+    worker: Worker
+
+    @property
+    def bundle(self) -> Bundle:
+        """What it was opened from."""
+        return self.predictor.bundle
+
+    @property
+    def id(self) -> str:
+        """The beginning of its manifest's digest: the same bundle is the same version everywhere."""
+        return self.bundle.about["digest"][:DIGITS]
+
+    def about(self) -> dict[str, Any]:
+        """As `/v1/models` lists it. Folders are the server's own matter."""
+        task = self.bundle.task
+        return {
+            "name": self.name,
+            "version": self.id,
+            "task": catalog.name_of(task),
+            "inputs": [*task.inputs, *task.beside.columns],
+            "answers": list(task.answers),
+            "labels": [] if task.retrieves else list(self.bundle.labels),
+            "runtime": catalog.describe(self.predictor.runtime),
+            "created": self.bundle.about["created"],
+        }
+
+
+class Model:
+    """A name with the version that answers now, and the one before, which is kept open so that it is back at once."""
+
+    def __init__(self, current: Version) -> None:
+        self._lock = threading.Lock()
+        self._current, self._previous = current, None
+
+    @property
+    def current(self) -> Version:
+        """The version that answers."""
+        return self._current
+
+    @property
+    def previous(self) -> Version | None:
+        """The version that answered before."""
+        return self._previous
+
+    def version(self, wanted: str | None) -> Version:
+        """The version with this id, or the one that answers. Raises RequestError where it is not open."""
+        opened = [one for one in (self._current, self._previous) if one is not None]
+        for one in opened:
+            if wanted in (None, one.id):
+                return one
+        known = listing(one.id for one in opened)
+        raise RequestError(
+            404, "no_such_version", f"{self._current.name} has no version {wanted!r:.{ECHO}} here. Open: {known}."
+        )
+
+    def submit(
+        self, examples: Sequence[Example], wanted: str | None = None
+    ) -> tuple[Version, Future[list[Prediction]]]:
+        """Hand examples to a version, and say to which. Raises Full or RequestError; a swap meanwhile changes nothing."""
+        with self._lock:
+            version = self.version(wanted)
+            return version, version.worker.submit(examples)
+
+    def swap(self, version: Version) -> None:
+        """Let `version` answer from the next request on. What waits for the one before is still answered by it."""
+        with self._lock:
+            dropped, self._previous, self._current = self._previous, self._current, version
+        if dropped is not None:
+            dropped.worker.close()
+
+    def rollback(self) -> Version:
+        """Let the version before answer again. Raises RequestError where there is none."""
+        with self._lock:
+            if self._previous is None:
+                raise RequestError(409, "no_previous_version", f"{self._current.name} has no version before this one.")
+            self._current, self._previous = self._previous, self._current
+            return self._current
+
+    def close(self) -> list[Worker]:
+        """Take no more requests; gives the threads that are still answering."""
+        with self._lock:
+            workers = [one.worker for one in (self._current, self._previous) if one is not None]
+        for worker in workers:
+            worker.close()
+        return workers
+
+
+class Repository:
+    """All models of a server. `batch`: told a model's name and how many inputs are computed together."""
+
+    def __init__(
+        self, limits: Limits, runtime: str = AUTO, batch: Callable[[str, int], None] = lambda name, inputs: None
+    ) -> None:
+        self._limits, self._runtime, self._batch = limits, runtime, batch
+        self._models: dict[str, Model] = {}
+
+    def open(self, name: str, path: Path | str) -> Version:
+        """Open a bundle, which takes a while and changes nothing yet. Raises what the user can mend (TunewrightError)."""
+        bundle = open_bundle(path)
+        runtime, _ = find_runtime(bundle.folder, self._runtime)
+        certificate.require(bundle, runtime)
+        predictor = Predictor(bundle, self._runtime)
+
+        def compute(examples: Sequence[Example]) -> list[Prediction]:
+            return [prediction for _, prediction in predictor.predictions(examples)]
+
+        worker = Worker(compute, waiting=self._limits.waiting, batch=lambda inputs: self._batch(name, inputs))
+        return Version(name, predictor, worker)
+
+    def publish(self, version: Version) -> None:
+        """Let an opened version answer under its name, from the next request on."""
+        if (model := self._models.get(version.name)) is not None:
+            model.swap(version)
+        else:
+            self._models[version.name] = Model(version)
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """Name → model."""
+        return dict(self._models)
+
+    def model(self, name: str | None) -> Model:
+        """The model of this name; None means the only one. Raises RequestError that lists the names."""
+        models = self.models
+        if name is None:
+            if len(models) == 1:
+                return next(iter(models.values()))
+            raise RequestError(422, "which_model", f'Name the model: "model" is one of {listing(models)}.')
+        if name not in models:
+            near = nearest(name[:ECHO], models)
+            message = f"There is no model {name!r:.{ECHO}}.{near} Models: {listing(models)}."
+            raise RequestError(404, "no_such_model", message)
+        return models[name]
+
+    def close(self, seconds: float) -> None:
+        """Answer what waits and end all threads, within `seconds` each."""
+        for worker in [worker for model in self._models.values() for worker in model.close()]:
+            worker.join(seconds)
+
+
+def named(words: Iterable[str]) -> dict[str, Path]:
+    """Name → folder from words as NAME=PATH, or a path whose folder's name is taken. Raises UsageError."""
+    found: dict[str, Path] = {}
+    for word in words:
+        name, path = _named(word)
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r:.{ECHO}} cannot be a model's name: letters, digits, dots, dashes and underscores, 64 at most. "
+                f"Write NAME=PATH, as intents={path}."
+            )
+        if name in found:
+            raise UsageError(
+                f"Two models are called {name!r}: {found[name]} and {path}. Name one otherwise, as other={path}."
+            )
+        found[name] = path
+    return found
+
+
+def _named(word: str) -> tuple[str, Path]:
+    name, equals, path = word.partition("=")
+    if equals and not Path(word).exists():
+        return name, Path(path)
+    folder = Path(word).absolute()
+    return (folder.parent if folder.name == INNER else folder).name, Path(word)

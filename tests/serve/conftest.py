@@ -1,0 +1,121 @@
+"""Servers for tests: in this process, and as a program on a free port of this machine.
+
+client:  function: client(bundle, **limits) gives a test client of a server in this process.
+program: function: program(*arguments) starts `tunewright serve` on a free port and waits until it answers; it is told to
+         stop when the test ends, whatever happened. Gives a Program.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECONDS = 60  # for anything that a program does
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running server: its process, its address, and what it said when it was up."""
+
+    process: subprocess.Popen
+    host: str
+    about: dict[str, Any]
+
+    def ask(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> tuple[int, Any]:
+        """Status and JSON (or text) of one request."""
+        connection = http.client.HTTPConnection(self.host, timeout=SECONDS)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode("utf-8")
+            is_json = (
+                "json" in answer.headers.get("content-type", "") and "ndjson" not in answer.headers["content-type"]
+            )
+            return answer.status, json.loads(text) if is_json else text
+        finally:
+            connection.close()
+
+    def stop(self, sent: int = signal.SIGTERM) -> int:
+        """Tell it to stop, and give its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(sent)
+        return self.process.wait(SECONDS)
+
+
+@pytest.fixture
+def client(tiny_bundle):
+    from starlette.testclient import TestClient
+
+    from tunewright.serve.app import create_app
+    from tunewright.serve.keys import Keys
+    from tunewright.serve.limits import Limits
+    from tunewright.serve.metrics import Metrics
+    from tunewright.serve.repository import Repository
+    from tunewright.serve.service import Service
+
+    with ExitStack() as stack:
+
+        def made(
+            *,
+            keys: Path | None = None,
+            models: Path | None = None,
+            local: bool = True,
+            names=("intents",),
+            **limits: Any,
+        ) -> TestClient:
+            bounds, metrics = Limits(**limits), Metrics()
+            repository = Repository(bounds, batch=metrics.batch)
+            stack.callback(repository.close, 10)
+            for name in names:
+                repository.publish(repository.open(name, tiny_bundle))
+            service = Service(repository, limits=bounds, metrics=metrics, keys=Keys(keys) if keys else None)
+            app = create_app(service, models=models, local=local)
+            made = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True)
+            made.service = service
+            return made
+
+        yield made
+
+
+@pytest.fixture
+def program():
+    with ExitStack() as stack:
+
+        def started(*arguments: object) -> Program:
+            command = [
+                sys.executable,
+                "-m",
+                "tunewright.cli.main",
+                "serve",
+                *map(str, arguments),
+                "--port",
+                "0",
+                "--json",
+            ]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ))
+            stack.callback(_end, process)
+            line = process.stdout.readline()
+            assert line, process.stderr.read().decode()
+            about = json.loads(line)
+            assert "error" not in about, about
+            return Program(process, about["url"].partition("://")[2], about)
+
+        yield started
+
+
+def _end(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait(SECONDS)
+    process.stdout.close()
+    process.stderr.close()
