@@ -20,7 +20,20 @@ UsageError = typer.BadParameter.__base__  # typer has exported its base classes 
 ClickException = UsageError.__base__
 
 # The order of the life cycle, for --help; a verb is the file of that name in cli/verbs.
-ORDER = ("init", "check", "train", "search", "evaluate", "compare", "pairs", "combine", "predict", "runs", "list")
+ORDER = (
+    "init",
+    "check",
+    "train",
+    "search",
+    "evaluate",
+    "compare",
+    "pairs",
+    "combine",
+    "compress",
+    "predict",
+    "runs",
+    "list",
+)
 
 app = typer.Typer(
     help=f"{__doc__}\n\nStart with: tunewright init DATA.csv, then tunewright train recipe.yaml.",
