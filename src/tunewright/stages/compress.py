@@ -39,14 +39,18 @@ MOST_ROWS = 50_000  # training rows that passes learn from; they are in memory
 CHECKED = 256  # rows on which what was saved is held against what was built
 COPIED = ("decision.json", "reference.json", "README.md")  # files of a bundle that a compressed one takes over
 CERTIFICATE = "certificate.json"
+Step = CompressionPass | tuple[CompressionPass, ...]
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One pass, and what it came to. kept: whether it stays; its numbers are those of all that was kept up to it."""
+    """A step, and what it came to. kept: whether it stays; its numbers are those of all that was kept up to it.
+
+    name: of its pass, or of several joined by "+"; settings: pass → what it was set to.
+    """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Mapping[str, Any]]
     kept: bool
     runtime: str
     compared: Compared
@@ -114,7 +118,7 @@ class Compressed:
 
 def compress(
     bundle: Bundle,
-    passes: Sequence[CompressionPass],
+    steps: Sequence[Step],
     out: Path | str,
     *,
     data: str | None = None,
@@ -122,24 +126,25 @@ def compress(
     max_loss: float = 0.005,
     progress: Progress | None = None,
 ) -> Compressed:
-    """Apply the passes in order and write the bundle `out`, of those that keep within the budget.
+    """Apply the steps in order and write the bundle `out`, of those that keep within the budget.
 
-    data: labelled rows to measure on; None: the validation rows of the run that holds the bundle. max_loss: of the deciding
+    A step is a pass, or several that are judged together, as one that prunes and `distill` that makes up for it. data: labelled rows to measure on; None: the validation rows of the run that holds the bundle. max_loss: of the deciding
     metric; the whole interval of the loss has to lie below it.
     Raises UsageError for passes that cannot serve this bundle, DataError without rows, Refused where no pass is left.
     """
     progress, out = progress or Silent(), Path(out)
     if out.exists():
         raise UsageError(f"{out} exists already. Choose another --out.")
-    _check(bundle, passes)
+    parts = [one if isinstance(one, tuple) else (one,) for one in steps]
+    _check(bundle, [one for part in parts for one in part])
     with _rows(bundle, data, columns, progress) as rows, tempfile.TemporaryDirectory(prefix="tunewright-") as scratch:
         from tunewright.core.memory import kept_blocks
         from tunewright.training.precision import choose_threads, threads
 
         with threads(choose_threads(bundle.recipe.train.threads)), kept_blocks():
             chain = _Chain(bundle, rows, Path(scratch), max_loss, progress)
-            for one in passes:
-                chain.add(one)
+            for part in parts:
+                chain.add(part)
             if chain.best is None:
                 raise Refused(_nothing_left(chain.tried, max_loss))
             report = chain.report()
@@ -250,24 +255,33 @@ class _Chain:
         )
         self.lessons.folder.mkdir()
 
-    def add(self, one: CompressionPass) -> None:
-        """Try a pass behind those that were kept; keep it if the certificate passes."""
-        name = catalog.name_of(one)
-        if missing := one.lacks(self.state):
-            raise UsageError(f"{name} cannot serve this model: {missing}.")
-        self.progress.say(f"Pass {len(self.tried) + 1}: {name}")
-        made = one.apply(copied(self.state), self.lessons.evidence())
+    def add(self, passes: Sequence[CompressionPass]) -> None:
+        """Try a step behind those that were kept; keep it if the certificate passes."""
+        name = "+".join(map(catalog.name_of, passes))
+        self.progress.say(f"Step {len(self.tried) + 1}: {name}")
+        made = copied(self.state)
+        for one in passes:
+            if missing := one.lacks(made):
+                raise UsageError(f"{catalog.name_of(one)} cannot serve this model: {missing}.")
+            made = one.apply(made, self.lessons.evidence())
         made.model.to("cpu").eval()
-        exact, changed = self.exact and one.exact, self.changed or one.changes_network
+        exact = self.exact and all(one.exact for one in passes)
+        changed = self.changed or any(one.changes_network for one in passes)
         try:
-            served, compared, gate, raced = self._measured(made, exact, changed)
+            served, compared, gate, raced = self._measured(made, name, exact, changed)
         except MachineError as error:
             raise MachineError(f"{name}: {error}") from None
-        size = speed.size(served.bundle.folder)
-        settings = {key: value for key, value in catalog.describe(one).items() if key != "name"}
-        runtime = served.bundle.recipe.predict.runtime
-        told = _called(runtime)
-        tried = Tried(name, settings, gate.passed, told, compared, gate, raced.second, raced.first, size)
+        tried = Tried(
+            name=name,
+            settings={catalog.name_of(one): dataclasses.asdict(one) for one in passes},
+            kept=gate.passed,
+            runtime=_called(served.bundle.recipe.predict.runtime),
+            compared=compared,
+            gate=gate,
+            speed=raced.second,
+            original=raced.first,
+            size_mb=speed.size(served.bundle.folder),
+        )
         self.tried.append(tried)
         self._say(tried)
         if gate.passed:
@@ -276,9 +290,11 @@ class _Chain:
         else:
             shutil.rmtree(served.bundle.folder)
 
-    def _measured(self, made: Compressible, exact: bool, changed: bool) -> tuple[Served, Compared, Gate, Raced]:
+    def _measured(
+        self, made: Compressible, name: str, exact: bool, changed: bool
+    ) -> tuple[Served, Compared, Gate, Raced]:
         folder = self.scratch / f"pass-{len(self.tried) + 1}"
-        bundle = self._written(made, folder, changed)
+        bundle = self._written(made, name, folder, changed)
         predictor = Predictor(bundle)
         after = answer(predictor, self.rows.validation, self.progress, title="Answers of the smaller one")
         compared = certificate.compare(self.recipe, self.bundle.labels, self.before, after)
@@ -313,25 +329,25 @@ class _Chain:
 
     # ---------------------------------------------------------------------------------------------- as a bundle
 
-    def _written(self, made: Compressible, folder: Path, changed: bool) -> Bundle:
+    def _written(self, made: Compressible, name: str, folder: Path, changed: bool) -> Bundle:
         """A sealed bundle of what a pass made, with the runtime that answers from it."""
         folder.mkdir()
-        for name in COPIED:
-            if (self.bundle.folder / name).exists():
-                shutil.copyfile(self.bundle.folder / name, folder / name)
+        for file in COPIED:
+            if (self.bundle.folder / file).exists():
+                shutil.copyfile(self.bundle.folder / file, folder / file)
         if changed:
             _write_model(made, self.recipe, folder)
         else:
-            for name in ("model", "encoder"):
-                if (self.bundle.folder / name).is_dir():
-                    shutil.copytree(self.bundle.folder / name, folder / name)
+            for part in ("model", "encoder"):
+                if (self.bundle.folder / part).is_dir():
+                    shutil.copytree(self.bundle.folder / part, folder / part)
         runtime, about = self._runtime(made, folder)
         members.prepare(runtime, folder)
         recipe = replace(self.recipe, **{"predict.runtime": runtime})
         write_text(folder / "recipe.yaml", to_yaml(recipe))
         write_json(folder / "runtime.json", {"chosen": catalog.describe(runtime), **about})
         policy = self._policy(folder, recipe, runtime)
-        passes = [one.name for one in self.tried if one.kept]
+        passes = [*(one.name for one in self.tried if one.kept), name]
         seal(
             folder,
             task=self.bundle.task,

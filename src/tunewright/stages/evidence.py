@@ -140,7 +140,7 @@ class Lessons:
         words = word_embeddings(model.backbone)
         words.requires_grad_(words.num_embeddings <= LARGE_VOCABULARY)
         model.pack()
-        scores = "none" if not self.task.scored else "several" if self.task.multi_label else "one"
+        scores = "none" if not self.task.scored else "yes_or_no" if self.task.multi_label else "choice"
         objective = Answers(len(self.task.outputs(self.labels)), scores, how.temperature, hidden)
         train = dataclasses.replace(
             self.recipe.train, method=catalog.create("methods", "full"), regularisers=(), epochs=how.epochs,
@@ -165,7 +165,11 @@ class Lessons:
                 row=lambda index: self.train[index].id,
                 start=lambda: None,
             )
-            fit(job)
+            fitted = fit(job)
+        if not fitted.best_step:
+            self.progress.say(
+                "No step of distillation brought validation rows nearer to the original: the network stays."
+            )
         return dataclasses.replace(given, model=model.eval())
 
     def _texts(self) -> list[tuple[str, Sequence[Example]]]:

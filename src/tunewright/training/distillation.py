@@ -17,7 +17,7 @@ UNSEEN = -100  # of a target: padding
 class Answers(Objective):
     """Both logits and labels are what `Model.telling` gives: the network's, and the other's.
 
-    scores: "one" where logits are of one answer, "several" of a yes or no each, "none" where they are no scores: then
+    scores: "choice" where logits are of one answer, "yes_or_no" of one for each, "none" where they are no scores: then
     their squared distance counts.
     """
 
@@ -42,10 +42,10 @@ class Answers(Objective):
     def _of_answers(self, said: Tensor, meant: Tensor) -> Tensor:
         """(batch, …) without the last axis. The square of the temperature keeps gradients of one size."""
         t = self.temperature
-        if self.scores == "one":
+        if self.scores == "choice":
             wanted, got = functional.log_softmax(meant / t, dim=-1), functional.log_softmax(said / t, dim=-1)
             return t**2 * (wanted.exp() * (wanted - got)).sum(dim=-1)
-        if self.scores == "several":
+        if self.scores == "yes_or_no":
             wanted = torch.sigmoid(meant / t)
             return t**2 * functional.binary_cross_entropy_with_logits(said / t, wanted, reduction="none").mean(dim=-1)
         return (said - meant).square().mean(dim=-1)

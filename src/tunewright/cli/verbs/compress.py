@@ -2,8 +2,8 @@
 
 Passes are applied in order. After each, every validation row is answered through what will serve, and held against the
 original's answer: the loss of the deciding metric with its interval, every flipped row, latency, throughput, size. A pass
-that costs more than --max-loss, by the upper end of that interval, is undone, and the chain goes on without it. Exit code 2
-where none is left. The new bundle holds certificate.json and report.html with everything that was tried.
+that costs more than --max-loss, by the upper end of that interval, is undone, and the chain goes on without it; passes
+joined by + are judged together. Exit code 2 where none is left. The new bundle holds certificate.json and report.html with everything that was tried.
 
 The rows are those of the run that holds the bundle. Name labelled rows as DATA where it lies elsewhere.
 
@@ -11,7 +11,7 @@ Examples:
 
   tunewright compress runs/first --passes shrink_vocabulary,int8
 
-  tunewright compress runs/first --passes prune_layers,prune_ffn,distill,int8 --max-loss 0.02 --out small
+  tunewright compress runs/first --passes prune_layers+distill,prune_ffn+distill,int8 --max-loss 0.02 --out small
 
   tunewright compress runs/first --passes prune_ffn --set prune_ffn.share=0.5 --json
 
@@ -57,8 +57,9 @@ def command(
     from tunewright.core.bundle import open_bundle
     from tunewright.predict.source import parse_columns
 
-    names = [name.strip().replace("-", "_") for name in passes.split(",") if name.strip()]
-    chosen = recipe_file.chain("passes", names, changes or (), "--passes")
+    steps = [[name.strip().replace("-", "_") for name in step.split("+")] for step in passes.split(",")]
+    chosen = iter(recipe_file.chain("passes", sum(steps, []), changes or (), "--passes"))
+    chain = [tuple(next(chosen) for _ in step) for step in steps]
     opened = open_bundle(bundle, variant)
     columns = parse_columns(column or (), opened.task)
     progress = output.progress(quiet)
@@ -66,7 +67,7 @@ def command(
 
     found = compress(
         opened,
-        chosen,  # type: ignore[arg-type]
+        chain,  # type: ignore[arg-type]
         out or _beside(opened),
         data=data,
         columns=columns,

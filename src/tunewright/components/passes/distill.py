@@ -14,7 +14,7 @@ from tunewright.core.contracts import Compressible, CompressionPass, Evidence, I
 class Distill(CompressionPass):
     """Towards the original's logits (Hinton et al. 2015), and the features its head reads, where both are as wide.
 
-    Nothing gets smaller by it: put it behind passes that prune. Labels are not needed.
+    Nothing gets smaller by it: join it to a pass that prunes, as prune_ffn+distill. Labels are not needed.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 3.0  # over the training rows; the best by validation is kept

@@ -46,11 +46,15 @@ class ShrinkVocabulary(CompressionPass):
         if self.keep == "scripts":
             texts = [" ".join(map(str, row.inputs.values())) for row in rows]
             theirs = {name for name, share in language(texts).scripts.items() if share >= self.least}
-            names = enumerate(vocabulary.pieces(given.processor))
-            kept |= {index for index, name in names if name and script(vocabulary.bare(name)) in {*theirs, ""}}
+            names = enumerate(map(vocabulary.bare, vocabulary.pieces(given.processor)))
+            kept |= {index for index, name in names if name and (script(name) in theirs or not _has_letters(name))}
         processor, order = vocabulary.without(given.processor, kept)
         keep_words(given.model.backbone, order)
         return Compressible(given.model, processor, given.precision)
+
+
+def _has_letters(piece: str) -> bool:
+    return any(character.isalpha() for character in piece)
 
 
 def _used(rows: Sequence[Example], given: Compressible, evidence: Evidence) -> set[int]:
