@@ -617,6 +617,7 @@ class CompressionPass(Component):
     """Makes a bundle's model smaller or faster. What it costs is measured by the certificate, not promised here."""
 
     exact: ClassVar[bool] = False  # whether every row of the data keeps its very answer
+    plain: ClassVar[bool] = True  # whether what plain `transformers` opened before, it opens after
     changes_network: ClassVar[bool] = True  # whether weights or tokenizer change, and not only what computes them
 
     def lacks(self, given: Compressible) -> str:

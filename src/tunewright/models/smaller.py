@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tunewright.models import surgery
+from tunewright.models.reshaped import factors
 
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "cls_token_id", "mask_token_id")
 # What configurations of different families call these numbers.
@@ -87,14 +88,14 @@ def keep_inner(backbone: nn.Module, kept: Sequence[Tensor]) -> None:
 
 
 def column_importance(
-    maps: Sequence[nn.Linear], network: nn.Module, losses: Callable[[], Iterator[Tensor]]
+    maps: Sequence[nn.Linear], network: nn.Module, losses: Callable[[], Iterator[Tensor]], together: int = 1
 ) -> list[Tensor]:
-    """For each map, how much the loss would change, to first order, without each of its inputs: (inputs,) each.
+    """For each map, how much the loss would change, to first order, without each of its inputs: (inputs / together,) each.
 
-    The gradient by a gate on input j is the sum over outputs i of weight[i, j] times its gradient; of each batch its
+    together: inputs that go or stay as one, as those of a head. The gradient by a gate on input j is the sum over outputs i of weight[i, j] times its gradient; of each batch its
     absolute value counts (Michel et al. 2019, equation 2; Molchanov et al. 2019).
     """
-    found = [torch.zeros(one.in_features) for one in maps]
+    found = [torch.zeros(one.in_features // together) for one in maps]
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.requires_grad_(False)
     for one in maps:
@@ -102,7 +103,8 @@ def column_importance(
     for loss in losses():
         loss.backward()
         for total, one in zip(found, maps, strict=True):
-            total += (one.weight.detach() * one.weight.grad).sum(dim=0).abs().float().cpu()
+            gates = (one.weight.detach() * one.weight.grad).sum(dim=0).float().cpu()
+            total += gates.reshape(-1, together).sum(dim=1).abs()
             one.weight.grad = None
     network.requires_grad_(False)
     for parameter in trained:
@@ -112,3 +114,63 @@ def column_importance(
 
 def _named(backbone: nn.Module, names: Sequence[str]) -> str | None:
     return next((name for name in names if isinstance(getattr(backbone.config, name, None), int)), None)
+
+
+@torch.no_grad()
+def keep_heads(backbone: nn.Module, kept: Sequence[Tensor]) -> None:
+    """Of each layer's attention keep these heads (rising); the layers need not have as many."""
+    roles, size = surgery.linear_maps(backbone), head_size(backbone)
+    names = zip(*(roles[role] for role in ("query", "key", "value", "attention_output")), strict=True)
+    for layer, heads in zip(names, kept, strict=True):
+        places = (heads[:, None] * size + torch.arange(size)).flatten()
+        *reading, writing = map(backbone.get_submodule, layer)
+        for one in reading:
+            one.weight = nn.Parameter(one.weight[places].clone())
+            one.bias = None if one.bias is None else nn.Parameter(one.bias[places].clone())
+            one.out_features = len(places)
+        writing.weight = nn.Parameter(writing.weight[:, places].clone())
+        writing.in_features = len(places)
+
+
+def head_size(backbone: nn.Module) -> int:
+    """How many numbers of a hidden state one head of attention has."""
+    return surgery.hidden_size(backbone) // backbone.config.num_attention_heads
+
+
+class Watched(nn.Module):
+    """A linear map that adds up what it gives: how many rows, their sum, and the sum of their squares (outputs, outputs)."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+        self.out_features = base.out_features
+        self.rows = 0
+        self.total = torch.zeros(base.out_features, dtype=torch.float64)
+        self.squares = torch.zeros(base.out_features, base.out_features)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """See nn.Linear."""
+        given = self.base(hidden)
+        rows = given.detach().reshape(-1, self.out_features).float().cpu()
+        self.rows += len(rows)
+        self.total += rows.sum(dim=0).double()
+        self.squares += rows.T @ rows
+        return given
+
+    @torch.no_grad()
+    def factored(self, rank: int) -> nn.Sequential:
+        """The map through the `rank` directions in which its outputs differ most (their principal components).
+
+        Of all maps of that rank it is the nearest in the squared distance of outputs on the rows it has seen (Chen et al.
+        2021, DRONE; here the mean apart).
+        """
+        mean = self.total / self.rows
+        covariance = self.squares.double() / self.rows - torch.outer(mean, mean)
+        directions = torch.linalg.eigh(covariance).eigenvectors[:, -rank:].float()  # (outputs, rank), by rising share
+        mean, weight = mean.float(), self.base.weight.float()
+        bias = torch.zeros(self.out_features) if self.base.bias is None else self.base.bias.float()
+        made = factors(self.base.in_features, rank, self.out_features)
+        made[0].weight.copy_(directions.T @ weight)
+        made[1].weight.copy_(directions)
+        made[1].bias.copy_(mean + directions @ (directions.T @ (bias - mean)))
+        return made

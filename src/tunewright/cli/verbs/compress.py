@@ -58,7 +58,8 @@ def command(
     from tunewright.predict.source import parse_columns
 
     steps = [[name.strip().replace("-", "_") for name in step.split("+")] for step in passes.split(",")]
-    chosen = iter(recipe_file.chain("passes", sum(steps, []), changes or (), "--passes"))
+    names = [name for step in steps for name in step]
+    chosen = iter(recipe_file.chain("passes", names, changes or (), "--passes"))
     chain = [tuple(next(chosen) for _ in step) for step in steps]
     opened = open_bundle(bundle, variant)
     columns = parse_columns(column or (), opened.task)
