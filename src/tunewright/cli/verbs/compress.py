@@ -98,19 +98,19 @@ def _tell(found: Compressed) -> None:
     cells = []
     for row in table(found.report):
         loss = row["loss"]
-        ends = [formats.difference(loss[key], metric) for key in ("value", "low", "high")] if loss else []
+        ends = [formats.difference(loss[key], metric) if loss else "" for key in ("value", "high")]
         cells.append(
             [
                 row["name"] or "the original",
                 row["kind"] if row["name"] else "",
                 formats.measure(row["value"], metric),
-                f"{ends[0]} ({ends[1]} to {ends[2]})" if ends else "",
+                *ends,
                 str(row["flips"]) if loss else "",
                 *(f"{row[key]:.1f}" for key in ("p50", "in_bulk", "size_mb")),
             ]
         )
     output.say()
-    output.table(["pass", "", metric, "loss in points", "flips", "p50 ms", "rows/s", "MiB"], cells)
+    output.table(["pass", "", metric, "loss", "at most", "flips", "p50 ms", "rows/s", "MiB"], cells)
     memory = found.report["memory_mb"]
     if all(memory.values()):
         output.say(f"Memory at most: {memory['compressed']:.0f} MiB, with the original {memory['original']:.0f} MiB.")
