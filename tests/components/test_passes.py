@@ -14,6 +14,7 @@ from torch import nn
 
 from tunewright.core import catalog
 from tunewright.core.contracts import Compressible, Evidence
+from tunewright.core.progress import Silent
 from tunewright.core.types import Example
 from tunewright.models import smaller, surgery, vocabulary
 from tunewright.models.inference import outputs
@@ -143,6 +144,26 @@ def test_pieces_of_the_rows_scripts_stay_unless_only_used_ones_are_wanted():
     few = made("shrink_vocabulary", fresh(), english, keep="used")
     assert some.processor.tokenizer.token_to_id("weather") is not None
     assert few.processor.tokenizer.token_to_id("weather") is None
+
+
+def test_it_says_how_many_rows_it_would_have_cut_finer_unseen():
+    class Heard:
+        def __init__(self):
+            self.said = []
+
+        def task(self, title, total=None):
+            return Silent().task(title, total)
+
+        def say(self, message):
+            self.said.append(message)
+
+    heard, given = Heard(), fresh()
+    about = evidence(("a good film",))
+    rows = [*about.train, Example("b:1", {"text": "the weather"})]
+    about = dataclasses.replace(about, validation=rows, progress=heard)
+    made = catalog.create("passes", {"name": "shrink_vocabulary", "keep": "used"}).apply(given, about)
+    assert heard.said[0].startswith("1 of 2 validation rows have pieces that nothing else asks for.")
+    assert made.processor.tokenizer.token_to_id("weather") is not None
 
 
 def test_a_tokenizer_whose_pieces_are_made_of_pieces_is_left_alone():

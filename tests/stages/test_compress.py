@@ -100,6 +100,11 @@ def test_the_report_has_a_row_for_everything_that_was_tried(small):
     assert all(name in page for name in ("shrink_vocabulary", "prune_ffn", "distill", "<svg"))
 
 
+def test_the_card_says_whose_figures_it_has(small):
+    card = (small.bundle / "README.md").read_text("utf-8")
+    assert "## Compressed" in card and "before shrink_vocabulary, prune_ffn, distill" in card
+
+
 def test_an_exact_pass_alone_changes_no_answer(run, tmp_path):
     made = stage.compress(open_bundle(run), passes("shrink_vocabulary"), tmp_path / "out", max_loss=0.0)
     assert (made.last.compared.flips, made.last.compared.max_abs) == ([], 0.0)

@@ -37,7 +37,8 @@ from tunewright.stages.speed import Raced, Speed
 
 MOST_ROWS = 50_000  # training rows that passes learn from; they are in memory
 CHECKED = 256  # rows on which what was saved is held against what was built
-COPIED = ("decision.json", "reference.json", "README.md")  # files of a bundle that a compressed one takes over
+CARD = "README.md"
+COPIED = ("decision.json", "reference.json", CARD)  # files of a bundle that a compressed one takes over
 CERTIFICATE = "certificate.json"
 Step = CompressionPass | tuple[CompressionPass, ...]
 
@@ -178,8 +179,13 @@ def _check(bundle: Bundle, passes: Sequence[CompressionPass]) -> None:
         if bundle.task.retrieves and one.changes_network and not one.exact:
             raise UsageError(
                 f"{name} cannot serve {task}: its documents are indexed by the features of the network as it is, and would "
-                "have to be indexed anew. Passes that change no feature can: shrink_vocabulary, int8, bf16."
+                f"have to be indexed anew. Passes that change no feature can: {listing(_changing_no_feature())}."
             )
+
+
+def _changing_no_feature() -> list[str]:
+    kinds = {name: catalog.find("passes", name) for name in catalog.names("passes")}
+    return [name for name, cls in kinds.items() if cls.exact or not cls.changes_network]  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -424,6 +430,8 @@ class _Chain:
                 "original": self.bundle.about["digest"],
             },
         )
+        if (target / CARD).exists():
+            write_text(target / CARD, (target / CARD).read_text("utf-8") + _about(report))
         write_json(target / "report.json", report)
         write_text(target / "report.html", render_compression(report))
         seal(
@@ -496,6 +504,19 @@ def _nothing_left(tried: Sequence[Tried], max_loss: float) -> str:
     return (
         f"No pass keeps within the budget of {max_loss:g}, so nothing was written. {told}. Allow more with --max-loss, take less "
         "away with --set PASS.SETTING=VALUE, put distill behind what prunes, or measure on more rows, which narrows the interval."
+    )
+
+
+def _about(report: Mapping[str, Any]) -> str:
+    """What is added to the model card, whose figures are those of the original."""
+    kept = [one for one in report["tried"] if one["kept"]]
+    passes, loss = ", ".join(one["pass"] for one in kept), kept[-1]["loss"]
+    span = f"{loss['value']:.4f} ({loss['low']:.4f} … {loss['high']:.4f})"
+    rows, metric = report["data"]["rows"], report["metric"]
+    return (
+        f"\n## Compressed · 压缩\n\nThe figures above are those of the model before {passes}. On {rows} rows the compressed one "
+        f"loses {span} of {metric}, and {kept[-1]['flips']} answers differ (certificate.json).\n\n以上数字是压缩（{passes}）之前的。"
+        f"压缩后在 {rows} 条数据上 {metric} 损失 {span}，{kept[-1]['flips']} 个答案不同（见 certificate.json）。\n"
     )
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,16 @@ class Lessons:
 
     def _value(self, given: Compressible) -> tuple[float, float]:
         rows = spread(self.validation, VALUED)
-        said, before = (self._logits(one, rows) for one in (given, self.original))
+        said, before = self._logits(given, rows), self._said
         far = np.mean([np.abs(one - other).mean() for (one, _), (other, _) in zip(said, before, strict=True)])
         predictions = [self.task.decode(logits, windows, self.labels, self.policy) for logits, windows in said]
         numbers = self.task.measures.metrics([row.label for row in rows], predictions, self.labels)
         return float(numbers[self.recipe.evaluate.metric]), -float(far)
+
+    @cached_property
+    def _said(self) -> list[tuple[np.ndarray, Sequence[Window]]]:
+        """What the original says of the rows that `_value` looks at."""
+        return self._logits(self.original, spread(self.validation, VALUED))
 
     def _logits(self, given: Compressible, rows: Sequence[Example]) -> list[tuple[np.ndarray, Sequence[Window]]]:
         from tunewright.models.inference import outputs

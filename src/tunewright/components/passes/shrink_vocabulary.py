@@ -41,13 +41,20 @@ class ShrinkVocabulary(CompressionPass):
         from tunewright.models import vocabulary
         from tunewright.models.smaller import keep_words
 
-        rows = [*evidence.train, *evidence.validation]
-        kept = vocabulary.needed(given.processor) | _used(rows, given, evidence)
+        learned, judged = (_used(rows, given, evidence) for rows in (evidence.train, evidence.validation))
+        kept = vocabulary.needed(given.processor).union(*learned)
         if self.keep == "scripts":
+            rows = [*evidence.train, *evidence.validation]
             texts = [" ".join(map(str, row.inputs.values())) for row in rows]
             theirs = {name for name, share in language(texts).scripts.items() if share >= self.least}
             names = enumerate(map(vocabulary.bare, vocabulary.pieces(given.processor)))
             kept |= {index for index, name in names if name and (script(name) in theirs or not _has_letters(name))}
+        if judged and (unseen := sum(not own <= kept for own in judged)):
+            evidence.progress.say(
+                f"{unseen} of {len(judged)} validation rows have pieces that nothing else asks for. They are kept too; of new "
+                "texts about as large a share will be cut finer than before."
+            )
+        kept = kept.union(*judged)
         processor, order = vocabulary.without(given.processor, kept)
         keep_words(given.model.backbone, order)
         return Compressible(given.model, processor, given.precision)
@@ -57,13 +64,13 @@ def _has_letters(piece: str) -> bool:
     return any(character.isalpha() for character in piece)
 
 
-def _used(rows: Sequence[Example], given: Compressible, evidence: Evidence) -> set[int]:
-    """Ids of all tokens of these rows."""
-    found: set[int] = set()
+def _used(rows: Sequence[Example], given: Compressible, evidence: Evidence) -> list[set[int]]:
+    """The ids of each row's tokens."""
+    found: list[set[int]] = [set() for _ in rows]
     with evidence.progress.task("Looking for the pieces that are used", total=len(rows)) as step:
         for start in range(0, len(rows), CHUNK):
             part = [Example(row.id, row.inputs, columns=row.columns) for row in rows[start : start + CHUNK]]
             for window in evidence.task.encode(part, given.processor, evidence.labels):
-                found.update(window.features["input_ids"].tolist())
+                found[start + window.example].update(window.features["input_ids"].tolist())
             step(len(part))
     return found
