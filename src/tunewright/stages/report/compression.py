@@ -42,12 +42,16 @@ def render_compression(content: Mapping[str, Any]) -> str:
 
 
 def table(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The original and each pass, in order: what a table shows of them."""
+    """The original and each step, in order: what a table shows of them.
+
+    Steps were timed at different moments, each in turn with the original; their times are scaled to one timing of that.
+    """
     original = content["original"]
-    first = {**_numbers(original), "kind": "original", "name": "", "loss": None, "flips": None, "speedup": 1.0}
-    return [first] + [
+    first = {**_about(original), "kind": "original", "name": "", "loss": None, "flips": None, "speedup": 1.0}
+    return [{**first, **original["speed"]}] + [
         {
-            **_numbers(one),
+            **_about(one),
+            **_scaled(one, original["speed"]),
             "kind": "kept" if one["kept"] else "undone",
             "name": one["pass"],
             "loss": one["loss"],
@@ -58,8 +62,13 @@ def table(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _numbers(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {"value": part["value"], "runtime": part["runtime"], "size_mb": part["size_mb"], **part["speed"]}
+def _about(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part[name] for name in ("value", "runtime", "size_mb")}
+
+
+def _scaled(one: Mapping[str, Any], original: Mapping[str, float]) -> dict[str, float]:
+    beside = one["original_speed"]
+    return {name: value * original[name] / beside[name] for name, value in one["speed"].items()}
 
 
 def _sentence(content: Mapping[str, Any], t: texts.Translator, word: texts.Namer) -> str:

@@ -41,9 +41,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compress.read": (
         "Each row is measured on {rows} rows through what serves it, with all that was kept before it, and compared row by "
         "row with the original. The loss counts with its whole interval: a pass stays only if its upper end lies within the "
-        "budget. Times are those of this machine ({cores} cores), the original timed in turn with each.",
+        "budget. Times are those of this machine ({cores} cores), the original timed in turn with each, and scaled to one timing of it.",
         "每一行都通过实际提供服务的运行时在 {rows} 条数据上测得，包含此前保留的各项，并与原模型逐条比较。损失按整个置信区间计："
-        "只有上端在预算之内才会保留。时间取自本机（{cores} 核），原模型与之交替计时。",
+        "只有上端在预算之内才会保留。时间取自本机（{cores} 核），原模型与之交替计时，并换算到对原模型的同一次计时。",
     ),
     "compress.pass": ("pass", "压缩项"),
     "compress.original": ("the original", "原模型"),
