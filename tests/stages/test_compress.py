@@ -21,6 +21,7 @@ from tunewright.models.layout import load_model
 from tunewright.models.processor import Processor
 from tunewright.stages import compress as stage
 from tunewright.stages import speed
+from tunewright.testing import materials
 
 TEXTS = ["i lost my card", "我要音乐", "is the weather cold today", "Quite other words: zebra 龘 7!", "来一首歌 now"]
 
@@ -84,6 +85,9 @@ def test_plain_transformers_opens_it_and_gives_the_same_answers(small):
 def test_the_certificate_can_be_recomputed_and_holds_what_was_measured(small):
     stored = read_json(small.bundle / "certificate.json")
     assert Gate.from_dict(stored).recompute().passed
+    assert (
+        stored["speed"]["p50"] > 0 and stored["size_mb"] > 0 and set(stored["memory_mb"]) == {"original", "compressed"}
+    )
     assert stored["rows"] == small.report["data"]["rows"] > 0
     assert set(stored["per_class"]) == {"card", "music", "weather"}
     assert all(part["low"] <= part["value"] <= part["high"] for part in stored["per_class"].values())
@@ -126,6 +130,26 @@ def test_passes_are_found_for_answers_per_token_and_columns_beside_the_text(tmp_
     columns = train_tiny(tmp_path / "columns", task=beside, train__epochs=1)
     made = stage.compress(open_bundle(columns), passes("prune_ffn", "distill"), tmp_path / "out2", max_loss=1.0)
     assert tunewright.load(made.bundle).predict([{"text": "my card", "language": "en"}])[0].decision == "model"
+
+
+@pytest.mark.slow
+def test_answers_in_texts_and_documents_are_kept_within_the_budget_too(tmp_path, train_tiny):
+    questions = [
+        {"question": f"who likes the {thing}?", "context": f"{name} likes the {thing} today", "answers": [{"text": name, "start": 0}]}
+        for name in ("john", "mary", "wang")
+        for thing in ("film", "book", "music", "song", "card", "bank", "rain", "sun")
+    ]  # fmt: skip
+    pairs = [{"query": f"lost {thing} {number}", "document": f"missing {thing}"} for thing in ("card", "phone", "book") for number in range(12)]  # fmt: skip
+    for task, rows in (("question_answering", questions), ("matching", pairs)):
+        source = materials.write_rows(tmp_path / f"{task}.jsonl", rows)
+        trained = train_tiny(
+            tmp_path / task, task=task, data={"train": str(source), "leakage": "keep"}, evaluate__baselines=[], evaluate__slices=[],
+        )  # fmt: skip
+        bundle = open_bundle(trained)
+        made = stage.compress(bundle, passes("shrink_vocabulary"), tmp_path / f"{task}-small", max_loss=0.0)
+        assert made.last.compared.flips == []
+    with pytest.raises(UsageError, match=r"prune_ffn cannot serve matching.*can: bf16, int8, shrink_vocabulary"):
+        stage.compress(bundle, passes("prune_ffn"), tmp_path / "out")
 
 
 def _token_run(folder: Path, train_tiny) -> Path:

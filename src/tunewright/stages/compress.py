@@ -428,6 +428,9 @@ class _Chain:
                 "flips": compared.flips,
                 "per_class": compared.per_class,
                 "original": self.bundle.about["digest"],
+                **{name: tried.to_dict()[name] for name in ("speed", "original_speed", "speedup", "size_mb")},
+                "original_size_mb": report["original"]["size_mb"],
+                "memory_mb": report["memory_mb"],
             },
         )
         if (target / CARD).exists():
@@ -503,7 +506,7 @@ def _nothing_left(tried: Sequence[Tried], max_loss: float) -> str:
     told = ". ".join(f"{one.name}: {_why(one)}" for one in tried)
     return (
         f"No pass keeps within the budget of {max_loss:g}, so nothing was written. {told}. Allow more with --max-loss, take less "
-        "away with --set PASS.SETTING=VALUE, put distill behind what prunes, or measure on more rows, which narrows the interval."
+        "away with --set PASS.SETTING=VALUE, join what prunes with distill by +, or measure on more rows, which narrows the interval."
     )
 
 

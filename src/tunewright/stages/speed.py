@@ -19,6 +19,7 @@ from tunewright.predict.predictor import Predictor
 from tunewright.stages.evidence import spread, unlabelled
 
 ALONE = 100  # rows that are answered one at a time
+BLOCK = 10  # of them in a row by one bundle: threads of the other, which spin for a while, disturb the first alone
 IN_BULK = 256  # and together
 ROUNDS = 3  # of the latter; the median counts
 MEASURED = 64  # rows that are answered while memory is measured
@@ -53,12 +54,14 @@ def race(first: Predictor, second: Predictor, examples: Sequence[Example], progr
     with progress.task("Timing", total=len(alone) + ROUNDS) as step:
         for predictor in (first, second):
             list(predictor.answers(many[:1]))  # what is made at first use
-        for example in unlabelled(alone):
+        for start in range(0, len(alone), BLOCK):
+            block = list(unlabelled(alone[start : start + BLOCK]))
             for predictor in (first, second):
-                started = time.perf_counter()
-                said[predictor] += predictor.answers([example])
-                times[predictor].append(time.perf_counter() - started)
-            step(1)
+                for example in block:
+                    started = time.perf_counter()
+                    said[predictor] += predictor.answers([example])
+                    times[predictor].append(time.perf_counter() - started)
+            step(len(block))
         for _ in range(ROUNDS):
             for predictor in (first, second):
                 started = time.perf_counter()
