@@ -30,6 +30,7 @@ ORDER = (
     "pairs",
     "combine",
     "compress",
+    "export",
     "predict",
     "runs",
     "list",

@@ -17,7 +17,7 @@ import numpy as np
 from tunewright.core import catalog
 from tunewright.core.bundle import Bundle, open_bundle, seal
 from tunewright.core.contracts import Compressible, CompressionPass, Runtime
-from tunewright.core.errors import BundleError, DataError, MachineError, Refused, UsageError, listing
+from tunewright.core.errors import BundleError, DataError, MachineError, Refused, UsageError, listing, nearest
 from tunewright.core.files import read_json, write_json, write_text, writing_folder
 from tunewright.core.gate import Gate
 from tunewright.core.progress import Progress, Silent
@@ -28,7 +28,7 @@ from tunewright.data.dataset import DESCRIPTION, Dataset
 from tunewright.models import beside, members
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, infer
-from tunewright.predict.predictor import EXACT, Predictor
+from tunewright.predict.predictor import AUTO, EXACT, Predictor
 from tunewright.stages import certificate, judge, runtimes, save, speed
 from tunewright.stages.certificate import Compared, Served
 from tunewright.stages.evaluate import answer, labelled, sealed_uses
@@ -155,6 +155,46 @@ def compress(
     return Compressed(out, chain.tried, report)
 
 
+def export(
+    bundle: Bundle,
+    form: str,
+    out: Path | str,
+    *,
+    data: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Compressed:
+    """Write the bundle `out` that answers in full precision from another form of the network, as "onnx".
+
+    It has to give the answers of the evaluated one: no flipped row, and logits within certificate.SAME.
+    Raises UsageError for an unknown form, Refused where it answers otherwise; else as `compress`.
+    """
+    progress, out, known = progress or Silent(), Path(out), forms()
+    if form not in known:
+        raise UsageError(f"There is no format {form!r}.{nearest(form, known)} Known: {listing(known)}.")
+    if out.exists():
+        raise UsageError(f"{out} exists already. Choose another --out.")
+    _check_single(bundle)
+    with _rows(bundle, data, columns, progress) as rows, tempfile.TemporaryDirectory(prefix="tunewright-") as scratch:
+        chain = _Chain(bundle, rows, Path(scratch), 0.0, progress, against=EXACT, answered_by=known[form])
+        chain.add((), form)
+        if chain.best is None:
+            raise Refused(
+                f"As {form} it does not answer as it was evaluated, so nothing was written: {_why(chain.tried[0])}."
+            )
+        report = chain.report()
+        with writing_folder(out) as target:
+            chain.write(target, report)
+    open_bundle(out)
+    return Compressed(out, chain.tried, report)
+
+
+def forms() -> dict[str, Runtime]:
+    """What a bundle can be exported as → the runtime that answers from it, in full precision."""
+    found = {catalog.name_of(one): one for one in runtimes.everyone() if one.exact}
+    return {**{name: one for name, one in found.items() if name != EXACT}, "safetensors": found[EXACT]}
+
+
 # ------------------------------------------------------------------------------------------------- what can be asked
 
 
@@ -162,11 +202,7 @@ def _check(bundle: Bundle, passes: Sequence[CompressionPass]) -> None:
     """Raise UsageError or BundleError where the bundle's kind, or a pass on it, is impossible; computes nothing."""
     if not passes:
         raise UsageError(f"Name passes with --passes. Known: {listing(catalog.names('passes'))}.")
-    if len(members.folders(bundle.folder)) > 1:
-        raise BundleError(
-            f"{bundle.folder} holds several models that vote; a pass changes one. Train with train.ensemble: null, or "
-            "with kind: soup, which gives one model."
-        )
+    _check_single(bundle)
     task = catalog.name_of(bundle.task)
     inserted = read_json(bundle.model_folder / "config.json")["tunewright"].get("method")
     for one in passes:
@@ -181,6 +217,15 @@ def _check(bundle: Bundle, passes: Sequence[CompressionPass]) -> None:
                 f"{name} cannot serve {task}: its documents are indexed by the features of the network as it is, and would "
                 f"have to be indexed anew. Passes that change no feature can: {listing(_changing_no_feature())}."
             )
+
+
+def _check_single(bundle: Bundle) -> None:
+    """Raise BundleError where several models vote."""
+    if len(members.folders(bundle.folder)) > 1:
+        raise BundleError(
+            f"{bundle.folder} holds several models that vote; a pass changes one. Train with train.ensemble: null, or "
+            "with kind: soup, which gives one model."
+        )
 
 
 def _changing_no_feature() -> list[str]:
@@ -231,14 +276,26 @@ def _rows(bundle: Bundle, data: str | None, columns: Mapping[str, str] | None, p
 class _Chain:
     """The original, what was kept of it so far, and everything that was tried."""
 
-    def __init__(self, bundle: Bundle, rows: _Rows, scratch: Path, max_loss: float, progress: Progress) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        rows: _Rows,
+        scratch: Path,
+        max_loss: float,
+        progress: Progress,
+        *,
+        against: str = AUTO,
+        answered_by: Runtime | None = None,
+    ) -> None:
+        """against: the runtime that answers from the original; answered_by: from what is made, None: the original's, or
+        what a pass asks for."""
         from tunewright.models.layout import load_model
         from tunewright.training.precision import choose_device
 
         self.bundle, self.rows, self.scratch = bundle, rows, scratch
         self.max_loss, self.progress = max_loss, progress
         self.recipe = bundle.recipe
-        self.predictor = Predictor(bundle)
+        self.predictor, self.answered_by = Predictor(bundle, against), answered_by
         if self.predictor.note:
             progress.say(self.predictor.note)
         self.before = answer(self.predictor, rows.validation, progress, title="Answers of the original")
@@ -261,9 +318,9 @@ class _Chain:
         )
         self.lessons.folder.mkdir()
 
-    def add(self, passes: Sequence[CompressionPass]) -> None:
-        """Try a step behind those that were kept; keep it if the certificate passes."""
-        name = "+".join(map(catalog.name_of, passes))
+    def add(self, passes: Sequence[CompressionPass], name: str = "") -> None:
+        """Try a step behind those that were kept; keep it if the certificate passes. name: where it has no passes."""
+        name = name or "+".join(map(catalog.name_of, passes))
         self.progress.say(f"Step {len(self.tried) + 1}: {name}")
         made = copied(self.state)
         for one in passes:
@@ -366,7 +423,9 @@ class _Chain:
 
     def _runtime(self, made: Compressible, folder: Path) -> tuple[Runtime, dict[str, Any]]:
         """The original's runtime, or the best of those that compute in the precision that was asked for."""
-        own = self.predictor.runtime
+        own = self.answered_by or self.predictor.runtime
+        if self.answered_by and (missing := own.lacks(folder)):
+            raise MachineError(f"{catalog.name_of(own)} cannot run here ({missing}).")
         if made.precision is None:
             if not (missing := own.lacks(folder)):
                 return own, {"rows": 0, "trials": []}

@@ -69,7 +69,7 @@ def command(
     found = compress(
         opened,
         chain,  # type: ignore[arg-type]
-        out or _beside(opened),
+        out or beside(opened, "compressed"),
         data=data,
         columns=columns,
         max_loss=max_loss,
@@ -79,18 +79,19 @@ def command(
         output.emit(found.to_dict())
         return
     if not quiet:
-        _tell(found)
+        tell(found)
     print(found.bundle)
 
 
-def _beside(bundle: Bundle) -> Path:
+def beside(bundle: Bundle, end: str) -> Path:
     """Where the new bundle goes unless said otherwise: beside the run, or the bundle that lies in none."""
     folder = bundle.folder.absolute()
     folder = folder.parent if folder.name == "bundle" else folder
-    return folder.with_name(f"{folder.name}-compressed")
+    return folder.with_name(f"{folder.name}-{end}")
 
 
-def _tell(found: Compressed) -> None:
+def tell(found: Compressed) -> None:
+    """Say what every step came to, and where its proof lies."""
     from tunewright.stages.report import formats
     from tunewright.stages.report.compression import table
 
