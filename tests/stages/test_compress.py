@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,11 @@ from tunewright.core.bundle import open_bundle
 from tunewright.core.errors import BundleError, DataError, Refused, UsageError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.gate import Gate
+from tunewright.core.progress import Silent
 from tunewright.models import members
 from tunewright.models.layout import load_model
 from tunewright.models.processor import Processor
+from tunewright.stages import chain as chain_stage
 from tunewright.stages import compress as stage
 from tunewright.stages import speed
 from tunewright.testing import materials
@@ -202,7 +206,7 @@ def test_the_upper_end_of_the_interval_counts_and_not_the_loss_alone(run, tmp_pa
 
     def unsure(*arguments):
         found = real(*arguments)
-        return stage.dataclasses.replace(found, loss=Interval(0.0, -0.02, 0.02, "accuracy"))
+        return dataclasses.replace(found, loss=Interval(0.0, -0.02, 0.02, "accuracy"))
 
     monkeypatch.setattr(certificate, "compare", unsure)
     with pytest.raises(Refused, match=r"upper end is 0\.02, limit 0\.01"):
@@ -227,13 +231,13 @@ def test_passes_joined_are_judged_together(run, tmp_path):
 
 def _spoil_model(monkeypatch, spoil):
     """Let `spoil(folder)` change the saved model of what a pass made, before it is sealed."""
-    real = stage._write_model
+    real = chain_stage._write_model
 
     def write(made, recipe, folder):
         real(made, recipe, folder)
         spoil(folder / "model")
 
-    monkeypatch.setattr(stage, "_write_model", write)
+    monkeypatch.setattr(chain_stage, "_write_model", write)
 
 
 def _random_head(folder: Path) -> None:
@@ -284,9 +288,9 @@ def test_a_bundle_that_was_sabotaged_is_refused_whatever_the_budget(what, run, t
 
 
 def test_labels_of_the_bundle_in_another_order_are_refused(run, tmp_path, monkeypatch):
-    real = stage.seal
+    real = chain_stage.seal
     monkeypatch.setattr(
-        stage, "seal", lambda folder, **about: real(folder, **{**about, "labels": about["labels"][::-1]})
+        chain_stage, "seal", lambda folder, **about: real(folder, **{**about, "labels": about["labels"][::-1]})
     )
     with pytest.raises(Refused, match="labels named otherwise"):
         stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
@@ -346,7 +350,7 @@ def test_a_bundle_outside_its_run_needs_rows_and_takes_them(run, intents_csv, tm
 
 
 def test_learned_rows_and_judged_rows_are_others(run):
-    with stage._rows(open_bundle(run), None, None, stage.Silent()) as rows:
+    with stage._rows(open_bundle(run), None, None, Silent()) as rows:
         assert not {row.id for row in rows.train} & {row.id for row in rows.validation}
 
 
@@ -373,11 +377,11 @@ def test_no_passes_and_a_place_that_is_taken_are_refused(run, tmp_path):
 def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
     real = stage._rows
 
-    @stage.contextmanager
+    @contextmanager
     def unlabelled(*arguments):
         with real(*arguments) as rows:
-            bare = [stage.dataclasses.replace(row, label=None) for row in rows.train]
-            yield stage.dataclasses.replace(rows, train=bare)
+            bare = [dataclasses.replace(row, label=None) for row in rows.train]
+            yield dataclasses.replace(rows, train=bare)
 
     monkeypatch.setattr(stage, "_rows", unlabelled)
     made = stage.compress(open_bundle(run), passes("prune_ffn", "distill"), tmp_path / "out", max_loss=1.0)
