@@ -15,7 +15,7 @@ from tunewright.core.bundle import Bundle
 from tunewright.core.contracts import Task
 from tunewright.core.errors import plural
 from tunewright.core.files import read_json
-from tunewright.core.gate import Gate, check
+from tunewright.core.gate import Check, Gate, check
 from tunewright.core.recipe import Recipe
 from tunewright.core.statistics import Interval
 from tunewright.core.types import Example, Note, Prediction
@@ -52,7 +52,7 @@ class Compared:
 class Served:
     """What the certificate looks at beside the answers: the bundle as it lies on the disk, and the rows it reads.
 
-    built: logits of the network in memory, saved: of the same rows through the saved one in full precision; alone: logits and
+    built: logits of the network in memory, saved: of the same rows through the saved one in full precision; alone and original_alone: logits and
     answers to rows by themselves, by row id.
     """
 
@@ -60,6 +60,7 @@ class Served:
     built: Sequence[np.ndarray]
     saved: Sequence[np.ndarray]
     alone: Mapping[str, tuple[np.ndarray, Any]]
+    original_alone: Mapping[str, tuple[np.ndarray, Any]]
     steady: bool  # whether a row's answer may not depend on the rows beside it: the runtime is exact
 
 
@@ -92,13 +93,13 @@ def certify(
     original: Bundle,
     served: Served,
     compared: Compared,
-    after: Judged,
+    answers: tuple[Judged, Judged],
     examples: Sequence[Example],
     *,
     max_loss: float,
     exact: bool,
 ) -> Gate:
-    """The gate that what is served has to pass. exact: answers were to stay the very same."""
+    """The gate that what is served has to pass. answers: before and after; exact: they were to stay the very same."""
     checks = [
         check(f"loss of {compared.metric}, upper end", compared.loss.high, "<=", max_loss, _budget(compared.rows)),
         check("labels named otherwise", _renamed(original, served.bundle), "==", 0, LABELS),
@@ -111,7 +112,7 @@ def certify(
     if exact:
         checks.append(check("flipped rows", len(compared.flips), "==", 0, EXACT))
         checks.append(check("largest logit difference", compared.max_abs, "<=", SAME, EXACT))
-    checks.append(_beside(served, after))
+    checks.append(_beside(served, *answers))
     return Gate("export", tuple(checks))
 
 
@@ -216,20 +217,31 @@ def _pieces(task: Task, bundle: Bundle, examples: Sequence[Example]) -> list[lis
     return found
 
 
-def _beside(served: Served, after: Judged) -> Any:
+def _beside(served: Served, before: Judged, after: Judged) -> Check:
     """Whether rows by themselves get the answers that they get among others: padding must not be looked at."""
-    together = {item.example.id: (item.logits, said.value) for item, said in zip(after.items, after.predictions, strict=True)}  # fmt: skip
-    pairs = [(logits, value, *together[name]) for name, (logits, value) in served.alone.items()]
+    pairs = _both_ways(after, served.alone)
     if served.steady:
         far = _furthest([one for one, *_ in pairs], [other for *_, other, _ in pairs])
         why = Note("An answer does not depend on the rows beside it.", "答案不取决于同批的其他数据。")
         return check("alone against together, largest logit difference", far, "<=", SAME, why)
-    flips = sum(value != other for _, value, _, other in pairs)
-    why = Note(
-        "Where numbers are rounded together, few answers may depend on the rows beside them.",
-        "数值一起取整时，只有极少的答案可以取决于同批的其他数据。",
+    flips, own = (
+        sum(value != other for _, value, _, other in found)
+        for found in (pairs, _both_ways(before, served.original_alone))
     )
-    return check("rows that alone get another answer", flips, "<=", math.ceil(BESIDE * len(pairs)), why)
+    why = Note(
+        f"Where numbers are rounded together, answers may depend on the rows beside them: of the original {own} do, and few more "
+        "may here.",
+        f"数值一起取整时，答案可能取决于同批的其他数据：原模型有 {own} 条如此，这里只可略多。",
+    )
+    return check("rows that alone get another answer", flips, "<=", own + math.ceil(BESIDE * len(pairs)), why)
+
+
+def _both_ways(
+    judged: Judged, alone: Mapping[str, tuple[np.ndarray, Any]]
+) -> list[tuple[np.ndarray, Any, np.ndarray, Any]]:
+    """Logits and answer of each row that was answered alone, and the same among others."""
+    together = {row.example.id: (row.logits, said.value) for row, said in zip(judged.items, judged.predictions, strict=True)}  # fmt: skip
+    return [(*found, *together[name]) for name, found in alone.items()]
 
 
 def loss_told(compared: Compared) -> str:

@@ -183,11 +183,18 @@ class Chain:
             bundle=bundle,
             built=[item.logits for item in self._built(made, rows)],
             saved=[item.logits for item in self._saved(bundle, rows)],
-            alone=certificate.as_answers(raced.alone, raced.rows),
+            alone=certificate.as_answers(raced.second_alone, raced.rows),
+            original_alone=certificate.as_answers(raced.first_alone, raced.rows),
             steady=predictor.runtime.exact,
         )
         gate = certificate.certify(
-            self.bundle, served, compared, after, self.rows.validation, max_loss=self.max_loss, exact=exact
+            self.bundle,
+            served,
+            compared,
+            (self.before, after),
+            self.rows.validation,
+            max_loss=self.max_loss,
+            exact=exact,
         )
         return served, compared, gate, raced
 

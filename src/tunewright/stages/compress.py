@@ -52,7 +52,7 @@ class Compressed:
                 "speedup": last.speedup,
                 "size_mb": last.size_mb,
             },
-            "verdict": "compressed" if all(one.kept for one in self.tried) else "partly",
+            "verdict": "passed" if all(one.kept for one in self.tried) else "partly",
             "tried": self.report["tried"],
             "original": self.report["original"],
             "memory_mb": self.report["memory_mb"],

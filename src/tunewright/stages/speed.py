@@ -37,12 +37,13 @@ class Speed:
 
 @dataclass(frozen=True)
 class Raced:
-    """Two bundles' speed, and what the second says to rows one at a time."""
+    """Two bundles' speed, and what each says to rows one at a time."""
 
     first: Speed
     second: Speed
     rows: Sequence[Example]
-    alone: Sequence[tuple[Inferred, Prediction]]
+    first_alone: Sequence[tuple[Inferred, Prediction]]
+    second_alone: Sequence[tuple[Inferred, Prediction]]
 
 
 def race(first: Predictor, second: Predictor, examples: Sequence[Example], progress: Progress) -> Raced:
@@ -73,7 +74,7 @@ def race(first: Predictor, second: Predictor, examples: Sequence[Example], progr
         Speed(*(1000 * np.quantile(times[one], [0.5, 0.95])).tolist(), len(many) / statistics.median(bulk[one]))
         for one in (first, second)
     ]
-    return Raced(*speeds, rows=alone, alone=said[second])
+    return Raced(*speeds, rows=alone, first_alone=said[first], second_alone=said[second])
 
 
 def size(folder: Path) -> float:
