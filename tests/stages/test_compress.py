@@ -336,6 +336,23 @@ def test_an_answer_that_flips_is_refused_where_none_may(run, tmp_path, monkeypat
         stage.compress(open_bundle(run), passes("shrink_vocabulary"), tmp_path / "out", max_loss=1.0)
 
 
+@pytest.mark.parametrize(("flips", "own", "passed"), [(1, 0, True), (3, 0, False), (3, 2, True)])
+def test_where_numbers_are_rounded_few_more_rows_than_of_the_original_may_depend_on_others(flips, own, passed):
+    from tunewright.core.types import Example, Prediction
+    from tunewright.predict.infer import Inferred
+    from tunewright.stages import certificate
+    from tunewright.stages.evaluate import Judged
+
+    logits, rows = np.zeros(2), [Example(f"a:{row}", {"text": "x"}) for row in range(50)]
+    judged = Judged([Inferred(row, [], logits) for row in rows], [Prediction("yes", 1.0)] * 50)
+    alone, before = (
+        {row.id: (logits, "no" if index < count else "yes") for index, row in enumerate(rows)} for count in (flips, own)
+    )
+    served = certificate.Served(None, [], [], alone=alone, original_alone=before, steady=False)
+    made = certificate._beside(served, judged, judged)
+    assert (made.name, made.value, made.passed) == ("rows that alone get another answer", flips, passed)
+
+
 # ------------------------------------------------------------------------------------------------- what can be asked
 
 
