@@ -47,6 +47,7 @@ PLAIN = {
 }
 # Kinds of which a recipe names no settings: they follow from the task or from what is served.
 NOT_IN_RECIPES = ("backbones", "heads")
+OPTIONS = {"passes": "`--passes` of `tunewright compress`"}  # of kinds that the command line names, and no key
 
 
 def pages() -> list[Path]:
@@ -80,7 +81,7 @@ def recipe() -> str:
         part for key, section in _sections(Recipe) for part in (f"### {key}\n", _says(section), _table(section, key))
     ]
     for kind in (kind for kind in catalog.KINDS if kind not in NOT_IN_RECIPES):
-        parts += [f"### {kind}\n", f"Named by {_keys_of(kind)}.\n"]
+        parts += [f"### {kind}\n", f"Named by {_keys_of(kind) or OPTIONS[kind]}.\n"]
         for name in catalog.names(kind):
             parts += [f"**`{name}`**: {catalog.summary(kind, name)}\n", _table(catalog.find(kind, name))]
     return "\n".join(part for part in parts if part)

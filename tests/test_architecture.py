@@ -66,6 +66,8 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "mlflow": "mlflow-
 OTHER_WORDS = {
     ("stages/assemble.py", "freeze"): "a value of model.word_embeddings",
     ("stages/account.py", "hub"): "where a backbone was found",
+    ("models/onnx_files.py", "int8"): "what a runtime computes in",
+    ("training/precision.py", "bf16"): "what training computes in",
 }
 LONGEST = 80  # lines of a function
 HEAVY = ("torch", "transformers", "sklearn", "pyarrow", "pandas", "matplotlib", "scipy", "numpy")

@@ -325,6 +325,24 @@ BROKEN = {
         "    def decode(self, *given): return dataclasses.replace(self._of.decode(*given), truncated_tokens=0)",
         "cut_tokens_are_counted",
     ),
+    "a pass that says it is exact and is not": (
+        "passes",
+        "@dataclass(frozen=True)\nclass Broken(CompressionPass):\n    exact = True\n"
+        "    def apply(self, given, evidence):\n        given.model.head.output.bias.data.add_(0.1)\n        return given",
+        "an_exact_one_changes_no_answer",
+    ),
+    "a pass with chance of its own": (
+        "passes",
+        "@dataclass(frozen=True)\nclass Broken(CompressionPass):\n    def apply(self, given, evidence):\n"
+        "        import torch\n        given.model.head.output.weight.data.add_(torch.rand(()))\n        return given",
+        "one_seed_gives_the_same_network",
+    ),
+    "a pass whose network is none": (
+        "passes",
+        "@dataclass(frozen=True)\nclass Broken(CompressionPass):\n    def apply(self, given, evidence):\n"
+        "        given.model.head.output.weight.data.div_(0)\n        return given",
+        "its_network_is_whole",
+    ),
     "a backbone of unknown origin": (
         "backbones",
         "@dataclass(frozen=True)\nclass Broken(Backbone):\n    facts = BackboneFacts((), 'unknown', 'somewhere')\n"

@@ -117,3 +117,13 @@ def test_an_interval_holds_the_true_value_about_as_often_as_it_says():
 def test_fewer_than_six_differing_rows_cannot_show_anything_at_95_percent():
     assert statistics.least_disagreements(0.95) == 6
     assert statistics.least_disagreements(0.5) == 2
+
+
+def test_f1_of_each_label_is_resampled_on_the_same_rows_as_their_mean():
+    rng = np.random.default_rng(0)
+    gold, one = rng.integers(3, size=200), rng.integers(3, size=200)
+    other = np.where(rng.random(200) < 0.7, gold, one)
+    each = statistics.resample_label_f1(gold, (one, other), 3, resamples=50, seed=4)
+    assert each.shape == (51, 2, 3)
+    mean = statistics.resample(gold, (one, other), "macro_f1", 3, resamples=50, seed=4)
+    np.testing.assert_allclose(each.mean(axis=2), mean)

@@ -29,6 +29,8 @@ ORDER = (
     "compare",
     "pairs",
     "combine",
+    "compress",
+    "export",
     "predict",
     "serve",
     "runs",

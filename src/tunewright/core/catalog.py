@@ -39,7 +39,9 @@ KINDS: dict[str, type[Component]] = {
     "baselines": contracts.Baseline,
     "trackers": contracts.Tracker,
     "runtimes": contracts.Runtime,
+    "passes": contracts.CompressionPass,
 }
+SINGULAR = {"passes": "pass"}  # of kinds that do not end in a mere s
 COMPONENTS = Path(__file__).parent.parent / "components"
 REQUIRED = object()
 
@@ -72,7 +74,7 @@ def find(kind: str, name: str) -> type[Component]:
         if not points:
             known = names(kind)
             raise RecipeError(
-                f"There is no {kind.rstrip('s')} named {name!r}.{nearest(name, known)} Known: {listing(known, 30)}."
+                f"There is no {SINGULAR.get(kind, kind.rstrip('s'))} named {name!r}.{nearest(name, known)} Known: {listing(known, 30)}."
             )
         module = _plugin(points[0])
     return _component_of(module, KINDS[kind])

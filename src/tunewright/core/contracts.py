@@ -560,6 +560,7 @@ class Runtime(Component):
     """Runs a bundle's model."""
 
     exact: ClassVar[bool] = True  # gives the numbers of full precision, up to their last digits
+    precision: ClassVar[str] = "fp32"  # what it computes in; a setting, in runtimes that can choose
 
     @classmethod
     def variants(cls) -> tuple[Runtime, ...]:
@@ -576,3 +577,64 @@ class Runtime(Component):
     @abstractmethod
     def open(self, bundle: Path) -> Outputs:
         """A function from windows' features to the model's outputs, one array a window, in order, without padding."""
+
+
+@dataclass(frozen=True)
+class Compressible:
+    """What a compression pass changes: a network with its tokenizer, and what is computed in.
+
+    precision: as a runtime names it ("int8"); None: that of the runtime which answers from the original bundle.
+    """
+
+    model: Model
+    processor: Processor
+    precision: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a compression pass has to go by: rows, and what the original makes of them.
+
+    The functions take the network as the pass has made it so far.
+    """
+
+    task: Task
+    labels: Sequence[str]
+    train: Sequence[Example]  # to learn from; their labels may be unknown (None)
+    validation: Sequence[Example]  # labelled; the certificate judges on these
+    losses: Callable[
+        [Compressible], Iterator[torch.Tensor]
+    ]  # of training rows, a batch at a time, each ready for its backward pass; the original's answers stand in for labels that are unknown
+    value: Callable[
+        [Compressible], tuple[float, float]
+    ]  # on validation rows: the deciding metric, then how near the original's logits are (0: the same); larger is better
+    imitate: Callable[
+        [Compressible, Imitation], Compressible
+    ]  # train the network to answer as the original does, through the one training loop
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True)
+class Imitation:
+    """How a network is trained on the original's answers."""
+
+    epochs: float
+    temperature: float  # that both logits are divided by: more shows more of what the original holds for second best
+    hidden: float  # weight of the distance of the head's features beside that of the answers; 0: answers alone
+    rate: float  # learning rate, relative to full fine-tuning
+
+
+class CompressionPass(Component):
+    """Makes a bundle's model smaller or faster. What it costs is measured by the certificate, not promised here."""
+
+    exact: ClassVar[bool] = False  # whether every row of the data keeps its very answer
+    plain: ClassVar[bool] = True  # whether what plain `transformers` opened before, it opens after
+    changes_network: ClassVar[bool] = True  # whether weights or tokenizer change, and not only what computes them
+
+    def lacks(self, given: Compressible) -> str:
+        """Why it cannot serve this network, in a few words; "" when it can. Changes nothing."""
+        return ""
+
+    @abstractmethod
+    def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
+        """The network made smaller. It may change the modules of `given`, which nobody else holds."""

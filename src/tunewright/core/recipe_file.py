@@ -62,6 +62,25 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     return _Builder(places, "recipe").recipe(data)
 
 
+def chain(kind: str, names: Sequence[str], changes: Sequence[str], source: str) -> tuple[Component, ...]:
+    """Components of `kind` by their names, in order, with `changes` of the form "name.setting=value" made to them.
+
+    source: what messages call the place of the names. Raises RecipeError with the nearest name for an unknown name or
+    setting, UsageError for a change to what is not among the names.
+    """
+    data: dict[str, Any] = {name: {"name": name} for name in names}
+    places: dict[Place, str] = {}
+    for change in changes:
+        name = change.partition("=")[0].partition(".")[0].strip()
+        if name not in data:
+            raise UsageError(
+                f"--set {change[:80]}: {name!r} is not among {source} {','.join(names)}.{nearest(name, names)}"
+            )
+        _change(data, places, change)
+    builder = _Builder(places, source)
+    return tuple(builder.component(kind, data[name], (name,)) for name in names)
+
+
 def parameters(recipe: Recipe) -> tuple[space.Parameter, ...]:
     """What the recipe's `search.space` names, in its order. Raises RecipeError for what the recipe does not take."""
     return _Builder({}, "recipe").parameters(to_mapping(recipe), recipe.search.space)

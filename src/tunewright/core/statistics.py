@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.measures import COUNT_METRICS, count
+from tunewright.core.measures import COUNT_METRICS, count, label_f1
 
 Metric = str | Callable[[Any, Any], float]
 MOST_CELLS = 4_000_000  # numbers in one chunk of resampled rows: about 32 MB
@@ -93,6 +93,20 @@ def resample(
         [
             np.stack([measure(count(gold, model, outputs, weights)) for model in models], axis=1)
             for weights in _weights(amounts, resamples, max(widest, outputs), rng)
+        ]
+    )
+
+
+def resample_label_f1(
+    gold: np.ndarray, models: Sequence[np.ndarray], labels: int, *, resamples: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """As `resample`, the F1 of every label by itself: (1 + resamples, models, labels)."""
+    gold, models, amounts = _cells(np.asarray(gold), [np.asarray(model) for model in models], "")
+    rng = np.random.default_rng(seed)
+    return np.concatenate(
+        [
+            np.stack([label_f1(count(gold, model, labels, weights)) for model in models], axis=1)
+            for weights in _weights(amounts, resamples, max(len(amounts), labels), rng)
         ]
     )
 

@@ -18,6 +18,18 @@ def outputs(model: Model, windows: Sequence[Features], *, pad_id: int, device: s
     return found if model.beside is None else added(found, windows, model.beside.detach().float().cpu().numpy())
 
 
+def told(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> list[np.ndarray]:
+    """The logits of every window, and behind them on the last axis what they are a map of; see Model.telling."""
+    with model.telling():
+        found = _run(model, model.forward, windows, pad_id, device)
+    if model.beside is None:
+        return found
+    beside = model.beside.detach().float().cpu().numpy()
+    whole = np.zeros((beside.shape[1], found[0].shape[-1]), dtype=np.float32).T
+    whole[: len(beside)] = beside  # what columns add to features is nothing
+    return added(found, windows, whole)
+
+
 def pooled(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> np.ndarray:
     """The head's features of every window (windows, hidden); their mean where it has some for every token."""
     found = _run(model, model.pooled, windows, pad_id, device)

@@ -11,7 +11,7 @@ The error in the logits is below 1e-4 of their size (tests/models/test_layout.py
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Head, Method
 from tunewright.core.errors import BundleError, ModelError
 from tunewright.core.files import read_json, write_json
-from tunewright.models import surgery
+from tunewright.models import reshaped, surgery
 from tunewright.models.backbone import empty_backbone, load_backbone, quiet
 from tunewright.models.model import Model
 from tunewright.models.saved import MARK, TANH_SCALE, final_map
@@ -59,7 +59,7 @@ def load_model(folder: Path, *, attention: str = "eager") -> Model:
     head = catalog.create("heads", config[MARK]["head"])
     labels = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
     if not config[MARK].get("transformers", True):
-        return _load_own(folder, head, labels, config[MARK].get("method"))
+        return _load_own(folder, head, labels, config[MARK].get("method"), config[MARK].get("sizes", {}))
     backbone = load_backbone(folder, dropout=0.0, attention=attention)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None
@@ -222,19 +222,28 @@ def _save_own(model: Model, folder: Path, inserted: Method | None) -> None:
     mark: dict[str, Any] = {"head": catalog.describe(model.head_kind), "pooling_layers": 0, "transformers": False}
     if inserted is not None:
         mark["method"] = catalog.describe(inserted)
+    elif other := reshaped.sizes(model.backbone):
+        mark["sizes"] = other
     write_json(folder / "config.json", {**config, "id2label": dict(enumerate(model.labels)), MARK: mark})
     safetensors.torch.save_model(model.backbone, str(folder / "model.safetensors"))  # shared weights once
     head = {n: v.contiguous() for n, v in model.head.state_dict().items() if not n.startswith("beside.")}
     safetensors.torch.save_file(head, folder / "head.safetensors")
 
 
-def _load_own(folder: Path, head: Head, labels: Sequence[str], inserted: Any) -> Model:
-    """inserted: how the method is described that has inserted what cannot be merged; it does so again, before all weights."""
-    backbone = load_backbone(folder) if inserted is None else empty_backbone(folder)
+def _load_own(
+    folder: Path, head: Head, labels: Sequence[str], inserted: Any, sizes: Mapping[str, Sequence[int]]
+) -> Model:
+    """inserted: how the method is described that has inserted what cannot be merged; it does so again, before all weights.
+
+    sizes: of linear maps that are not as the configuration says (see models/reshaped.py).
+    """
+    backbone = load_backbone(folder) if inserted is None and not sizes else empty_backbone(folder)
+    reshaped.reshape(backbone, sizes)
     model = Model(backbone, head.build(surgery.hidden_size(backbone), len(labels)), head, labels)
     if inserted is not None:
         with torch.random.fork_rng(devices=[]):
             model = catalog.create("methods", inserted).apply(model)  # type: ignore[attr-defined]
+    if inserted is not None or sizes:
         _fill(model.backbone, as_torch(folder))
     safetensors.torch.load_model(model.head, folder / "head.safetensors")
     return model.eval()

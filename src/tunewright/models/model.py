@@ -31,6 +31,7 @@ class Model(nn.Module):
         self._held: frozenset[str] = frozenset()
         self._packed: PackedEncoder | None = None
         self._pools = False
+        self._tells = False
 
     def pack(self) -> None:
         """Compute the backbone without padding from now on, where it allows that and runs on a CPU: there it is faster."""
@@ -57,8 +58,10 @@ class Model(nn.Module):
             return self.pooled(features)
         hidden = self.hidden(features)
         with torch.autocast(hidden.device.type, enabled=False):
-            logits = self.head(hidden.float(), _mask(features, hidden))
-            return logits + self.head.beside(features[FEATURE]) if FEATURE in features else logits
+            mask = _mask(features, hidden)
+            logits = self.head(hidden.float(), mask)
+            logits = logits + self.head.beside(features[FEATURE]) if FEATURE in features else logits
+            return torch.cat([logits, self.head.features(hidden.float(), mask)], dim=-1) if self._tells else logits
 
     @contextmanager
     def pooling(self) -> Iterator[None]:
@@ -68,6 +71,15 @@ class Model(nn.Module):
             yield
         finally:
             self._pools = False
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Inside, `forward` gives the logits and behind them, on the last axis, what the head's map is applied to."""
+        self._tells = True
+        try:
+            yield
+        finally:
+            self._tells = False
 
     def pooled(self, features: Mapping[str, Tensor]) -> Tensor:
         """What the head's linear map is applied to: features for probes and neighbours."""

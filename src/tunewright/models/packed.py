@@ -63,7 +63,7 @@ class PackedEncoder:
         self.embeddings = backbone.embeddings
         self.projection = getattr(backbone, "embeddings_project", None)
         self.layers = surgery.layers(backbone)
-        self.heads = backbone.config.num_attention_heads
+        self.head_size = surgery.hidden_size(backbone) // backbone.config.num_attention_heads
         self.drops = any(
             name.endswith(DROPOUTS) and module.p > 0
             for name, module in backbone.named_modules()
@@ -101,7 +101,8 @@ class PackedEncoder:
     def _layer(self, index: int, layer: nn.Module, rows: Tensor, offsets: Tensor) -> Tensor:
         part = {name: find(layer) for name, find in PARTS.items()}
         queries_keys_values = self._linear((index, "query"), rows, *(part[name] for name in ("query", "key", "value")))
-        mixed = fused.attention(queries_keys_values, offsets, self.heads)
+        heads = queries_keys_values.shape[1] // (3 * self.head_size)  # layers that were pruned have fewer
+        mixed = fused.attention(queries_keys_values, offsets, heads)
         mixed = self._linear((index, "attention_output"), mixed, part["attention_output"])
         rows = fused.add_norm(mixed, rows, part["attention_norm"])
         wide = part["activation"](self._linear((index, "up"), rows, part["up"]))

@@ -80,12 +80,29 @@ def choose(
     if recipe.predict.runtime != "auto":
         return take(bundle, recipe.predict.runtime, {"rows": 0, "trials": []})
     exact = exact[:TRIED]
-    everyone = [one for name in catalog.names("runtimes") for one in _variants(name)]
-    with tempfile.TemporaryDirectory(dir=bundle, prefix=".runtimes-") as scratch:
-        places = {one: _place(Path(scratch) / str(index), bundle) for index, one in enumerate(everyone)}
-        trials = _trials(places, recipe, exact, policy, labels, progress)
+    trials = tried(bundle, recipe, everyone(), exact, policy, labels, progress)
     about = {"rows": len(exact), "trials": [trial.to_dict() for trial in trials]}
     return take(bundle, fastest(trials, recipe.predict.max_loss), about)
+
+
+def everyone() -> list[Runtime]:
+    """Every runtime with each of its settings worth trying."""
+    return [one for name in catalog.names("runtimes") for one in _variants(name)]
+
+
+def tried(
+    bundle: Path,
+    recipe: Recipe,
+    among: Sequence[Runtime],
+    exact: Sequence[Inferred],
+    policy: Policy,
+    labels: Sequence[str],
+    progress: Progress,
+) -> list[Trial]:
+    """How each of these runtimes does on rows that were answered in full precision. Leaves nothing in the bundle."""
+    with tempfile.TemporaryDirectory(dir=bundle, prefix=".runtimes-") as scratch:
+        places = {one: _place(Path(scratch) / str(index), bundle) for index, one in enumerate(among)}
+        return _trials(places, recipe, exact, policy, labels, progress)
 
 
 def take(bundle: Path, runtime: Runtime, about: Mapping[str, Any]) -> Chosen:

@@ -20,6 +20,7 @@ class Native(Runtime):
     """The answer to a text is the same bits whatever stands beside it, on any number of threads."""
 
     exact: ClassVar[bool] = False
+    precision: ClassVar[str] = "int8"
 
     def lacks(self, bundle: Path) -> str:
         """See Runtime.lacks."""

@@ -28,6 +28,46 @@ TEXTS: dict[str, tuple[str, str]] = {
     "time.minute": ("min", "分"),
     "time.second": ("s", "秒"),
     "total": ("total", "合计"),
+    # ---- compression
+    "compress.title": ("{name} – compression", "{name} – 压缩"),
+    "compress.kind": ("Making a model smaller and faster", "让模型更小更快"),
+    "compress.said": (
+        "{kept} of {n} passes kept within the budget of {budget}: {size} MiB in place of {size_before}, {speedup} times as many "
+        "rows a second, {metric} {value} in place of {value_before}.",
+        "{n} 项压缩中有 {kept} 项在 {budget} 的预算之内：体积由 {size_before} MiB 降为 {size} MiB，吞吐量为原来的 {speedup} 倍，{metric} 由 "
+        "{value_before} 变为 {value}。",
+    ),
+    "compress.table": ("Everything that was tried", "全部尝试"),
+    "compress.read": (
+        "Each row is measured on {rows} rows through what serves it, with all that was kept before it, and compared row by "
+        "row with the original. The loss counts with its whole interval: a pass stays only if its upper end lies within the "
+        "budget. Times are those of this machine ({cores} cores), the original timed in turn with each, and scaled to one timing of it.",
+        "每一行都通过实际提供服务的运行时在 {rows} 条数据上测得，包含此前保留的各项，并与原模型逐条比较。损失按整个置信区间计："
+        "只有上端在预算之内才会保留。时间取自本机（{cores} 核），原模型与之交替计时，并换算到对原模型的同一次计时。",
+    ),
+    "compress.pass": ("pass", "压缩项"),
+    "compress.original": ("the original", "原模型"),
+    "compress.loss": ("loss, interval", "损失及区间"),
+    "compress.flips": ("answers changed", "改变的答案"),
+    "compress.p50": ("one row, p50 ms", "单条 p50（毫秒）"),
+    "compress.p95": ("p95 ms", "p95（毫秒）"),
+    "compress.bulk": ("rows/s in bulk", "批量（条/秒）"),
+    "compress.times": ("times as fast", "倍速"),
+    "compress.size": ("MiB on disk", "磁盘 MiB"),
+    "compress.runtime": ("answered by", "运行时"),
+    "compress.kept": ("kept", "保留"),
+    "compress.undone": ("undone", "撤回"),
+    "compress.over_latency": ("Quality over the time of one row, ms", "质量与单条用时（毫秒）"),
+    "compress.over_size": ("Quality over the size on disk, MiB", "质量与磁盘体积（MiB）"),
+    "compress.pictures": ("Quality against latency and size", "质量与延迟、体积"),
+    "compress.pictures_read": (
+        "Further to the left is faster or smaller, higher is better.",
+        "越靠左越快或越小，越高越好。",
+    ),
+    "compress.memory": (
+        "A fresh process that opens the bundle and answers takes {after} MiB at most; with the original {before} MiB.",
+        "新进程打开模型包并作答，内存峰值为 {after} MiB；原模型为 {before} MiB。",
+    ),
     # ---- verdict
     "verdict.title": ("Verdict", "结论"),
     "verdict.read": (

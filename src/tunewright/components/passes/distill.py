@@ -1,0 +1,27 @@
+"""Train the network to answer as the original does, on the data's texts; what other passes took away is made up for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from tunewright.core.contracts import Compressible, CompressionPass, Evidence, Imitation
+
+
+@dataclass(frozen=True)
+class Distill(CompressionPass):
+    """Towards the original's logits (Hinton et al. 2015), and the features its head reads, where both are as wide.
+
+    Nothing gets smaller by it: join it to a pass that prunes, as prune_ffn+distill. Labels are not needed.
+    """
+
+    epochs: Annotated[float, Field(gt=0)] = 3.0  # over the training rows; the best by validation is kept
+    temperature: Annotated[float, Field(gt=0)] = 2.0  # over 1 shows what the original holds for second best
+    hidden: Annotated[float, Field(ge=0)] = 1.0  # weight of the features beside the answers; 0: answers alone
+    rate: Annotated[float, Field(gt=0)] = 2.0  # learning rate, relative to full fine-tuning: there is more to move
+
+    def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
+        """See CompressionPass.apply."""
+        return evidence.imitate(given, Imitation(self.epochs, self.temperature, self.hidden, self.rate))

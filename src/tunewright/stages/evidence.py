@@ -1,0 +1,234 @@
+"""What compression passes go by: the original's answers, the loss of training rows, and training towards those answers."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core import catalog
+from tunewright.core.contracts import Compressible, Evidence, Imitation, Objective, Task
+from tunewright.core.progress import Progress
+from tunewright.core.recipe import Recipe
+from tunewright.core.types import Example, Policy, Window
+from tunewright.models.batches import Features
+from tunewright.predict.infer import infer
+from tunewright.stages.assemble import LARGE_VOCABULARY
+from tunewright.training import precision
+from tunewright.training.encoded import EncodedSplit, write_encoded
+from tunewright.training.parameters import auto_learning_rate
+
+VALUED = 256  # validation rows that `Evidence.value` looks at: it is asked often
+LEARNED = 2048  # training rows that `Evidence.losses` looks at
+BATCH = 32  # windows of them at a time
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The original network, and rows to learn from and to judge on."""
+
+    original: Compressible
+    recipe: Recipe
+    labels: tuple[str, ...]
+    policy: Policy
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    folder: Path  # for encoded rows and checkpoints
+    device: str
+    progress: Progress
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        return self.recipe.task
+
+    def evidence(self) -> Evidence:
+        """As passes are given it."""
+        return Evidence(
+            task=self.task,
+            labels=self.labels,
+            train=self.train,
+            validation=self.validation,
+            losses=self._losses,
+            value=self._value,
+            imitate=self._imitate,
+            progress=self.progress,
+        )
+
+    # ------------------------------------------------------------------------------------------- how good it is
+
+    def _value(self, given: Compressible) -> tuple[float, float]:
+        rows = spread(self.validation, VALUED)
+        said, before = self._logits(given, rows), self._said
+        far = np.mean([np.abs(one - other).mean() for (one, _), (other, _) in zip(said, before, strict=True)])
+        predictions = [self.task.decode(logits, windows, self.labels, self.policy) for logits, windows in said]
+        numbers = self.task.measures.metrics([row.label for row in rows], predictions, self.labels)
+        return float(numbers[self.recipe.evaluate.metric]), -float(far)
+
+    @cached_property
+    def _said(self) -> list[tuple[np.ndarray, Sequence[Window]]]:
+        """What the original says of the rows that `_value` looks at."""
+        return self._logits(self.original, spread(self.validation, VALUED))
+
+    def _logits(self, given: Compressible, rows: Sequence[Example]) -> list[tuple[np.ndarray, Sequence[Window]]]:
+        from tunewright.models.inference import outputs
+
+        def run(windows: Sequence[Features]) -> list[np.ndarray]:
+            with precision.autocast(self.device, self.recipe.train.precision):
+                return outputs(given.model, windows, pad_id=given.processor.pad_id, device=self.device)
+
+        given.model.to(self.device).pack()  # anew: it may have lost parts
+        found = infer(unlabelled(rows), self.task, given.processor, self.labels, run)
+        return [(item.logits, item.windows) for item in found]
+
+    # --------------------------------------------------------------------------------------------- what it is for
+
+    def _losses(self, given: Compressible) -> Iterator[Any]:
+        import torch
+
+        objective = self._objective()
+        windows = self._encoded(self._with_labels(spread(self.train, LEARNED)), given, "labelled")
+        given.model.to(self.device).pack()
+        order = np.argsort(windows.lengths, kind="stable")
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        with self.progress.task("Measuring what the loss depends on", total=len(batches)) as step:
+            for indices in batches:
+                arrays = windows.batch(indices)
+                batch = {name: torch.from_numpy(value).to(self.device) for name, value in arrays.items()}
+                with precision.autocast(self.device, self.recipe.train.precision):
+                    yield objective.loss(given.model(batch), batch["labels"], None).mean()
+                step(1)
+
+    def _objective(self) -> Objective:
+        chosen = self.recipe.train.objective
+        chosen = self.task.objective if chosen == "auto" else chosen
+        return catalog.create("objectives", chosen) if isinstance(chosen, str) else chosen  # type: ignore[return-value]
+
+    def _with_labels(self, rows: Sequence[Example]) -> list[Example]:
+        """Rows with the original's answer where they have no label."""
+        if all(row.label is not None for row in rows):
+            return list(rows)
+        said = (
+            self.task.decode(logits, windows, self.labels, Policy()).value
+            for logits, windows in self._logits(self.original, rows)
+        )
+        return [row if row.label is not None else dataclasses.replace(row, label=value) for row, value in zip(rows, said, strict=True)]  # fmt: skip
+
+    def _encoded(self, rows: Sequence[Example], given: Compressible, name: str) -> EncodedSplit:
+        windows = self.task.encode(rows, given.processor, self.labels)
+        return write_encoded(windows, self._place(name), given.processor.pad_id)
+
+    def _place(self, name: str) -> Path:
+        number = sum(1 for _ in self.folder.glob(f"{name}-*"))
+        return self.folder / f"{name}-{number}"
+
+    # -------------------------------------------------------------------------------------------- training towards it
+
+    def _imitate(self, given: Compressible, how: Imitation) -> Compressible:
+        from tunewright.models.surgery import hidden_size, word_embeddings
+        from tunewright.training.distillation import Answers
+        from tunewright.training.loop import Job, fit
+        from tunewright.training.record import recording
+
+        folder, model = self._place("imitation"), given.model
+        folder.mkdir(parents=True)
+        width, whole = hidden_size(model.backbone), hidden_size(self.original.model.backbone)
+        hidden = how.hidden if width == whole else 0.0
+        splits = {name: self._targets(rows, given, folder / name, hidden > 0) for name, rows in self._texts()}
+        model.to(self.device).requires_grad_(True)
+        words = word_embeddings(model.backbone)
+        words.requires_grad_(words.num_embeddings <= LARGE_VOCABULARY)
+        model.pack()
+        scores = "none" if not self.task.scored else "yes_or_no" if self.task.multi_label else "choice"
+        objective = Answers(len(self.task.outputs(self.labels)), scores, how.temperature, hidden)
+        train = dataclasses.replace(
+            self.recipe.train, method=catalog.create("methods", "full"), regularisers=(), epochs=how.epochs,
+            evaluate_every=min(1.0, how.epochs), early_stopping=None, unlabelled=None, ensemble=None,
+        )  # fmt: skip
+        with recording(folder, (), {}) as record, model.telling():
+            job = Job(
+                model=model,
+                windows=splits["train"],
+                settings=train,
+                objective=objective,
+                class_weights=None,
+                learning_rate=auto_learning_rate(width, None, how.rate),
+                precision=train.precision,
+                device=self.device,
+                seed=self.recipe.seed,
+                folder=folder,
+                record=record,
+                progress=self.progress,
+                evaluate=lambda: {"loss": _mean_loss(model, objective, splits["validation"], self.device)},
+                metric="loss",
+                row=lambda index: self.train[index].id,
+                start=lambda: None,
+            )
+            fitted = fit(job)
+        if not fitted.best_step:
+            self.progress.say(
+                "No step of distillation brought validation rows nearer to the original: the network stays."
+            )
+        return dataclasses.replace(given, model=model.eval())
+
+    def _texts(self) -> list[tuple[str, Sequence[Example]]]:
+        return [("train", self.train), ("validation", spread(self.validation, LEARNED))]
+
+    def _targets(self, rows: Sequence[Example], given: Compressible, folder: Path, features: bool) -> EncodedSplit:
+        """The rows' windows as `given` reads them, each with what the original says of it, to disk."""
+        from tunewright.models.inference import told
+
+        outputs, original = len(self.task.outputs(self.labels)), self.original
+        original.model.to(self.device).pack()
+
+        def windows() -> Iterator[Window]:
+            with self.progress.task("Asking the original", total=len(rows)) as step:
+                for start in range(0, len(rows), BATCH * BATCH):
+                    part = list(unlabelled(rows[start : start + BATCH * BATCH]))
+                    mine, theirs = (self.task.encode(part, one.processor, self.labels) for one in (given, original))
+                    with precision.autocast(self.device, self.recipe.train.precision):
+                        said = told(original.model, [window.features for window in theirs], pad_id=original.processor.pad_id, device=self.device)  # fmt: skip
+                    for window, target in zip(mine, said, strict=True):
+                        target = target if features else target[..., :outputs]
+                        yield Window(start + window.example, {**window.features, "labels": target}, window.tokens)
+                    step(len(part))
+
+        return write_encoded(windows(), folder, given.processor.pad_id)
+
+
+def _mean_loss(model: Any, objective: Objective, windows: EncodedSplit, device: str) -> float:
+    import torch
+
+    total = 0.0
+    model.eval()
+    with torch.no_grad():
+        for first in range(0, len(windows), BATCH):
+            arrays = windows.batch(np.arange(first, min(first + BATCH, len(windows))))
+            batch = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
+            total += float(objective.loss(model(batch), batch["labels"], None).sum())
+    model.train()
+    return total / len(windows)
+
+
+def spread(rows: Sequence[Example], most: int) -> list[Example]:
+    """At most so many rows, from all over."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[math.floor(index * len(rows) / most)] for index in range(most)]
+
+
+def unlabelled(rows: Sequence[Example]) -> Iterator[Example]:
+    """The rows as the model is shown them."""
+    return (dataclasses.replace(row, label=None) for row in rows)
+
+
+def copied(given: Compressible) -> Compressible:
+    """The same with modules of its own, which a pass may change."""
+    return dataclasses.replace(given, model=copy.deepcopy(given.model))

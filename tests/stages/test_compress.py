@@ -1,0 +1,415 @@
+"""Passes make a bundle smaller within a budget; what is served otherwise than it was built or evaluated is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import tunewright
+from tunewright.core import catalog
+from tunewright.core.bundle import open_bundle
+from tunewright.core.errors import BundleError, DataError, Refused, UsageError
+from tunewright.core.files import read_json, write_json
+from tunewright.core.gate import Gate
+from tunewright.core.progress import Silent
+from tunewright.models import members
+from tunewright.models.layout import load_model
+from tunewright.models.processor import Processor
+from tunewright.stages import chain as chain_stage
+from tunewright.stages import compress as stage
+from tunewright.stages import speed
+from tunewright.testing import materials
+
+TEXTS = ["i lost my card", "我要音乐", "is the weather cold today", "Quite other words: zebra 龘 7!", "来一首歌 now"]
+
+
+def passes(*names, **settings):
+    return [catalog.create("passes", {"name": name, **settings.get(name, {})}) for name in names]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, train_tiny) -> Path:
+    """A run whose model has learned something, so that its answers can be lost."""
+    return train_tiny(tmp_path_factory.mktemp("runs") / "good", train__epochs=6, train__start="random")
+
+
+@pytest.fixture(autouse=True)
+def little_measuring(monkeypatch):
+    monkeypatch.setattr(speed, "memory", lambda bundle, examples: 1.0)
+    monkeypatch.setattr(speed, "ALONE", 12)
+
+
+@pytest.fixture(scope="module")
+def small(run, tmp_path_factory):
+    """Three passes on it, with a budget that forbids nothing."""
+    chain = passes("shrink_vocabulary", "prune_ffn", "distill", shrink_vocabulary={"keep": "used"})
+    return stage.compress(open_bundle(run), chain, tmp_path_factory.mktemp("small") / "out", max_loss=1.0)
+
+
+# ---------------------------------------------------------------------------------------------------- what comes out
+
+
+def test_the_result_is_a_sealed_bundle_that_answers_and_its_recipe_loads(small, run):
+    bundle = open_bundle(small.bundle)
+    assert bundle.labels == open_bundle(run).labels
+    assert bundle.recipe.task == open_bundle(run).recipe.task
+    assert [said.decision for said in tunewright.load(small.bundle).predict(TEXTS)] == ["model"] * len(TEXTS)
+    assert bundle.about["compressed"]["passes"] == ["shrink_vocabulary", "prune_ffn", "distill"]
+    assert bundle.about["compressed"]["from"] == open_bundle(run).about["digest"]
+
+
+def test_its_weights_are_really_fewer(small, run):
+    before, after = (load_model(open_bundle(one).model_folder) for one in (run, small.bundle))
+    assert after.backbone.config.vocab_size < before.backbone.config.vocab_size
+    assert after.backbone.config.intermediate_size == 48 == before.backbone.config.intermediate_size * 3 // 4
+    assert sum(one.numel() for one in after.parameters()) < sum(one.numel() for one in before.parameters())
+    assert small.last.size_mb == pytest.approx(speed.size(small.bundle), rel=0.3)
+
+
+def test_plain_transformers_opens_it_and_gives_the_same_answers(small):
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = open_bundle(small.bundle).model_folder
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.inference_mode():
+        logits = model(**tokenizer(TEXTS, return_tensors="pt", padding=True)).logits
+    said = tunewright.load(small.bundle).predict(TEXTS)
+    assert [model.config.id2label[int(best)] for best in logits.argmax(dim=1)] == [one.value for one in said]
+
+
+def test_the_certificate_can_be_recomputed_and_holds_what_was_measured(small):
+    stored = read_json(small.bundle / "certificate.json")
+    assert Gate.from_dict(stored).recompute().passed
+    assert (
+        stored["speed"]["p50"] > 0 and stored["size_mb"] > 0 and set(stored["memory_mb"]) == {"original", "compressed"}
+    )
+    assert stored["rows"] == small.report["data"]["rows"] > 0
+    assert set(stored["per_class"]) == {"card", "music", "weather"}
+    assert all(part["low"] <= part["value"] <= part["high"] for part in stored["per_class"].values())
+    assert stored["loss"]["low"] <= stored["loss"]["value"] <= stored["loss"]["high"]
+    assert {"id", "gold", "before", "after"} == {key for flip in stored["flips"] for key in flip} or not stored["flips"]
+
+
+def test_the_report_has_a_row_for_everything_that_was_tried(small):
+    report = read_json(small.bundle / "report.json")
+    assert [one["pass"] for one in report["tried"]] == ["shrink_vocabulary", "prune_ffn", "distill"]
+    for one in (report["original"], *report["tried"]):
+        assert one["speed"]["p50"] <= one["speed"]["p95"] and one["speed"]["in_bulk"] > 0 and one["size_mb"] > 0
+    page = (small.bundle / "report.html").read_text("utf-8")
+    assert all(name in page for name in ("shrink_vocabulary", "prune_ffn", "distill", "<svg"))
+
+
+def test_the_card_says_whose_figures_it_has(small):
+    card = (small.bundle / "README.md").read_text("utf-8")
+    assert "## Compressed" in card and "before shrink_vocabulary, prune_ffn, distill" in card
+
+
+def test_an_exact_pass_alone_changes_no_answer(run, tmp_path):
+    made = stage.compress(open_bundle(run), passes("shrink_vocabulary"), tmp_path / "out", max_loss=0.0)
+    assert (made.last.compared.flips, made.last.compared.max_abs) == ([], 0.0)
+    names = [check.name for check in made.last.gate.checks]
+    assert "flipped rows" in names and "largest logit difference" in names
+
+
+@pytest.mark.parametrize("name", catalog.names("passes"))
+def test_every_pass_makes_a_bundle_that_opens(name, run, tmp_path):
+    made = stage.compress(open_bundle(run), passes(name), tmp_path / "out", max_loss=1.0)
+    assert len(tunewright.load(made.bundle).predict(TEXTS)) == len(TEXTS)
+
+
+def test_passes_are_found_for_answers_per_token_and_columns_beside_the_text(tmp_path, train_tiny):
+    tokens = _token_run(tmp_path, train_tiny)
+    made = stage.compress(open_bundle(tokens), passes("prune_layers", "distill"), tmp_path / "out", max_loss=1.0)
+    assert len(tunewright.load(made.bundle).predict(["my card", "音乐"])) == 2
+    beside = {"name": "text_classification", "categorical": ["language"]}
+    columns = train_tiny(tmp_path / "columns", task=beside, train__epochs=1)
+    made = stage.compress(open_bundle(columns), passes("prune_ffn", "distill"), tmp_path / "out2", max_loss=1.0)
+    assert tunewright.load(made.bundle).predict([{"text": "my card", "language": "en"}])[0].decision == "model"
+
+
+@pytest.mark.slow
+def test_answers_in_texts_and_documents_are_kept_within_the_budget_too(tmp_path, train_tiny):
+    questions = [
+        {"question": f"who likes the {thing}?", "context": f"{name} likes the {thing} today", "answers": [{"text": name, "start": 0}]}
+        for name in ("john", "mary", "wang")
+        for thing in ("film", "book", "music", "song", "card", "bank", "rain", "sun")
+    ]  # fmt: skip
+    pairs = [{"query": f"lost {thing} {number}", "document": f"missing {thing}"} for thing in ("card", "phone", "book") for number in range(12)]  # fmt: skip
+    for task, rows in (("question_answering", questions), ("matching", pairs)):
+        source = materials.write_rows(tmp_path / f"{task}.jsonl", rows)
+        trained = train_tiny(
+            tmp_path / task, task=task, data={"train": str(source), "leakage": "keep"}, evaluate__baselines=[], evaluate__slices=[],
+        )  # fmt: skip
+        bundle = open_bundle(trained)
+        made = stage.compress(bundle, passes("shrink_vocabulary"), tmp_path / f"{task}-small", max_loss=0.0)
+        assert made.last.compared.flips == []
+    with pytest.raises(UsageError, match=r"prune_ffn cannot serve matching.*can: bf16, int8, shrink_vocabulary"):
+        stage.compress(bundle, passes("prune_ffn"), tmp_path / "out")
+
+
+def _token_run(folder: Path, train_tiny) -> Path:
+    lines = []
+    for number in range(40):
+        lines += ["my\tO", f"{'card' if number % 2 else 'song'}\tB-THING", "now\tO", f"{number % 7}\tO", ""]
+    (folder / "tagged.conll").write_text("\n".join(lines), "utf-8")
+    return train_tiny(
+        folder / "tokens", task="token_classification", data={"train": str(folder / "tagged.conll"), "leakage": "keep"},
+        evaluate__baselines=[], evaluate__slices=[],
+    )  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------- the budget
+
+
+def _breaking(monkeypatch, name="prune_ffn"):
+    """Let a pass turn the head round, so that nearly every answer is lost."""
+
+    def apply(self, given, evidence):
+        given.model.head.output.weight.data.mul_(-1)
+        return given
+
+    monkeypatch.setattr(catalog.find("passes", name), "apply", apply)
+
+
+def test_a_pass_over_the_budget_is_undone_and_the_others_go_on(run, tmp_path, monkeypatch):
+    _breaking(monkeypatch)
+    chain = passes("shrink_vocabulary", "prune_ffn", "int8", shrink_vocabulary={"keep": "used"})
+    made = stage.compress(open_bundle(run), chain, tmp_path / "out", max_loss=0.3)
+    assert [(one.name, one.kept) for one in made.tried][:2] == [("shrink_vocabulary", True), ("prune_ffn", False)]
+    assert made.to_dict()["verdict"] == "partly"
+    assert "prune_ffn" not in open_bundle(made.bundle).about["compressed"]["passes"]
+    said = [one.value for one in tunewright.load(made.bundle).predict(TEXTS[:3])]
+    assert said == [one.value for one in tunewright.load(run).predict(TEXTS[:3])]
+
+
+def test_where_no_pass_is_left_nothing_is_written_and_the_message_says_what_to_do(run, tmp_path, monkeypatch):
+    _breaking(monkeypatch)
+    with pytest.raises(Refused, match=r"budget of 0\.05.*upper end.*--max-loss"):
+        stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=0.05)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_upper_end_of_the_interval_counts_and_not_the_loss_alone(run, tmp_path, monkeypatch):
+    from tunewright.core.statistics import Interval
+    from tunewright.stages import certificate
+
+    real = certificate.compare
+
+    def unsure(*arguments):
+        found = real(*arguments)
+        return dataclasses.replace(found, loss=Interval(0.0, -0.02, 0.02, "accuracy"))
+
+    monkeypatch.setattr(certificate, "compare", unsure)
+    with pytest.raises(Refused, match=r"upper end is 0\.02, limit 0\.01"):
+        stage.compress(open_bundle(run), passes("shrink_vocabulary"), tmp_path / "out", max_loss=0.01)
+
+
+def test_distillation_brings_answers_back(run, tmp_path):
+    chain = passes("prune_ffn", "distill", prune_ffn={"share": 0.7}, distill={"epochs": 10.0, "rate": 0.3})
+    made = stage.compress(open_bundle(run), chain, tmp_path / "out", max_loss=1.0)
+    before, after = (one.compared for one in made.tried)
+    assert after.max_abs < before.max_abs
+
+
+def test_passes_joined_are_judged_together(run, tmp_path):
+    made = stage.compress(open_bundle(run), [tuple(passes("prune_ffn", "distill"))], tmp_path / "out", max_loss=1.0)
+    assert [one.name for one in made.tried] == ["prune_ffn+distill"]
+    assert set(made.tried[0].settings) == {"prune_ffn", "distill"}
+
+
+# ------------------------------------------------------------------------------------------------------- sabotage
+
+
+def _spoil_model(monkeypatch, spoil):
+    """Let `spoil(folder)` change the saved model of what a pass made, before it is sealed."""
+    real = chain_stage._write_model
+
+    def write(made, recipe, folder):
+        real(made, recipe, folder)
+        spoil(folder / "model")
+
+    monkeypatch.setattr(chain_stage, "_write_model", write)
+
+
+def _random_head(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.startswith("classifier") and name.endswith("weight"))
+    weights[name] = np.random.default_rng(0).normal(size=weights[name].shape).astype(np.float32)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _permuted_labels(folder: Path) -> None:
+    config = read_json(folder / "config.json")
+    names = list(config["id2label"].values())
+    config["id2label"] = {str(index): name for index, name in enumerate([*names[1:], names[0]])}
+    write_json(folder / "config.json", config)
+
+
+def _other_case(folder: Path) -> None:
+    tokenizer = read_json(folder / "tokenizer.json")
+    tokenizer["normalizer"]["lowercase"] = False
+    write_json(folder / "tokenizer.json", tokenizer)
+
+
+def _lost_pooling(folder: Path) -> None:
+    config = read_json(folder / "config.json")
+    config["tunewright"]["pooling_layers"] = 0
+    write_json(folder / "config.json", config)
+
+
+def _other_length(folder: Path) -> None:
+    write_json(folder / "processor.json", {**read_json(folder / "processor.json"), "max_tokens": 5})
+
+
+SABOTAGE = {
+    "a random head": (_random_head, "saved against built"),
+    "permuted labels": (_permuted_labels, "labels named otherwise"),
+    "another lower-casing": (_other_case, "ways of reading text changed"),
+    "lost pooling": (_lost_pooling, "saved against built"),
+    "another length of windows": (_other_length, "rows tokenized otherwise"),
+}
+
+
+@pytest.mark.parametrize("what", SABOTAGE)
+def test_a_bundle_that_was_sabotaged_is_refused_whatever_the_budget(what, run, tmp_path, monkeypatch):
+    spoil, check = SABOTAGE[what]
+    _spoil_model(monkeypatch, spoil)
+    with pytest.raises(Refused, match=check):
+        stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
+
+
+def test_labels_of_the_bundle_in_another_order_are_refused(run, tmp_path, monkeypatch):
+    real = chain_stage.seal
+    monkeypatch.setattr(
+        chain_stage, "seal", lambda folder, **about: real(folder, **{**about, "labels": about["labels"][::-1]})
+    )
+    with pytest.raises(Refused, match="labels named otherwise"):
+        stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
+
+
+def test_a_runtime_that_looks_at_padding_is_refused(run, tmp_path, monkeypatch):
+    runtime = catalog.find("runtimes", "torch")
+    real, opened = runtime.open, []
+
+    def without_mask(self, bundle):
+        answer = real(self, bundle)
+        pad_id = Processor.load(bundle / "model").pad_id
+
+        def run_(windows):
+            longest = max((len(window["input_ids"]) for window in windows), default=0)
+            return answer([_stretched(window, longest, pad_id) for window in windows])
+
+        opened.append(bundle)
+        return answer if len(opened) == 1 else run_  # the first is the original
+
+    monkeypatch.setattr(runtime, "open", without_mask)
+    with pytest.raises(Refused, match="alone against together"):
+        stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
+
+
+def _stretched(window, longest, pad_id):
+    more = longest - len(window["input_ids"])
+    filling = {"input_ids": pad_id, "attention_mask": 1}
+    return {
+        name: np.concatenate([value, np.full(more, filling.get(name, 0), dtype=value.dtype)])
+        for name, value in window.items()
+        if value.ndim
+    }
+
+
+def test_an_answer_that_flips_is_refused_where_none_may(run, tmp_path, monkeypatch):
+    def apply(self, given, evidence):
+        given.model.head.output.bias.data[0] += 0.01
+        return given
+
+    monkeypatch.setattr(catalog.find("passes", "shrink_vocabulary"), "apply", apply)
+    with pytest.raises(Refused, match=r"largest logit difference is 0\.01"):
+        stage.compress(open_bundle(run), passes("shrink_vocabulary"), tmp_path / "out", max_loss=1.0)
+
+
+@pytest.mark.parametrize(("flips", "own", "passed"), [(1, 0, True), (3, 0, False), (3, 2, True)])
+def test_where_numbers_are_rounded_few_more_rows_than_of_the_original_may_depend_on_others(flips, own, passed):
+    from tunewright.core.types import Example, Prediction
+    from tunewright.predict.infer import Inferred
+    from tunewright.stages import certificate
+    from tunewright.stages.evaluate import Judged
+
+    logits, rows = np.zeros(2), [Example(f"a:{row}", {"text": "x"}) for row in range(50)]
+    judged = Judged([Inferred(row, [], logits) for row in rows], [Prediction("yes", 1.0)] * 50)
+    alone, before = (
+        {row.id: (logits, "no" if index < count else "yes") for index, row in enumerate(rows)} for count in (flips, own)
+    )
+    served = certificate.Served(None, [], [], alone=alone, original_alone=before, steady=False)
+    made = certificate._beside(served, judged, judged)
+    assert (made.name, made.value, made.passed) == ("rows that alone get another answer", flips, passed)
+
+
+# ------------------------------------------------------------------------------------------------- what can be asked
+
+
+def test_a_bundle_outside_its_run_needs_rows_and_takes_them(run, intents_csv, tmp_path):
+    alone = Path(shutil.copytree(run / "bundle", tmp_path / "alone"))
+    with pytest.raises(DataError, match="lies in no run"):
+        stage.compress(open_bundle(alone), passes("int8"), tmp_path / "out")
+    made = stage.compress(
+        open_bundle(alone), passes("prune_ffn"), tmp_path / "out", data=str(intents_csv.test), max_loss=1.0
+    )
+    assert (made.report["data"]["rows"], made.report["data"]["learned_from"]) == (18, 18)
+
+
+def test_learned_rows_and_judged_rows_are_others(run):
+    with stage._rows(open_bundle(run), None, None, Silent()) as rows:
+        assert not {row.id for row in rows.train} & {row.id for row in rows.validation}
+
+
+def test_several_models_that_vote_are_refused(tmp_path, train_tiny):
+    voting = train_tiny(tmp_path / "run", train__ensemble={"size": 2, "kind": "vote"}, train__epochs=1)
+    with pytest.raises(BundleError, match="several models that vote"):
+        stage.compress(open_bundle(voting), passes("int8"), tmp_path / "out")
+
+
+def test_what_a_method_has_inserted_is_left_to_runtimes(tmp_path, train_tiny):
+    inserted = train_tiny(tmp_path / "run", train__method="prefix", train__epochs=1)
+    with pytest.raises(BundleError, match=r"prune_ffn changes a network that is plain.*prefix stays inserted"):
+        stage.compress(open_bundle(inserted), passes("prune_ffn"), tmp_path / "out")
+
+
+def test_no_passes_and_a_place_that_is_taken_are_refused(run, tmp_path):
+    with pytest.raises(UsageError, match=r"Name passes with --passes. Known: .*prune_layers"):
+        stage.compress(open_bundle(run), [], tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UsageError, match="exists already"):
+        stage.compress(open_bundle(run), passes("int8"), tmp_path / "out")
+
+
+def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
+    real = stage._rows
+
+    @contextmanager
+    def unlabelled(*arguments):
+        with real(*arguments) as rows:
+            bare = [dataclasses.replace(row, label=None) for row in rows.train]
+            yield dataclasses.replace(rows, train=bare)
+
+    monkeypatch.setattr(stage, "_rows", unlabelled)
+    made = stage.compress(open_bundle(run), passes("prune_ffn", "distill"), tmp_path / "out", max_loss=1.0)
+    assert [one.kept for one in made.tried] == [True, True]
+
+
+def test_the_policy_is_fitted_anew_to_the_scores_that_are_served(tmp_path, train_tiny):
+    careful = train_tiny(tmp_path / "run", decision__max_error=0.3, train__epochs=4)
+    made = stage.compress(open_bundle(careful), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
+    decision = json.loads((made.bundle / "decision.json").read_text())
+    assert (
+        decision["coverage"]["split"] == "validation" and decision["accept"] == open_bundle(made.bundle).policy.accept
+    )
+    assert members.folders(made.bundle) == [made.bundle]
