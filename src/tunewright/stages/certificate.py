@@ -145,7 +145,7 @@ def _furthest(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
 
 
 def _flips(before: Judged, after: Judged) -> list[dict[str, Any]]:
-    from tunewright.predict.stream import answer as plain
+    from tunewright.predict.render import answer as plain
 
     found = []
     for item, one, other in zip(before.items, before.predictions, after.predictions, strict=True):
