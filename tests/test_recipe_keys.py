@@ -87,6 +87,10 @@ def write_data(folder: Path) -> dict[str, Path]:
         "test": [made_row(draw, label, number) for label in SHARES for number in range(5)],
         **{name: [{"text": one["text"]} for one in pool[::step]] for name, step in (("pool", 1), ("half", 2))},
         "several": [dict(row, label=f"{row['label']}|{draw.choice('xyz')}") for row in rows],
+        "alike": [
+            dict(row, other=rows[place - place % 2]["other"], label="ab"[place % 2])
+            for place, row in enumerate(rows[:-1], start=1)
+        ],
     }
     paths = {name: folder / f"{name}.csv" for name in tables}
     for name, table in tables.items():
@@ -298,6 +302,7 @@ def brings_code(copy: Path, original: Path) -> None:
 
 SEVERAL = {"task": {"name": "text_classification", "multi_label": True}, "data.train": path("several")}
 PAIRS = {"task": "sentence_pair", "data.columns": {"text_a": "text", "text_b": "other", "label": "label"}}
+ALIKE = {**PAIRS, "data.train": path("alike"), "data.test": None, "train.start": {"name": "bi_encoder", "steps": 3}}
 SHORT = {"data.max_tokens": 16}
 FREEZE = {"train.method": {"name": "freeze", "layers": 2}}
 LORA = {"train.method": {"name": "lora"}}
@@ -466,6 +471,7 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "train.unlabelled=uda.temperature": Change({"name": "uda", "confidence": 0.3, "temperature": 1.0}, "losses", UDA),
     "train.unlabelled=uda.confidence": Change({"name": "uda", "confidence": 0.7}, "losses", UDA),
     "train.start": Change("random", "history"),
+    "train.start=bi_encoder.steps": Change({"name": "bi_encoder", "steps": 200}, "history", ALIKE),
     "train.start=few_shot.steps": Change({"name": "few_shot", "steps": 3}, "history", FEW_SHOT),
     "train.start=few_shot.names": Change({"name": "few_shot", "steps": 8, "names": False}, "history", FEW_SHOT),
     "train.start=few_shot.descriptions": Change(

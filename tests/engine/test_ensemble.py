@@ -72,7 +72,7 @@ def test_a_vote_answers_with_the_mean_of_its_members_everywhere(runs):
     folders = [bundle / "model", bundle / "members" / "02" / "model", bundle / "members" / "03" / "model"]
     texts = ["i lost my card", "今天天气好不好", "play a good song"]
     predictor = load(bundle)
-    item = list(predictor.infer([predictor._example(text, 0) for text in texts]))
+    item = list(predictor.infer([predictor.example(text, 0) for text in texts]))
     models = [load_model(folder).eval() for folder in folders]
     for one in item:
         features = {name: torch.from_numpy(value)[None].long() for name, value in one.windows[0].features.items()}

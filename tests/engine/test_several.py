@@ -63,7 +63,7 @@ def test_one_bundle_answers_tasks_that_were_learned_from_files_of_their_own(file
     )
     assert text.value["people"] == (Span(12, 14, "PER"),) and text.value["mood"] in ("good", "bad")
     assert text.value.keys() == {"mood", "people"} and pair.value.keys() == {"same"} and nothing.decision == "error"
-    (window,) = predictor.bundle.task.encode([predictor._example({"text": "great"}, 0)], predictor.processor, predictor.bundle.labels)  # fmt: skip
+    (window,) = predictor.bundle.task.encode([predictor.example({"text": "great"}, 0)], predictor.processor, predictor.bundle.labels)  # fmt: skip
     assert window.of.keys() == {"mood", "people"}  # one pass for both
     model = AutoModelForTokenClassification.from_pretrained(outcome.bundle / "model")
     assert set(model.config.id2label.values()) == {"mood/bad", "mood/good", "same/no", "same/yes", "people/O", "people/B-PER", "people/I-PER"}  # fmt: skip

@@ -58,9 +58,11 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         job.progress.say(f"Teaching the cosines of {len(examples)} pairs of texts first: {plural(steps, 'step')}.")
         spread = max(float(numbers.std()), 1e-12)
         numbers = (numbers - numbers.mean()) / spread  # so that the loss is the share that is not learned yet
-        objective = _imitation(now, examples[:IMITATED], numbers[:IMITATED], job.device)
+        half = len(examples) // 2  # the map is fitted on the second one, so that the first says what was not known
+        fitted = slice(half, half + IMITATED)
+        objective = _imitation(now, examples[fitted], numbers[fitted], job.device)
         own = dataclasses.replace(job, folder=folder, seed=plan.recipe.seed, row=lambda index: examples[index].id)
-        _train(_of(own, _numbered(plan, examples, numbers)), objective, steps)
+        _train(_of(own, _numbered(plan, examples, numbers)), objective, steps, judged=min(half, JUDGED))
         torch.manual_seed(job.seed)
         now = Embedder(plan, job.device, job.progress, model)
 
@@ -121,8 +123,8 @@ def _numbered(plan: Plan, examples: Sequence[Example], numbers: np.ndarray) -> I
             yield dataclasses.replace(window, example=place, features={**window.features, **labels})
 
 
-def _train(job: Job, objective: Objective, steps: int) -> None:
-    """Train for some steps on the pooled features. Kept is what has the least loss on the training rows."""
+def _train(job: Job, objective: Objective, steps: int, judged: int = JUDGED) -> None:
+    """Train for some steps on the pooled features. Kept is what has the least loss on the first `judged` training rows."""
     epochs = (steps - 0.25) / math.ceil(len(job.windows) / job.settings.batch_size)  # rounded up to whole steps there
     plain: dict[str, Any] = {"epochs": epochs, "evaluate_every": epochs, "early_stopping": None, "regularisers": ()}
     settings = dataclasses.replace(job.settings, **plain)
@@ -135,7 +137,7 @@ def _train(job: Job, objective: Objective, steps: int) -> None:
                 objective=objective,
                 class_weights=None,
                 record=record,
-                evaluate=lambda: {"loss": _loss(job, objective)},
+                evaluate=lambda: {"loss": _loss(job, objective, judged)},
                 metric="loss",
                 start=lambda: None,
                 twins=None,
@@ -145,11 +147,11 @@ def _train(job: Job, objective: Objective, steps: int) -> None:
         )
 
 
-def _loss(job: Job, objective: Objective) -> float:
-    """Of the first JUDGED training rows, in batches as they come."""
+def _loss(job: Job, objective: Objective, judged: int) -> float:
+    """Of the first training rows, in batches as they come."""
     import torch
 
-    total, size, rows = 0.0, job.settings.batch_size, min(len(job.windows), JUDGED)
+    total, size, rows = 0.0, job.settings.batch_size, min(len(job.windows), judged)
     job.model.eval()
     with torch.no_grad():
         for first in range(0, rows, size):
