@@ -55,11 +55,12 @@ def test_the_bundle_goes_beside_the_run_unless_said_otherwise(tiny_run, tmp_path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--passes", ""), "--passes '': a name is missing."),
         (("--passes", "prune_layer"), "There is no pass named 'prune_layer'. Did you mean 'prune_layers'?"),
         (("--passes", "prune_ffn", "--set", "prune_ffn.shore=0.5"), "Did you mean 'share'?"),
         (("--passes", "prune_ffn", "--set", "prune_ffn.share=2"), "prune_ffn.share is 2"),
         (("--passes", "prune_ffn", "--set", "distill.epochs=1"), "'distill' is not among --passes prune_ffn"),
-        (("--passes", "prune_ffn,"), "There is no pass named ''"),
+        (("--passes", "prune_ffn,"), "--passes 'prune_ffn,': a name is missing"),
     ],
 )
 def test_what_cannot_be_asked_is_said_with_what_was_meant(tiny_run, tmp_path, command, words, said):

@@ -183,11 +183,11 @@ def begun(alike, together, **settings):
                 found.append([float(one.label == "same"), 1] if together and one.label else [len(found) * 7 % 5, 1])
         return np.array(found, dtype=np.float32)
 
-    def imitate(steps, examples, numbers):
+    def teach(steps, examples, numbers):
         taught.append((steps, examples, numbers))
 
     start = catalog.create("starts", {"name": "bi_encoder", **settings})
-    head = start.head(Beginning(task, rows[20:], rows[:20], ("other", "same"), features, None, imitate))
+    head = start.head(Beginning(task, rows[20:], rows[:20], ("other", "same"), features, None, teach))
     assert head[0].shape == (2, 2)
     return rows[20:], taught
 

@@ -6,6 +6,9 @@ import struct
 
 import pytest
 
+from tunewright.serve.limits import RequestError
+from tunewright.serve.open_inference import _strings
+
 TEXTS = ["i lost my card", "我要音乐"]
 
 
@@ -105,3 +108,11 @@ def test_a_model_or_version_that_is_not_there_is_an_error(server):
     }
     assert server.get("/v2/models/intents/versions/7").status_code == 404
     assert server.post("/v2/models/..%2f..%2fetc/infer", json={"inputs": []}).status_code == 404
+
+
+def test_elements_of_bytes_are_read_one_behind_the_other_and_no_further():
+    packed = b"".join(struct.pack("<I", len(one)) + one for one in (b"", "我".encode(), b"", b"ab"))
+    assert list(_strings(packed, "text")) == ["", "我", "", "ab"]
+    for broken in (packed[:-1], packed + b"\x01", packed + struct.pack("<I", 9)):
+        with pytest.raises(RequestError, match="end within an element"):
+            list(_strings(broken, "text"))

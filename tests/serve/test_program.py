@@ -44,6 +44,7 @@ def light_bundle(tmp_path_factory, train_tiny):
         (["none", "--keys", "k.json"], "k.json holds no keys."),
         (["none", "--models", "nowhere"], "--models nowhere is no folder."),
         (["none", "--tls-cert", "c.pem"], "HTTPS needs --tls-cert and --tls-key, two files in PEM form; --tls-cert is none."),
+        (["none", "--tls-cert", __file__, "--tls-key", __file__], "are no certificate with its private key in PEM form"),
         (["none", "--queue", "0"], "Invalid value for '--queue'"),
         (["a/b c"], "cannot be a model's name"),
         (["--new-key", "predict"], "Where shall the key's hash be kept? Name a file"),

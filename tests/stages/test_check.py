@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tunewright.core.errors import RecipeError
+from tunewright.core.numeric import spread
 from tunewright.core.recipe import FindingKind
 from tunewright.core.recipe_file import from_mapping, load
 from tunewright.data.checks import KINDS
@@ -213,8 +214,8 @@ def test_a_missing_package_is_named_with_the_version_that_is_needed(monkeypatch)
 
 
 def test_a_sample_is_spread_over_all_rows():
-    assert estimate.spread(5, 10).tolist() == [0, 1, 2, 3, 4]
-    assert estimate.spread(101, 3).tolist() == [0, 50, 100]
+    assert spread(5, 10).tolist() == [0, 1, 2, 3, 4]
+    assert spread(101, 3).tolist() == [0, 50, 100]
 
 
 def test_memory_left_is_a_number_of_bytes():

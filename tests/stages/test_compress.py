@@ -391,6 +391,16 @@ def test_no_passes_and_a_place_that_is_taken_are_refused(run, tmp_path):
         stage.compress(open_bundle(run), passes("int8"), tmp_path / "out")
 
 
+def test_a_pass_that_cannot_serve_is_refused_before_the_ones_before_it_have_taken_their_time(
+    run, tmp_path, monkeypatch
+):
+    passes = [catalog.create("passes", name) for name in ("shrink_vocabulary", "prune_heads")]
+    monkeypatch.setattr(type(passes[1]), "lacks", lambda one, given: "its attention is odd")
+    monkeypatch.setattr(type(passes[0]), "apply", None)
+    with pytest.raises(UsageError, match="prune_heads cannot serve this model: its attention is odd"):
+        stage.compress(open_bundle(run), passes, tmp_path / "out")
+
+
 def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
     real = stage._rows
 

@@ -296,7 +296,7 @@ class Beginning:
     gather: Callable[
         [int, Sequence[Example]], None
     ]  # that many steps that draw rows of one label together, in all that the method trains: those of train, and these
-    imitate: Callable[
+    teach: Callable[
         [int, Sequence[Example], np.ndarray], None
     ]  # that many steps, in all that the method trains, towards these numbers as a linear map of these unlabelled examples' features
     progress: Progress = field(default_factory=Silent)  # what long work of its own reports to

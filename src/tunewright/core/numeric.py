@@ -1,4 +1,4 @@
-"""Probabilities from logits, without overflow. numpy only."""
+"""Probabilities from logits, without overflow, and numbers evenly apart. numpy only."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """The probability of yes, of each logit on its own."""
     return 0.5 * (1 + np.tanh(0.5 * logits))
+
+
+def spread(size: int, most: int) -> np.ndarray:
+    """At most `most` numbers below `size`, evenly apart, the first and the last among them."""
+    return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(np.int64))
 
 
 def negative_log_likelihood(logits: np.ndarray, gold: np.ndarray) -> np.ndarray:

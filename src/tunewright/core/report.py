@@ -68,11 +68,7 @@ class Report:
     @property
     def language(self) -> str:
         """The language it is told in, "en" or "zh": report_language, else Chinese for Chinese data."""
-        chosen = self.get("report_language", "auto")
-        if chosen in LANGUAGES:
-            return chosen
-        data_language = self.get("language", "en")
-        return "zh" if str(data_language).lower().startswith("zh") else "en"
+        return report_language(self.get("report_language", "auto"), self.get("language", "en"))
 
     @property
     def test_rows(self) -> int | None:
@@ -110,3 +106,10 @@ def _check(content: Any, source: str) -> None:
             raise UsageError(
                 f"{source} is no complete report: verdict.sentence.{language} is missing, and must be str."
             )
+
+
+def report_language(chosen: str, of_data: str | None) -> str:
+    """What a report is told in, "en" or "zh": the recipe's choice, or for "auto" Chinese where the data are."""
+    if chosen in LANGUAGES:
+        return chosen
+    return "zh" if str(of_data).lower().startswith("zh") else "en"

@@ -15,7 +15,7 @@ from tunewright.core.contracts import Task
 from tunewright.core.errors import listing, nearest
 from tunewright.serve import schemas
 from tunewright.serve.http import answer, read
-from tunewright.serve.limits import ECHO, Limits, RequestError, invalid, parse
+from tunewright.serve.limits import ECHO, Limits, invalid, parse
 from tunewright.serve.repository import Version
 from tunewright.serve.service import Service
 
@@ -167,24 +167,16 @@ def _inputs(asked: Mapping[str, Any], tail: bytes, task: Task) -> list[dict[str,
 def _data(tensor: Mapping[str, Any], name: str, tail: bytes) -> tuple[list[Any], bytes]:
     """A tensor's elements, and what follows its own bytes."""
     shape, kind = tensor.get("shape"), tensor.get("datatype")
-    if (
-        not isinstance(shape, list)
-        or not all(type(one) is int and one >= 0 for one in shape)
-        or len(shape) not in (1, 2)
-    ):
-        raise invalid(f'Input {name!r}: "shape" must be [rows] or [rows, 1].')
-    if shape[1:] not in ([], [1]):
+    numbers = isinstance(shape, list) and all(type(one) is int and one >= 0 for one in shape)
+    if not numbers or not shape or shape[1:] not in ([], [1]):
         raise invalid(f'Input {name!r}: "shape" must be [rows] or [rows, 1].')
     if kind not in ("BYTES", *NUMBERS):
         raise invalid(f"Input {name!r}: the datatype must be BYTES; it is {kind!r:.{ECHO}}.")
     if "data" in tensor:
         data = list(_flat(tensor["data"]))
     else:
-        size = (
-            (tensor.get("parameters") or {}).get("binary_data_size")
-            if isinstance(tensor.get("parameters"), dict)
-            else None
-        )
+        parameters = tensor.get("parameters")
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
         if type(size) is not int or not 0 <= size <= len(tail) or kind != "BYTES":
             raise invalid(f'Input {name!r} has no "data".')
         data, tail = list(_strings(tail[:size], name)), tail[size:]
@@ -203,11 +195,13 @@ def _flat(data: Any) -> Iterator[Any]:
 
 def _strings(data: bytes, name: str) -> Iterator[str]:
     """BYTES as the binary extension has them: each with its length, 4 bytes, before it."""
-    while data:
-        if len(data) < 4 or len(data) < 4 + (length := struct.unpack_from("<I", data)[0]):
+    start = 0  # no slice of the rest for every element: a body of empty ones would be copied a million times
+    while start < len(data):
+        first = start + 4
+        if len(data) < first or len(data) < (end := first + struct.unpack_from("<I", data, start)[0]):
             raise invalid(f"Input {name!r}: its bytes end within an element.")
         try:
-            yield data[4 : 4 + length].decode("utf-8")
+            yield data[first:end].decode("utf-8")
         except UnicodeDecodeError:
-            raise RequestError(422, "invalid", f"Input {name!r} is no UTF-8.") from None
-        data = data[4 + length :]
+            raise invalid(f"Input {name!r} is no UTF-8.") from None
+        start = end

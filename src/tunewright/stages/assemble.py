@@ -45,9 +45,14 @@ class Plan:
     @property
     def objective(self) -> Objective:
         """What training makes small."""
-        chosen = self.recipe.train.objective
-        name = self.recipe.task.objective if chosen == "auto" else chosen
-        return catalog.create("objectives", name) if isinstance(name, str) else name  # type: ignore[return-value]
+        return objective_of(self.recipe)
+
+
+def objective_of(recipe: Recipe) -> Objective:
+    """What training makes small: what the recipe names, or the task's own."""
+    chosen = recipe.train.objective
+    name = recipe.task.objective if chosen == "auto" else chosen
+    return catalog.create("objectives", name) if isinstance(name, str) else name  # type: ignore[return-value]
 
 
 def plan(recipe: Recipe, dataset: Dataset) -> Plan:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunewright.core.numeric import spread
 from tunewright.core.types import Example, Note
 from tunewright.data.augment import Augmentation, Copy, key_of
 from tunewright.data.dataset import Dataset
 from tunewright.stages.assemble import Plan
-from tunewright.stages.estimate import spread
 
 ROWS, SHOWN = (
     24,

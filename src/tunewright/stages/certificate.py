@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from tunewright.core.statistics import Interval
 from tunewright.core.types import Example, Note, Prediction
 from tunewright.models.processor import SETTINGS, Processor
 from tunewright.predict.infer import Inferred
+from tunewright.predict.render import answer as plain
 from tunewright.stages import verdict
 from tunewright.stages.evaluate import Judged
 from tunewright.stages.evidence import unlabelled
@@ -52,8 +53,8 @@ class Compared:
 class Served:
     """What the certificate looks at beside the answers: the bundle as it lies on the disk, and the rows it reads.
 
-    built: logits of the network in memory, saved: of the same rows through the saved one in full precision; alone and original_alone: logits and
-    answers to rows by themselves, by row id.
+    built: logits of the network in memory, saved: of the same rows through the saved one in full precision; alone and
+    original_alone: logits and answers to rows by themselves, by row id.
     """
 
     bundle: Bundle
@@ -66,24 +67,15 @@ class Served:
 
 def compare(recipe: Recipe, labels: Sequence[str], before: Judged, after: Judged) -> Compared:
     """Hold the answers `after` against those `before`. Raises DataError where no row has a label."""
-    judged = verdict.judge(
-        before.gold,
-        after.predictions,
-        {"original": before.predictions},
-        metric=recipe.evaluate.metric,
-        labels=labels,
-        task=recipe.task,
-        confidence=recipe.evaluate.confidence,
-        resamples=recipe.evaluate.resamples,
-        seed=recipe.seed,
-    )
+    original = ("original", before.predictions)
+    judged = verdict.between(recipe, before.gold, after.predictions, original, labels)
     gain = judged.differences["original"]
     return Compared(
         rows=len(before.items),
         metric=judged.metric,
         value=judged.intervals["tuned"].value,
         loss=Interval(0.0 - gain.value, 0.0 - gain.high, 0.0 - gain.low, judged.metric),
-        max_abs=max(map(_apart, before.items, after.items)),
+        max_abs=_furthest((item.logits for item in before.items), (item.logits for item in after.items)),
         flips=_flips(before, after),
         per_class=_per_class(recipe, labels, before, after),
     )
@@ -136,17 +128,16 @@ def _budget(rows: int) -> Note:
     )
 
 
-def _apart(one: Inferred, other: Inferred) -> float:
-    return float(np.abs(one.logits - other.logits).max()) if one.logits.shape == other.logits.shape else math.inf
+def _furthest(one: Iterable[np.ndarray], other: Iterable[np.ndarray]) -> float:
+    return max((_apart(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
 
 
-def _furthest(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
-    return max((float(np.abs(a - b).max()) if a.shape == b.shape else math.inf for a, b in zip(one, other, strict=True)), default=0.0)  # fmt: skip
+def _apart(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference; infinite where one has another number of them."""
+    return float(np.abs(one - other).max()) if one.shape == other.shape else math.inf
 
 
 def _flips(before: Judged, after: Judged) -> list[dict[str, Any]]:
-    from tunewright.predict.render import answer as plain
-
     found = []
     for item, one, other in zip(before.items, before.predictions, after.predictions, strict=True):
         if one.value != other.value:

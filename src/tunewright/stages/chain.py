@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from tunewright.core.gate import Gate
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe, replace
 from tunewright.core.recipe_file import to_yaml
-from tunewright.core.types import Example
+from tunewright.core.report import report_language
+from tunewright.core.types import Example, Policy
 from tunewright.models import beside, members
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, infer
@@ -29,7 +30,7 @@ from tunewright.predict.predictor import AUTO, EXACT, Predictor
 from tunewright.stages import certificate, judge, runtimes, save, speed
 from tunewright.stages.certificate import Compared, Served
 from tunewright.stages.evaluate import answer
-from tunewright.stages.evidence import Lessons, copied, spread, unlabelled
+from tunewright.stages.evidence import Lessons, copied, some, unlabelled
 from tunewright.stages.speed import Raced, Speed
 
 CHECKED = 256  # rows on which what was saved is held against what was built
@@ -134,14 +135,18 @@ class Chain:
         )
         self.lessons.folder.mkdir()
 
+    def check(self, one: CompressionPass, given: Compressible | None = None) -> None:
+        """Raise UsageError where a pass cannot serve the network; None: the one that there is so far."""
+        if missing := one.lacks(given or self.state):
+            raise UsageError(f"{catalog.name_of(one)} cannot serve this model: {missing}.")
+
     def add(self, passes: Sequence[CompressionPass], name: str = "") -> None:
         """Try a step behind those that were kept; keep it if the certificate passes. name: where it has no passes."""
         name = name or "+".join(map(catalog.name_of, passes))
         self.progress.say(f"Step {len(self.tried) + 1}: {name}")
         made = copied(self.state)
         for one in passes:
-            if missing := one.lacks(made):
-                raise UsageError(f"{catalog.name_of(one)} cannot serve this model: {missing}.")
+            self.check(one, made)
             made = one.apply(made, self.lessons.evidence())
         made.model.to("cpu").eval()
         exact = self.exact and all(one.exact for one in passes)
@@ -178,11 +183,11 @@ class Chain:
         after = answer(predictor, self.rows.validation, self.progress, title="Answers of the smaller one")
         compared = certificate.compare(self.recipe, self.bundle.labels, self.before, after)
         raced = speed.race(self.predictor, predictor, self.rows.validation, self.progress)
-        rows = spread(self.rows.validation, CHECKED)
+        rows = some(self.rows.validation, CHECKED)
         served = Served(
             bundle=bundle,
             built=[item.logits for item in self._built(made, rows)],
-            saved=[item.logits for item in self._saved(bundle, rows)],
+            saved=[item.logits for item in self._answered(bundle.folder, exactly(), rows)],
             alone=certificate.as_answers(raced.second_alone, raced.rows),
             original_alone=certificate.as_answers(raced.first_alone, raced.rows),
             steady=predictor.runtime.exact,
@@ -208,10 +213,11 @@ class Chain:
 
         return list(infer(unlabelled(rows), self.bundle.task, made.processor, self.bundle.labels, run))
 
-    def _saved(self, bundle: Bundle, rows: Sequence[Example]) -> list[Inferred]:
-        run = members.opened(catalog.create("runtimes", EXACT), bundle.folder)  # type: ignore[arg-type]
-        processor = Processor.load(bundle.model_folder)
-        return list(infer(unlabelled(rows), bundle.task, processor, bundle.labels, run))
+    def _answered(self, folder: Path, runtime: Runtime, rows: Sequence[Example]) -> list[Inferred]:
+        """The rows, with their labels, as what lies in a bundle's `folder` answers them; it need not be sealed yet."""
+        run, processor = members.opened(runtime, folder), Processor.load(folder / "model")
+        items = infer(unlabelled(rows), self.bundle.task, processor, self.bundle.labels, run)
+        return [dataclasses.replace(item, example=row) for row, item in zip(rows, items, strict=True)]
 
     # ---------------------------------------------------------------------------------------------- as a bundle
 
@@ -233,15 +239,7 @@ class Chain:
         write_text(folder / "recipe.yaml", to_yaml(recipe))
         write_json(folder / "runtime.json", {"chosen": catalog.describe(runtime), **about})
         policy = self._policy(folder, recipe, runtime)
-        passes = [*(one.name for one in self.tried if one.kept), name]
-        seal(
-            folder,
-            task=self.bundle.task,
-            labels=self.bundle.labels,
-            policy=policy,
-            backbone=self.recipe.model.backbone,
-            compressed={"from": self.bundle.about["digest"], "passes": passes},
-        )
+        self._seal(folder, policy, [*self._kept, name])
         return open_bundle(folder)
 
     def _runtime(self, made: Compressible, folder: Path) -> tuple[Runtime, dict[str, Any]]:
@@ -254,7 +252,7 @@ class Chain:
                 return own, {"rows": 0, "trials": []}
             self.progress.say(f"{_called(own)} cannot run the smaller model ({missing}); another is looked for.")
         among = [one for one in runtimes.everyone() if one.precision == (made.precision or own.precision)]
-        exact = list(self._saved_items(folder))
+        exact = self._answered(folder, exactly(), some(self.rows.validation, runtimes.TRIED))
         trials = runtimes.tried(
             folder, self.recipe, among, exact, self.bundle.policy, self.bundle.labels, self.progress
         )
@@ -266,25 +264,12 @@ class Chain:
         best = min(within, key=lambda trial: trial.cost) if within else min(able, key=lambda trial: trial.loss)
         return best.runtime, {"rows": len(exact), "trials": [trial.to_dict() for trial in trials]}
 
-    def _saved_items(self, folder: Path) -> Iterator[Inferred]:
-        """Rows with their windows and labels, answered in full precision."""
-        rows = spread(self.rows.validation, runtimes.TRIED)
-        run = members.opened(catalog.create("runtimes", EXACT), folder)  # type: ignore[arg-type]
-        processor = Processor.load(folder / "model")
-        items = infer(unlabelled(rows), self.bundle.task, processor, self.bundle.labels, run)
-        for row, item in zip(rows, items, strict=True):
-            yield dataclasses.replace(item, example=row)
-
-    def _policy(self, folder: Path, recipe: Recipe, runtime: Runtime) -> Any:
+    def _policy(self, folder: Path, recipe: Recipe, runtime: Runtime) -> Policy:
         """The original's policy; where it was fitted to scores, that is done anew on those that are served."""
         stored = read_json(self.bundle.folder / "decision.json")
         policy = self.bundle.policy
         if policy.accept is not None or policy.thresholds:
-            run = members.opened(runtime, folder)
-            processor = Processor.load(folder / "model")
-            rows = self.rows.validation
-            found = infer(unlabelled(rows), self.bundle.task, processor, self.bundle.labels, run)
-            items = [dataclasses.replace(item, example=row) for row, item in zip(rows, found, strict=True)]
+            items = self._answered(folder, runtime, self.rows.validation)
             fitted = judge.refit_policy(
                 judge.Calibrated(1.0, 0.0, policy, dict(stored)), recipe, items, self.bundle.labels
             )
@@ -319,16 +304,20 @@ class Chain:
             write_text(target / CARD, (target / CARD).read_text("utf-8") + _about(report))
         write_json(target / "report.json", report)
         write_text(target / "report.html", render_compression(report))
+        self._seal(target, self.best.policy, self._kept)
+
+    @property
+    def _kept(self) -> list[str]:
+        return [one.name for one in self.tried if one.kept]
+
+    def _seal(self, folder: Path, policy: Policy, passes: Sequence[str]) -> None:
         seal(
-            target,
-            task=self.best.task,
-            labels=self.best.labels,
-            policy=self.best.policy,
+            folder,
+            task=self.bundle.task,
+            labels=self.bundle.labels,
+            policy=policy,
             backbone=self.recipe.model.backbone,
-            compressed={
-                "from": self.bundle.about["digest"],
-                "passes": [one.name for one in self.tried if one.kept],
-            },
+            compressed={"from": self.bundle.about["digest"], "passes": passes},
         )
 
     def report(self) -> dict[str, Any]:
@@ -363,10 +352,9 @@ class Chain:
     @property
     def language(self) -> str:
         """What the report is told in."""
-        chosen = self.recipe.report.language
         reference = self.bundle.folder / "reference.json"
-        found = read_json(reference).get("language", "en") if reference.exists() else "en"
-        return chosen if chosen != "auto" else "zh" if str(found).startswith("zh") else "en"
+        of_data = read_json(reference).get("language", "en") if reference.exists() else "en"
+        return report_language(self.recipe.report.language, of_data)
 
     def _say(self, tried: Tried) -> None:
         told = (
@@ -381,6 +369,7 @@ class Chain:
 
 
 def why(tried: Tried) -> str:
+    """What its certificate failed by."""
     return "; ".join(f"{made.name} is {made.value:.4g}, limit {made.limit:g}" if made.value is not None else f"{made.name} could not be measured" for made in tried.gate.failed)  # fmt: skip
 
 
@@ -397,7 +386,12 @@ def _about(report: Mapping[str, Any]) -> str:
     )
 
 
-def _called(runtime: Any) -> str:
+def exactly() -> Runtime:
+    """The runtime whose numbers the others are held against."""
+    return catalog.create("runtimes", EXACT)  # type: ignore[return-value]
+
+
+def _called(runtime: Runtime) -> str:
     """A runtime by its name and what it computes in."""
     return f"{catalog.name_of(runtime)} ({runtime.precision})"
 

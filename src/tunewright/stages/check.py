@@ -17,7 +17,7 @@ from tunewright.core import gate
 from tunewright.core.gate import Gate
 from tunewright.core.linear import fit_linear
 from tunewright.core.measures import encode_labels
-from tunewright.core.numeric import softmax
+from tunewright.core.numeric import softmax, spread
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe
 from tunewright.core.recipe_file import value_at
@@ -30,7 +30,7 @@ from tunewright.stages import assemble
 from tunewright.stages.assemble import Plan
 from tunewright.stages.augmented import try_out
 from tunewright.stages.embed import Embedder
-from tunewright.stages.estimate import MIB, Estimate, estimate, spread
+from tunewright.stages.estimate import MIB, Estimate, estimate
 from tunewright.training.precision import choose_device, choose_threads, threads
 
 FOLDS = 4  # parts of the training rows; each is judged by a probe on the others

@@ -115,18 +115,7 @@ def _task(bundle: Bundle) -> str:
 
 
 def _verdict(b: Bundle, first: Judged, second: Judged, labels: Sequence[str]) -> Verdict:
-    recipe = b.recipe
-    return verdict.judge(
-        second.gold,
-        second.predictions,
-        {"a": first.predictions},
-        metric=recipe.evaluate.metric,
-        labels=labels,
-        task=b.task,
-        confidence=recipe.evaluate.confidence,
-        resamples=recipe.evaluate.resamples,
-        seed=recipe.seed,
-    )
+    return verdict.between(b.recipe, second.gold, second.predictions, ("a", first.predictions), labels)
 
 
 def _flips(measures: Measures, first: Judged, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from tunewright.predict.predictor import EXACT
 from tunewright.stages import runtimes
 from tunewright.stages.chain import Chain, Rows, Tried, why
 from tunewright.stages.evaluate import labelled, sealed_uses
-from tunewright.stages.evidence import spread
+from tunewright.stages.evidence import some
 
 MOST_ROWS = 50_000  # training rows that passes learn from; they are in memory
 Step = CompressionPass | tuple[CompressionPass, ...]
@@ -86,15 +86,13 @@ def compress(
 
         with threads(choose_threads(bundle.recipe.train.threads)), kept_blocks():
             chain = Chain(bundle, rows, Path(scratch), max_loss, progress)
+            for one in (one for part in parts for one in part):
+                chain.check(one)  # before any of them has taken its time
             for part in parts:
                 chain.add(part)
             if chain.best is None:
                 raise Refused(_nothing_left(chain.tried, max_loss))
-            report = chain.report()
-            with writing_folder(out) as target:
-                chain.write(target, report)
-    open_bundle(out)
-    return Compressed(out, chain.tried, report)
+            return _written(chain, out)
 
 
 def export(
@@ -124,9 +122,14 @@ def export(
             raise Refused(
                 f"As {form} it does not answer as it was evaluated, so nothing was written: {why(chain.tried[0])}."
             )
-        report = chain.report()
-        with writing_folder(out) as target:
-            chain.write(target, report)
+        return _written(chain, out)
+
+
+def _written(chain: Chain, out: Path) -> Compressed:
+    """The last bundle that was kept, at its place, whole or not at all."""
+    report = chain.report()
+    with writing_folder(out) as target:
+        chain.write(target, report)
     open_bundle(out)
     return Compressed(out, chain.tried, report)
 
@@ -180,7 +183,7 @@ def _rows(bundle: Bundle, data: str | None, columns: Mapping[str, str] | None, p
     """Rows to learn from, and labelled rows to judge on: other ones."""
     run = bundle.folder.absolute().parent / "data"
     own = Dataset.open(run, bundle.task) if (run / DESCRIPTION).is_file() else None
-    train = spread(own.splits["train"].examples(), MOST_ROWS) if own else []
+    train = some(own.splits["train"].examples(), MOST_ROWS) if own else []
     if data is None:
         if own is None:
             raise DataError(

@@ -20,6 +20,7 @@ import numpy as np
 from tunewright.core import catalog
 from tunewright.core.contracts import Beginning, Given, Start
 from tunewright.core.files import sha256, writing_folder
+from tunewright.core.numeric import spread
 from tunewright.core.progress import Silent, Step
 from tunewright.core.recipe import replace
 from tunewright.core.types import Example, label_names
@@ -373,11 +374,6 @@ def _size(step: np.ndarray, lengths: _Lengths) -> int:
 
 
 # -------------------------------------------------------------------------------------------------------- tools
-
-
-def spread(size: int, most: int) -> np.ndarray:
-    """At most `most` numbers below `size`, evenly apart, the first and the last among them."""
-    return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(np.int64))
 
 
 class _Enough(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,20 +13,21 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Compressible, Evidence, Imitation, Objective, Task
+from tunewright.core.contracts import Compressible, Evidence, Imitation, Task
+from tunewright.core.numeric import spread
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
 from tunewright.core.types import Example, Policy, Window
 from tunewright.models.batches import Features
 from tunewright.predict.infer import infer
-from tunewright.stages.assemble import LARGE_VOCABULARY
+from tunewright.stages.assemble import LARGE_VOCABULARY, objective_of
 from tunewright.training import precision
 from tunewright.training.encoded import EncodedSplit, write_encoded
 from tunewright.training.parameters import auto_learning_rate
+from tunewright.training.passes import BATCH, mean_loss
 
 VALUED = 256  # validation rows that `Evidence.value` looks at: it is asked often
 LEARNED = 2048  # training rows that `Evidence.losses` looks at
-BATCH = 32  # windows of them at a time
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Lessons:
     # ------------------------------------------------------------------------------------------- how good it is
 
     def _value(self, given: Compressible) -> tuple[float, float]:
-        rows = spread(self.validation, VALUED)
+        rows = some(self.validation, VALUED)
         said, before = self._logits(given, rows), self._said
         far = np.mean([np.abs(one - other).mean() for (one, _), (other, _) in zip(said, before, strict=True)])
         predictions = [self.task.decode(logits, windows, self.labels, self.policy) for logits, windows in said]
@@ -75,7 +75,7 @@ class Lessons:
     @cached_property
     def _said(self) -> list[tuple[np.ndarray, Sequence[Window]]]:
         """What the original says of the rows that `_value` looks at."""
-        return self._logits(self.original, spread(self.validation, VALUED))
+        return self._logits(self.original, some(self.validation, VALUED))
 
     def _logits(self, given: Compressible, rows: Sequence[Example]) -> list[tuple[np.ndarray, Sequence[Window]]]:
         from tunewright.models.inference import outputs
@@ -93,8 +93,8 @@ class Lessons:
     def _losses(self, given: Compressible) -> Iterator[Any]:
         import torch
 
-        objective = self._objective()
-        windows = self._encoded(self._with_labels(spread(self.train, LEARNED)), given, "labelled")
+        objective = objective_of(self.recipe)
+        windows = self._encoded(self._with_labels(some(self.train, LEARNED)), given, "labelled")
         given.model.to(self.device).pack()
         order = np.argsort(windows.lengths, kind="stable")
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
@@ -105,11 +105,6 @@ class Lessons:
                 with precision.autocast(self.device, self.recipe.train.precision):
                     yield objective.loss(given.model(batch), batch["labels"], None).mean()
                 step(1)
-
-    def _objective(self) -> Objective:
-        chosen = self.recipe.train.objective
-        chosen = self.task.objective if chosen == "auto" else chosen
-        return catalog.create("objectives", chosen) if isinstance(chosen, str) else chosen  # type: ignore[return-value]
 
     def _with_labels(self, rows: Sequence[Example]) -> list[Example]:
         """Rows with the original's answer where they have no label."""
@@ -166,7 +161,7 @@ class Lessons:
                 folder=folder,
                 record=record,
                 progress=self.progress,
-                evaluate=lambda: {"loss": _mean_loss(model, objective, splits["validation"], self.device)},
+                evaluate=lambda: {"loss": mean_loss(model, objective, splits["validation"], self.device)},
                 metric="loss",
                 row=lambda index: self.train[index].id,
                 start=lambda: None,
@@ -179,7 +174,7 @@ class Lessons:
         return dataclasses.replace(given, model=model.eval())
 
     def _texts(self) -> list[tuple[str, Sequence[Example]]]:
-        return [("train", self.train), ("validation", spread(self.validation, LEARNED))]
+        return [("train", self.train), ("validation", some(self.validation, LEARNED))]
 
     def _targets(self, rows: Sequence[Example], given: Compressible, folder: Path, features: bool) -> EncodedSplit:
         """The rows' windows as `given` reads them, each with what the original says of it, to disk."""
@@ -203,25 +198,9 @@ class Lessons:
         return write_encoded(windows(), folder, given.processor.pad_id)
 
 
-def _mean_loss(model: Any, objective: Objective, windows: EncodedSplit, device: str) -> float:
-    import torch
-
-    total = 0.0
-    model.eval()
-    with torch.no_grad():
-        for first in range(0, len(windows), BATCH):
-            arrays = windows.batch(np.arange(first, min(first + BATCH, len(windows))))
-            batch = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
-            total += float(objective.loss(model(batch), batch["labels"], None).sum())
-    model.train()
-    return total / len(windows)
-
-
-def spread(rows: Sequence[Example], most: int) -> list[Example]:
+def some(rows: Sequence[Example], most: int) -> list[Example]:
     """At most so many rows, from all over."""
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[math.floor(index * len(rows) / most)] for index in range(most)]
+    return [rows[place] for place in spread(len(rows), most)]
 
 
 def unlabelled(rows: Sequence[Example]) -> Iterator[Example]:

@@ -18,6 +18,7 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Reader, Row, Task
 from tunewright.core.errors import DataError, MachineError, UsageError, listing, plural
 from tunewright.core.files import write_text
+from tunewright.core.numeric import spread
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.recipe import Recipe, Split, replace, to_mapping
 from tunewright.core.recipe_file import changed, from_mapping, to_yaml
@@ -251,7 +252,7 @@ def _describe(recipe: Recipe, reasons: Mapping[str, str], dataset: Dataset, boun
 def _lengths(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
     """How long the training texts are; in tokens only where the backbone is there to count them."""
     split = dataset.splits["train"]
-    places = np.unique(np.linspace(0, len(split) - 1, min(TEXTS, len(split))).astype(np.int64))
+    places = spread(len(split), TEXTS)
     texts = [" ".join(map(str, example.inputs.values())) for example in split.take(places)]
     found = {"characters": _spread([len(text) for text in texts])}
     try:

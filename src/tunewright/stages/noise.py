@@ -78,18 +78,8 @@ def measure(predictor: Predictor, judged: Judged, progress: Progress | None = No
 
 
 def _difference(predictor: Predictor, judged: Judged, predictions: list[Any]) -> dict[str, Any]:
-    recipe = predictor.bundle.recipe
-    made = verdict.judge(
-        judged.gold,
-        predictions,
-        {"clean": judged.predictions},
-        recipe.evaluate.metric,
-        predictor.labels,
-        recipe.task,
-        confidence=recipe.evaluate.confidence,
-        resamples=recipe.evaluate.resamples,
-        seed=recipe.seed,
-    )
+    clean = ("clean", judged.predictions)
+    made = verdict.between(predictor.bundle.recipe, judged.gold, predictions, clean, predictor.labels)
     return made.differences["clean"].to_dict()
 
 

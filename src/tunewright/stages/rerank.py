@@ -50,17 +50,7 @@ def measure(predictor: Predictor, judged: Judged, metrics: Sequence[str]) -> Rer
     recipe, found = predictor.bundle.recipe, {}
     searched = [prediction.parts[SEARCH] for prediction in judged.predictions]
     for metric in dict.fromkeys([recipe.evaluate.metric, *metrics]):
-        made = verdict.judge(
-            judged.gold,
-            judged.predictions,
-            {SEARCH: searched},
-            metric,
-            predictor.labels,
-            recipe.task,
-            confidence=recipe.evaluate.confidence,
-            resamples=recipe.evaluate.resamples,
-            seed=recipe.seed,
-        )
+        made = verdict.between(recipe, judged.gold, judged.predictions, (SEARCH, searched), predictor.labels, metric)
         found[metric] = Gain(made.intervals[SEARCH].value, made.differences[SEARCH], made.verdict)
     changed = sum(a.value != b.value for a, b in zip(searched, judged.predictions, strict=True))
     return Reranking(predictor.reranker.about(), recipe.evaluate.metric, found, changed)  # type: ignore[union-attr]

@@ -16,7 +16,7 @@ from tunewright.core.types import Example, Prediction
 from tunewright.predict.footprint import peak
 from tunewright.predict.infer import Inferred
 from tunewright.predict.predictor import Predictor
-from tunewright.stages.evidence import spread, unlabelled
+from tunewright.stages.evidence import some, unlabelled
 
 ALONE = 100  # rows that are answered one at a time
 BLOCK = 10  # of them in a row by one bundle: threads of the other, which spin for a while, disturb the first alone
@@ -48,7 +48,7 @@ class Raced:
 
 def race(first: Predictor, second: Predictor, examples: Sequence[Example], progress: Progress) -> Raced:
     """Answer rows with both in turn: some alone, then many together."""
-    alone, many = spread(examples, ALONE), list(unlabelled(spread(examples, IN_BULK)))
+    alone, many = some(examples, ALONE), list(unlabelled(some(examples, IN_BULK)))
     times: dict[Predictor, list[float]] = {first: [], second: []}
     bulk: dict[Predictor, list[float]] = {first: [], second: []}
     said: dict[Predictor, list[tuple[Inferred, Prediction]]] = {first: [], second: []}
@@ -84,5 +84,5 @@ def size(folder: Path) -> float:
 
 def memory(bundle: Path, examples: Sequence[Example]) -> float | None:
     """MiB that a fresh process takes at most to answer some of these rows from `bundle`; None where it fails."""
-    rows = spread(examples, MEASURED)
+    rows = some(examples, MEASURED)
     return peak(bundle, [{**dataclasses.asdict(row)["columns"], **row.inputs} for row in rows])

@@ -14,19 +14,21 @@ import numpy as np
 from tunewright.core.contracts import Beginning, Objective
 from tunewright.core.errors import plural
 from tunewright.core.linear import fit_ridge
+from tunewright.core.numeric import spread
 from tunewright.core.types import Example, Window
 from tunewright.data.dataset import Dataset, Split
 from tunewright.models.model import Model
 from tunewright.stages.assemble import Plan
 from tunewright.stages.embed import CHUNK, Embedder
 from tunewright.training.encoded import open_encoded, write_encoded
-from tunewright.training.imitation import Imitation
 from tunewright.training.likeness import Likeness
 from tunewright.training.loop import Job, fit
+from tunewright.training.passes import mean_loss
 from tunewright.training.record import recording
+from tunewright.training.taught import Taught
 
 PROBE_ROWS = 10_000  # rows that a head's start is fitted on at most: their features stay in memory
-IMITATED = 2000  # pairs that the map is fitted on whose answers are to be the cosines
+MAPPED = 2000  # pairs that the map is fitted on whose answers are to be the cosines
 JUDGED = 2000  # rows by whose loss it is told whether steps before the first one were of use
 
 
@@ -51,7 +53,7 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         torch.manual_seed(job.seed)
         now = Embedder(plan, job.device, job.progress, model)
 
-    def imitate(steps: int, examples: Sequence[Example], numbers: np.ndarray) -> None:
+    def teach(steps: int, examples: Sequence[Example], numbers: np.ndarray) -> None:
         nonlocal now
         if not _moves(model):
             return
@@ -59,8 +61,8 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         spread = max(float(numbers.std()), 1e-12)
         numbers = (numbers - numbers.mean()) / spread  # so that the loss is the share that is not learned yet
         half = len(examples) // 2  # the map is fitted on the second one, so that the first says what was not known
-        fitted = slice(half, half + IMITATED)
-        objective = _imitation(now, examples[fitted], numbers[fitted], job.device)
+        fitted = slice(half, half + MAPPED)
+        objective = _map(now, examples[fitted], numbers[fitted], job.device)
         own = dataclasses.replace(job, folder=folder, seed=plan.recipe.seed, row=lambda index: examples[index].id)
         _train(_of(own, _numbered(plan, examples, numbers)), objective, steps, judged=min(half, JUDGED))
         torch.manual_seed(job.seed)
@@ -73,7 +75,7 @@ def start(plan: Plan, dataset: Dataset, model: Model, embedder: Embedder, job: J
         dataset.labels,
         features=lambda examples: now(examples),
         gather=gather,
-        imitate=imitate,
+        teach=teach,
         progress=job.progress,
         device=job.device,
     )
@@ -105,13 +107,13 @@ def _moves(model: Model) -> bool:
     return any(not name.startswith("head.") for name in model.trained_parameters())
 
 
-def _imitation(embedder: Embedder, examples: Sequence[Example], numbers: np.ndarray, device: str) -> Imitation:
+def _map(embedder: Embedder, examples: Sequence[Example], numbers: np.ndarray, device: str) -> Taught:
     """The linear map of the features as they are that comes nearest to the numbers."""
     import torch
 
     features = embedder(examples)
     fit = fit_ridge(features, numbers, features[:0], numbers[:0])
-    return Imitation(torch.from_numpy(fit.weight[0]).to(device), float(fit.bias[0]))
+    return Taught(torch.from_numpy(fit.weight[0]).to(device), float(fit.bias[0]))
 
 
 def _numbered(plan: Plan, examples: Sequence[Example], numbers: np.ndarray) -> Iterator[Window]:
@@ -137,7 +139,7 @@ def _train(job: Job, objective: Objective, steps: int, judged: int = JUDGED) -> 
                 objective=objective,
                 class_weights=None,
                 record=record,
-                evaluate=lambda: {"loss": _loss(job, objective, judged)},
+                evaluate=lambda: {"loss": mean_loss(job.model, objective, job.windows, job.device, judged)},
                 metric="loss",
                 start=lambda: None,
                 twins=None,
@@ -147,23 +149,6 @@ def _train(job: Job, objective: Objective, steps: int, judged: int = JUDGED) -> 
         )
 
 
-def _loss(job: Job, objective: Objective, judged: int) -> float:
-    """Of the first training rows, in batches as they come."""
-    import torch
-
-    total, size, rows = 0.0, job.settings.batch_size, min(len(job.windows), judged)
-    job.model.eval()
-    with torch.no_grad():
-        for first in range(0, rows, size):
-            arrays = job.windows.batch(np.arange(first, min(first + size, rows)))
-            batch = {name: torch.from_numpy(value).to(job.device) for name, value in arrays.items()}
-            total += float(objective.loss(job.model(batch), batch["labels"], None).sum())
-    job.model.train()
-    return total / rows
-
-
 def _labelled(split: Split) -> list[Example]:
     """All rows, or PROBE_ROWS from all over the split."""
-    if len(split) <= PROBE_ROWS:
-        return split.examples()
-    return split.take(np.linspace(0, len(split) - 1, PROBE_ROWS).astype(np.int64))
+    return split.examples() if len(split) <= PROBE_ROWS else split.take(spread(len(split), PROBE_ROWS))

@@ -16,6 +16,7 @@ from tunewright.core.errors import DataError, RecipeError, listing, nearest
 from tunewright.core.files import machine_errors, read_json, write_json
 from tunewright.core.gate import Gate, check
 from tunewright.core.measures import COUNT_METRICS, count, encode_labels
+from tunewright.core.recipe import Recipe
 from tunewright.core.statistics import Interval, least_disagreements, resample, resample_weighed, summarise
 from tunewright.core.types import Label, Note, Prediction, placed
 from tunewright.stages.wording import WORDS, sentence
@@ -67,6 +68,31 @@ class Verdict:
             "test_uses": self.test_uses,
             "checks": [asdict(made) for made in self.gate.checks],
         }
+
+
+def between(
+    recipe: Recipe,
+    gold: Sequence[Label],
+    said: Sequence[Prediction],
+    other: tuple[str, Sequence[Prediction]],
+    labels: Sequence[str],
+    metric: str | None = None,
+) -> Verdict:
+    """Compare two answers to the same rows as the recipe has it: `said` takes the tuned model's place, `other` has a name.
+
+    metric: None for the recipe's deciding one. Raises as `judge` does.
+    """
+    return judge(
+        gold,
+        said,
+        dict([other]),
+        metric or recipe.evaluate.metric,
+        labels,
+        recipe.task,
+        confidence=recipe.evaluate.confidence,
+        resamples=recipe.evaluate.resamples,
+        seed=recipe.seed,
+    )
 
 
 def judge(

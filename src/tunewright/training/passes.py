@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,9 +13,11 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Compute, Objective, Pass, Regulariser
 from tunewright.core.errors import RecipeError
 from tunewright.models.model import Model
+from tunewright.training.encoded import EncodedSplit
+
+BATCH = 32  # windows whose loss is computed at a time, where nothing else says
 
 Batch = Mapping[str, Tensor]
-
 
 Wrap = Callable[[Compute, Batch], Pass]
 
@@ -50,6 +53,20 @@ def passes(
         return compute()
 
     return whole
+
+
+def mean_loss(model: Model, objective: Objective, windows: EncodedSplit, device: str, rows: int | None = None) -> float:
+    """Of the first `rows` windows, in batches as they come; None: of all."""
+    total, rows = 0.0, len(windows) if rows is None else min(len(windows), rows)
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for first in range(0, rows, BATCH):
+            arrays = windows.batch(np.arange(first, min(first + BATCH, rows)))
+            batch = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
+            total += float(objective.loss(model(batch), batch["labels"], None).sum())
+    model.train(training)
+    return total / rows
 
 
 def check_regularisers(model: Model, objective: Objective, regularisers: Sequence[Regulariser], batch: Batch) -> None:

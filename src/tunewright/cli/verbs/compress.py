@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tunewright.cli import output
+from tunewright.core.errors import UsageError
 
 if TYPE_CHECKING:
     from tunewright.core.bundle import Bundle
@@ -59,6 +60,10 @@ def command(
 
     steps = [[name.strip().replace("-", "_") for name in step.split("+")] for step in passes.split(",")]
     names = [name for step in steps for name in step]
+    if not all(names):
+        raise UsageError(
+            f"--passes {passes!r:.80}: a name is missing. Write them as a,b+c; `tunewright list passes` has them."
+        )
     chosen = iter(recipe_file.chain("passes", names, changes or (), "--passes"))
     chain = [tuple(next(chosen) for _ in step) for step in steps]
     opened = open_bundle(bundle, variant)

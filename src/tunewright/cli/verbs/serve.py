@@ -161,4 +161,19 @@ def _tls(certificate: Path | None, key: Path | None) -> dict[str, Any]:
     for option, file in (("--tls-cert", certificate), ("--tls-key", key)):
         if file is None or not file.is_file():
             raise UsageError(f"HTTPS needs --tls-cert and --tls-key, two files in PEM form; {option} is none.")
+    _check_tls(certificate, key)  # type: ignore[arg-type]
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    """Raise UsageError where OpenSSL cannot use the two."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise UsageError(
+            f"--tls-cert {certificate} and --tls-key {key} are no certificate with its private key in PEM form, without a "
+            f"password ({reason})."
+        ) from None

@@ -43,7 +43,7 @@ class BiEncoder(Start):
         joint = _fit(given, given.features(given.train), given.features(given.validation))
         apart = _fit(given, *(alike.cosines(given.features, rows, roles) for rows in (given.train, given.validation)))
         if apart.score > joint.score:
-            given.imitate(self.steps, *_pairs(given, PAIRS * self.steps))
+            given.teach(self.steps, *_pairs(given, PAIRS * self.steps))
             joint = _fit(given, given.features(given.train), given.features(given.validation))
         return joint.weight, joint.bias
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from tunewright.stages.report import figures, formats, texts
 from tunewright.stages.report.figures import Axis, Line, Plot, Tick
-from tunewright.stages.report.html import asset, content_security_policy, environment
+from tunewright.stages.report.html import environment, page
 
 STYLES = {"original": "s3 dots", "kept": "s2 dots", "undone": "s5 dots"}  # in report.css
 RADIUS = 5.0
@@ -19,16 +17,11 @@ def render_compression(content: Mapping[str, Any]) -> str:
     """The page of a compressed bundle's report.json, in the report's language."""
     language = content["language"]
     t, word = texts.translator(language), texts.namer(language)
-    css, rows = asset("report.css"), table(content)
+    rows = table(content)
     context = {
+        **page(language),
         "report": content,
         "metric": content["metric"],
-        "language": language,
-        "html_language": {"zh": "zh-Hans"}.get(language, language),
-        "t": t,
-        "word": word,
-        "policy": content_security_policy(css, ""),
-        "css": Markup(css),
         "said": _sentence(content, t, word),
         "rows": rows,
         "plots": [
@@ -36,7 +29,6 @@ def render_compression(content: Mapping[str, Any]) -> str:
             for name, key in (("latency", "p50"), ("size", "size_mb"))
         ],
         "names": {kind: t(f"compress.{kind}") for kind in STYLES},
-        "contents": [],
     }
     return environment().get_template("compression.html.j2").render(context)
 

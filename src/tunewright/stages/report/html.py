@@ -22,16 +22,11 @@ def render_html(report: Report, language: str | None = None) -> str:
     """The report as an HTML page in `language` ("en" or "zh"; None: the report's own)."""
     language = language or report.language
     t, word = texts.translator(language), texts.namer(language)
-    css, script = asset("report.css"), asset("report.js")
+    script = asset("report.js")
     context = {
+        **page(language, script),
         "report": report,
         "metric": report.get("verdict.metric"),
-        "language": language,
-        "html_language": {"zh": "zh-Hans"}.get(language, language),
-        "t": t,
-        "word": word,
-        "policy": content_security_policy(css, script),
-        "css": Markup(css),
         "script": Markup(script),
         "created": str(report.get("created", "")).replace("T", " ")[:16],
         "confidence": formats.percent(report.get("verdict.confidence", 0.95), 0),
@@ -49,9 +44,22 @@ def render_html(report: Report, language: str | None = None) -> str:
         "choices": facts.choices(report, language),
         "environment": facts.environment(report, t),
         "recipe": facts.recipe_yaml(report),
-        "contents": [],  # (id, title) of the sections, gathered while they are rendered
     }
     return environment().get_template("report.html.j2").render(context)
+
+
+def page(language: str, script: str = "") -> dict[str, Any]:
+    """What every page's template is given: words in its language, the style, and what the page may run (`script`)."""
+    css = asset("report.css")
+    return {
+        "language": language,
+        "html_language": {"zh": "zh-Hans"}.get(language, language),
+        "t": texts.translator(language),
+        "word": texts.namer(language),
+        "policy": _content_security_policy(css, script),
+        "css": Markup(css),
+        "contents": [],  # (id, title) of the sections, gathered while they are rendered
+    }
 
 
 class _Environment(jinja2.Environment):
@@ -88,7 +96,7 @@ def asset(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def content_security_policy(css: str, script: str) -> str:
+def _content_security_policy(css: str, script: str) -> str:
     """Nothing may be loaded, sent or run but this page's own style and script, named by their hashes."""
     own = f"style-src {_hash_source(css)}; script-src {_hash_source(script)}"
     return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"

@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from tunewright.stages.report import figures, formats, texts
 from tunewright.stages.report.figures import Axis, Line, Plot, Point, Tick
-from tunewright.stages.report.html import asset, content_security_policy, environment
+from tunewright.stages.report.html import environment, page
 
 Trials = Sequence[Mapping[str, Any]]
 STYLES = {"finished": "s1 dots", "pruned": "s5 dots", "best": "s2 dots"}  # in report.css
@@ -21,16 +19,11 @@ def render_search(content: Mapping[str, Any], language: str | None = None) -> st
     """The page of a search.json in `language` ("en" or "zh"; None: the search's own)."""
     language = language or content["language"]
     t, word = texts.translator(language), texts.namer(language)
-    css, metric = asset("report.css"), content["metric"]
+    metric = content["metric"]
     context = {
+        **page(language),
         "search": content,
         "metric": metric,
-        "language": language,
-        "html_language": {"zh": "zh-Hans"}.get(language, language),
-        "t": t,
-        "word": word,
-        "policy": content_security_policy(css, ""),
-        "css": Markup(css),
         "said": sentences(content, language),
         "created": str(content["created"]).replace("T", " ")[:16],
         "tiles": _tiles(content, t, word),
@@ -40,7 +33,6 @@ def render_search(content: Mapping[str, Any], language: str | None = None) -> st
         "names": {kind: t(f"search.{kind}") for kind in ("leading", "best", "finished", "pruned")},
         "best_values": [(key, formats.word(value)) for key, value in content["parameters"].items()],
         "keys": [scale["key"] for scale in content["parameter_ranges"]],
-        "contents": [],
     }
     return environment().get_template("search.html.j2").render(context)
 

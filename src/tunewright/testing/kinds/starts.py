@@ -114,9 +114,9 @@ def _given(task: Task, made: list[int] | None = None) -> Beginning:
         if made is not None:
             made.append(steps)
 
-    def imitate(steps: int, examples: Sequence[Example], numbers: np.ndarray) -> None:
+    def teach(steps: int, examples: Sequence[Example], numbers: np.ndarray) -> None:
         assert len(examples) == len(numbers) and all(one.label is None for one in examples)
         if made is not None:
             made.append(steps)
 
-    return Beginning(task, rows[6:], rows[:6], LABELS, features, gather, imitate)
+    return Beginning(task, rows[6:], rows[:6], LABELS, features, gather, teach)

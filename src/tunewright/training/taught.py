@@ -10,7 +10,7 @@ from tunewright.core.contracts import Objective
 
 
 @dataclass(frozen=True)
-class Imitation(Objective):
+class Taught(Objective):
     """The square of what a linear map of a row's features, which stays as it is, is off from the row's number.
 
     weight: (hidden,); bias: a number.
