@@ -80,12 +80,7 @@ def command(
         max_loss=max_loss,
         progress=progress,
     )
-    if json:
-        output.emit(found.to_dict())
-        return
-    if not quiet:
-        tell(found)
-    print(found.bundle)
+    finish(found, quiet, json)
 
 
 def beside(bundle: Bundle, end: str) -> Path:
@@ -95,7 +90,17 @@ def beside(bundle: Bundle, end: str) -> Path:
     return folder.with_name(f"{folder.name}-{end}")
 
 
-def tell(found: Compressed) -> None:
+def finish(found: Compressed, quiet: bool, json: bool) -> None:
+    """Print where the bundle is, or all of it as JSON; before that, say what every step came to."""
+    if json:
+        output.emit(found.to_dict())
+        return
+    if not quiet:
+        _tell(found)
+    print(found.bundle)
+
+
+def _tell(found: Compressed) -> None:
     """Say what every step came to, and where its proof lies."""
     from tunewright.stages.report import formats
     from tunewright.stages.report.compression import table

@@ -20,7 +20,7 @@ from pathlib import Path
 import typer
 
 from tunewright.cli import output
-from tunewright.cli.verbs.compress import beside, tell
+from tunewright.cli.verbs.compress import beside, finish
 
 
 def command(
@@ -44,9 +44,4 @@ def command(
     from tunewright.stages.compress import export
 
     found = export(opened, form, out or beside(opened, form), data=data, columns=columns, progress=progress)
-    if json:
-        output.emit(found.to_dict())
-        return
-    if not quiet:
-        tell(found)
-    print(found.bundle)
+    finish(found, quiet, json)
