@@ -7,7 +7,7 @@ EXTRAS := models,datasets,tensorboard,mlflow,onnx,openvino,augment,search,serve,
 # Waiting threads sleep, so that several programs can share the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-fast check format bench bench-speed bench-answering bench-quality bench-scaling bench-methods bench-few-shot bench-extra bench-quick clean
+.PHONY: help demo test test-fast check format bench bench-speed bench-answering bench-quality bench-scaling bench-methods bench-few-shot bench-serve bench-extra bench-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -37,15 +37,19 @@ format: $(STAMP) ## mend style
 	$(BIN)/ruff format src tests examples docs benchmarks recipes scripts
 
 # One task by name: make bench-speed TASK=trec6. What is in benchmarks/results is kept; AGAIN=--again measures it anew.
-bench: bench-speed bench-answering bench-scaling bench-methods bench-few-shot bench-quality ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
+bench: bench-speed bench-answering bench-serve bench-scaling bench-methods bench-few-shot bench-quality ## measure what is not in benchmarks/results yet, and rewrite docs/benchmarks.md; takes hours
 
 bench-speed: $(STAMP) bench-extra ## only the speed of training
 	$(BIN)/python benchmarks/train_speed.py $(TASK:%=--task %) $(AGAIN)
 	$(BIN)/python benchmarks/report.py
 
 bench-answering: $(STAMP) bench-extra ## only answering: speed, memory, files of any size
-	$(BIN)/python benchmarks/inference.py $(if $(filter ag_news trec6,$(TASK)),--task $(TASK)) $(AGAIN)
+	$(BIN)/python benchmarks/inference.py $(if $(filter ag_news trec6 clinc150,$(TASK)),--task $(TASK)) $(AGAIN)
 	$(BIN)/python benchmarks/bulk.py $(AGAIN)
+	$(BIN)/python benchmarks/report.py
+
+bench-serve: $(STAMP) bench-extra ## only answering over HTTP, beside the pipeline behind FastAPI and LitServe
+	$(BIN)/python benchmarks/serving.py $(AGAIN)
 	$(BIN)/python benchmarks/report.py
 
 bench-quality: $(STAMP) bench-extra ## only the time to quality

@@ -15,6 +15,7 @@ import csv
 import json
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,23 @@ from tunewright.core.files import read_json, write_json, writing_folder
 
 ONCE = harness.ROOT / "benchmarks" / "inference_once.py"
 WORK = harness.ROOT / "build" / "benchmarks" / "inference"
-TASKS = {"ag_news": ("title", "text"), "trec6": ("text",)}  # data set → the columns that make its text
+TASKS = {  # data set → the columns that make its text
+    "ag_news": ("title", "text"),
+    "trec6": ("text",),
+    "clinc150": ("text",),
+}
+# Variant → how a task's bundle is made smaller for it; of TASKS those that are compressed.
+COMPRESSED = {
+    "ours_compressed": (
+        "--passes",
+        "prune_layers+distill,int8",
+        "--set",
+        "prune_layers.share=0.5",
+        "--max-loss",
+        "0.01",
+    ),
+}
+COMPRESSED_TASKS = ("clinc150",)
 TEXTS = 1000  # of the test split, answered in one call
 ALONE = 200  # of them, answered one at a time
 WARM_UP = 64
@@ -52,6 +69,29 @@ def prepared(task: str, data: Path, texts: int, rows: int | None) -> Path:
         _for_peers(made)
         _write_rows(made)
     return folder
+
+
+def compressed(folder: Path) -> None:
+    """Make what is missing of a task's compressed bundles: each in a folder that has its variant's name."""
+    for name, options in COMPRESSED.items():
+        if not (folder / name).exists():
+            print(f"{name}: compressing", file=sys.stderr, flush=True)
+            command = (
+                "-m",
+                "tunewright.cli.main",
+                "compress",
+                str(folder / "run"),
+                "--out",
+                str(folder / name),
+                *options,
+            )
+            subprocess.run([sys.executable, *command], check=True, stdout=sys.stderr)
+
+
+def bundles(folder: Path) -> dict[str, Path]:
+    """Our variants of whole bundles with their folders."""
+    made = {name: folder / name for name in COMPRESSED if (folder / name).exists()}
+    return {"ours": folder / "run/bundle", **made}
 
 
 def _train(folder: Path) -> None:

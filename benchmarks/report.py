@@ -49,14 +49,15 @@ PEER_COLOUR, OTHER_PEER_COLOUR, OUR_COLOUR = "#9aa5b1", "#c47f2c", "#2563a8"
 # ------------------------------------------------------------------------------------------------------------ tables
 
 
-def machine(content: Mapping[str, Any] | None = None) -> str:
-    """What the figures were measured on."""
-    content = content or _content()
+def machine(name: str = "train_speed") -> str:
+    """What the figures of a file of results were measured on."""
+    content = _content(name)
     if content is None:
         return _NOTHING
     here, versions = content["machine"], content["machine"]["versions"]
     commits = sorted({commit for task in content["summary"].values() for commit in task["commits"]})
     threads = sorted({str(task["settings"]["threads"]) for task in content["summary"].values()})
+    waiting = _waiting(content)
     rows = [
         ("processor", here["cpu"]),
         ("cores, memory", f"{here['cores']}, {here['memory_gib']} GiB"),
@@ -65,21 +66,23 @@ def machine(content: Mapping[str, Any] | None = None) -> str:
             ", ".join(f"`{name}`" for name in here["instructions"]) or "none of those that matter here",
         ),
         ("threads of each process", ", ".join(threads)),
-        ("time on the wall a CPU second (1: nothing else was running)", f"{_waiting(content):.1f}"),
+        *([("time on the wall a CPU second (1: nothing else was running)", f"{waiting:.1f}")] if waiting else []),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("commit", ", ".join(f"`{commit}`" for commit in commits)),
     ]
     return _table(("", ""), rows)
 
 
-def _waiting(content: Mapping[str, Any]) -> float:
-    """Wall time over CPU time of all measurements, on the median: how much the processor had to do beside them."""
-    return statistics.median(
+def _waiting(content: Mapping[str, Any]) -> float | None:
+    """Wall time over CPU time of all measurements, on the median: how much the processor had to do beside them. None where
+    a measurement is not of computing alone."""
+    ratios = [
         one["wall_seconds"] * entry["settings"]["threads"] / one["cpu_seconds"]
         for entry in content["measurements"].values()
         for one in entry["rounds"]
         if "cpu_seconds" in one
-    )
+    ]
+    return statistics.median(ratios) if ratios else None
 
 
 def training(content: Mapping[str, Any] | None = None) -> str:
@@ -531,6 +534,67 @@ def bulk(content: Mapping[str, Any] | None = None) -> str:
     return _table(("rows", "rows a CPU second", "CPU time", "peak memory"), rows)
 
 
+SERVERS = {
+    "fastapi": "pipeline behind FastAPI",
+    "litserve": "LitServe",
+    "litserve_batched": "LitServe, batches of 32",
+    "ours": "Tunewright",
+    "ours_compressed": "Tunewright, compressed",
+    "ours_static": "Tunewright, static student",
+}
+
+
+def serving(content: Mapping[str, Any] | None = None) -> str:
+    """What each server does for 1, 16 and 64 clients, and what it takes."""
+    content = content or _content("serving")
+    if content is None or not content["summary"]:
+        return _NOTHING
+    ((task, found),) = content["summary"].items()
+    variants = {name: found["variants"][name] for name in SERVERS if name in found["variants"]}
+    clients, seconds = found["settings"]["clients"], found["settings"]["seconds"]
+    about = (
+        f"#### {TASKS[task]}\n\nEach number of clients asks for {seconds:g} s; "
+        f"{min(values['rounds'] for values in variants.values())} rounds.\n"
+    )
+    rates = [
+        (SERVERS[name], str(count), *_rate(values, count), *_against(values, count))
+        for count in clients
+        for name, values in variants.items()
+    ]
+    rate_head = ("server", "clients", "requests a second (least to most)", "median", "99%", "server's CPU a request")
+    costs = [
+        (
+            SERVERS[name],
+            _ranged(values["start_up_seconds"], lambda value: f"{value:.1f} s"),
+            _ranged(values["memory_mib"], lambda value: f"{_whole(value)} MiB"),
+            f"{values['accuracy']['median']:.1%}",
+            _whole(values["flips"]["median"]),
+        )
+        for name, values in variants.items()
+    ]
+    return "\n".join(
+        (
+            about,
+            _table((*rate_head, *(f"times {SERVERS[peer]}" for peer in PEERS)), rates),
+            _table(("server", "first answer after", "memory", "accuracy", "flips"), costs),
+        )
+    )
+
+
+PEERS = ("fastapi", "litserve", "litserve_batched")
+
+
+def _rate(values: Mapping[str, Any], clients: int) -> tuple[str, ...]:
+    return (
+        _ranged(values[f"c{clients}_per_second"], _whole),
+        *(f"{values[f'c{clients}_{name}_ms']['median']:.1f} ms" for name in ("p50", "p99", "cpu")),
+    )
+
+
+def _against(values: Mapping[str, Any], clients: int) -> tuple[str, ...]:
+    return tuple(_ranged(values.get(f"times_{peer}_c{clients}"), _times) for peer in PEERS)
+
+
 def _short(task: str) -> str:
     return "BERT-base's shape" if task == "bert_base" else TASKS[task].partition(":")[0]
 
@@ -611,7 +675,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_answering_reached": answering_reached,
     "bench_answering": answering,
     "bench_bulk": bulk,
-    "bench_answering_machine": lambda: machine(_content("inference")),
+    "bench_serving": serving,
+    "bench_serving_machine": lambda: machine("serving"),
+    "bench_answering_machine": lambda: machine("inference"),
 }
 
 

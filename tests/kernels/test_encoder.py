@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,23 @@ PROCESSORS = ("x86-64", "x86-64-v3", "x86-64-v4")
 pytestmark = pytest.mark.skipif(library.library() is None, reason=library.about())
 
 
+def features():
+    """The instruction sets of this processor, as Linux names them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+def compiled(target, *flags):
+    """The kernels for another processor."""
+    compiler = next(found for name in library.COMPILERS if (found := shutil.which(name)))
+    sources = [str(library.FOLDER / name) for name in library.SOURCES]
+    subprocess.run([compiler, *library.FLAGS, *flags, *sources, "-o", str(target)], check=True)
+    return library._opened(target)
+
+
 def network(family="bert", **changes):
     import transformers
 
@@ -35,7 +53,7 @@ def network(family="bert", **changes):
         for parameter in backbone.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
     head = catalog.create("heads", "pooled")
-    return Model(backbone, head.build(48, 3), head, ("a", "b", "c")).eval()
+    return Model(backbone, head.build(config.hidden_size, 3), head, ("a", "b", "c")).eval()
 
 
 def texts():
@@ -101,18 +119,27 @@ def test_weights_are_rounded_to_the_nearest_step():
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_older_processors_give_the_same_answers(processor, tmp_path, monkeypatch):
     """Without the instructions for bytes, and with shorter vectors: the same texts of the sources, compiled for them."""
-    compiler = next(found for name in library.COMPILERS if (found := shutil.which(name)))
-    flags = subprocess.run(["grep", "-m1", "flags", "/proc/cpuinfo"], capture_output=True, text=True).stdout.split()
-    if (processor == "x86-64-v4" and "avx512vl" not in flags) or (processor == "x86-64-v3" and "avx2" not in flags):
+    has = features()
+    if (processor == "x86-64-v4" and "avx512vl" not in has) or (processor == "x86-64-v3" and "avx2" not in has):
         pytest.skip("this machine cannot run what is compiled for that processor")
     expected, _ = encoder.Encoder(read(network(max_position_embeddings=200), tmp_path / "model").encoder)(texts())
-    sources = [str(library.FOLDER / name) for name in library.SOURCES]
-    target = tmp_path / "older.so"
-    subprocess.run([compiler, *library.FLAGS, f"-march={processor}", *sources, "-o", str(target)], check=True)
-    older = library._opened(target)
+    older = compiled(tmp_path / "older.so", f"-march={processor}")
     monkeypatch.setattr(encoder, "library", lambda: older)
     found, _ = encoder.Encoder(saved.read(tmp_path / "model").encoder)(texts())
     assert relative([found], [expected]) < 1e-2  # a value between two bytes may be rounded the other way
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("amx_int8" not in features(), reason="this processor has no tiles (AMX)")
+@pytest.mark.parametrize("sizes", [(48, 100), (64, 128), (80, 200)])
+def test_tiles_give_the_very_bits_that_vectors_give(sizes, tmp_path, monkeypatch):
+    """Sums of whole numbers are the same in any order: widths below a tile's, of whole tiles, and with some over."""
+    changes = {"hidden_size": sizes[0], "intermediate_size": sizes[1], "max_position_embeddings": 200}
+    expected, _ = encoder.Encoder(read(network(**changes), tmp_path / "model").encoder)(texts())
+    vectors = compiled(tmp_path / "vectors.so", "-march=native", "-mno-amx-int8")
+    monkeypatch.setattr(encoder, "library", lambda: vectors)
+    found, _ = encoder.Encoder(saved.read(tmp_path / "model").encoder)(texts())
+    assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attention.h"
+#include "tiles.h"
 
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 #include <immintrin.h>
@@ -49,7 +50,8 @@ struct Bytes {
     std::vector<int32_t> zeros;
 
     void take(const float* rows, int count, int width) {
-        if (data.size() < (size_t)count * width) data.resize((size_t)count * width);
+        size_t room = (size_t)(count + TILE - 1) / TILE * TILE * width;  // a tile reads whole sixteens
+        if (data.size() < room) data.resize(room);
         if (scales.size() < (size_t)count) scales.resize(count), zeros.resize(count);
         for (int row = 0; row < count; row++) take_row(rows + (size_t)row * width, row, width);
     }
@@ -95,13 +97,30 @@ inline vec gelu(vec x) {
     return x * (x < 0 ? tail : 1.0f - tail);
 }
 
-template <int R, bool GELU>
-void map_tile(const Map& map, const int8_t* weights, const Bytes& from, int row, int column, float* to, int stride) {
-    ivec sums[R][PANEL];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < PANEL; v++) sums[r][v] = ivec{};
-    const uint8_t* bytes = from.data.data() + (size_t)row * map.inputs;
-    for (int k = 0; k < map.inputs; k += 4) {
+// Rows of the outputs from `column` on out of their sums, which `sums(row, panel)` gives as a vector.
+template <bool GELU, typename Sums>
+inline void finish(const Map& map, Sums sums, const Bytes& from, int row, int rows, int column, float* to) {
+    for (int v = 0; v < PANEL; v++) {
+        int at = column + v * LANES, count = std::min(LANES, map.outputs - at);
+        if (count <= 0) break;
+        ivec whole;
+        std::memcpy(&whole, map.sums + at, sizeof(whole));
+        vec scale = load(map.scales + at), bias = load(map.bias + at);
+        for (int r = 0; r < rows; r++) {
+            vec value = __builtin_convertvector(sums(r, v) - whole * from.zeros[row + r], vec);
+            value = value * (scale * from.scales[row + r]) + bias;
+            if (GELU) value = gelu(value);
+            float* place = to + (size_t)(row + r) * map.outputs + at;
+            if (count == LANES) store(place, value);
+            else store_some(place, value, count);
+        }
+    }
+}
+
+// sums + the products of R rows from input `first` on with a group of outputs.
+template <int R>
+inline void add_products(const Map& map, const int8_t* weights, const uint8_t* bytes, int first, ivec (*sums)[PANEL]) {
+    for (int k = first; k < map.inputs; k += 4) {
         ivec right[PANEL];
         for (int v = 0; v < PANEL; v++)
             std::memcpy(&right[v], weights + (size_t)k * PANEL * LANES + v * LANES * 4, sizeof(ivec));
@@ -112,29 +131,55 @@ void map_tile(const Map& map, const int8_t* weights, const Bytes& from, int row,
             for (int v = 0; v < PANEL; v++) sums[r][v] = dot(sums[r][v], left, right[v]);
         }
     }
-    for (int v = 0; v < PANEL; v++) {
-        int at = column + v * LANES, count = std::min(LANES, map.outputs - at);
-        if (count <= 0) break;
-        ivec whole;
-        std::memcpy(&whole, map.sums + at, sizeof(whole));
-        vec scale = load(map.scales + at), bias = load(map.bias + at);
-        for (int r = 0; r < R; r++) {
-            vec value = __builtin_convertvector(sums[r][v] - whole * from.zeros[row + r], vec);
-            value = value * (scale * from.scales[row + r]) + bias;
-            if (GELU) value = gelu(value);
-            float* place = to + (size_t)(row + r) * stride + at;
-            if (count == LANES) store(place, value);
-            else store_some(place, value, count);
-        }
-    }
 }
 
+template <int R, bool GELU>
+void map_tile(const Map& map, const int8_t* weights, const Bytes& from, int row, int column, float* to) {
+    ivec sums[R][PANEL];
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < PANEL; v++) sums[r][v] = ivec{};
+    add_products<R>(map, weights, from.data.data() + (size_t)row * map.inputs, 0, sums);
+    finish<GELU>(map, [&](int r, int v) { return sums[r][v]; }, from, row, R, column, to);
+}
+
+#if HAS_TILES
+// The same for up to sixteen rows: whole tiles of inputs there, what is left of them as above.
 template <bool GELU>
-void apply(const Map& map, const Bytes& from, int rows, float* to) {
+void map_tiles(const Map& map, const int8_t* weights, const Bytes& from, int row, int rows, int column, float* to) {
+    static_assert(PANEL == 3 && LANES == TILE, "three tiles of sums");
+    alignas(64) int32_t sums[PANEL][TILE][TILE];
+    const uint8_t* bytes = from.data.data() + (size_t)row * map.inputs;
+    int whole = map.inputs / TILE_BYTES * TILE_BYTES;
+    tile_sums(bytes, map.inputs, weights, PANEL * LANES * 4, whole, sums);
+    if (whole < map.inputs)
+        for (int r = 0; r < rows; r++) {
+            ivec one[1][PANEL];
+            for (int v = 0; v < PANEL; v++) std::memcpy(&one[0][v], sums[v][r], sizeof(ivec));
+            add_products<1>(map, weights, bytes + (size_t)r * map.inputs, whole, one);
+            for (int v = 0; v < PANEL; v++) std::memcpy(sums[v][r], &one[0][v], sizeof(ivec));
+        }
+    auto sum = [&](int r, int v) {
+        ivec value;
+        std::memcpy(&value, sums[v][r], sizeof(value));
+        return value;
+    };
+    finish<GELU>(map, sum, from, row, rows, column, to);
+}
+#endif
+
+template <bool GELU>
+void apply(const Map& map, const Bytes& from, int rows, float* to, [[maybe_unused]] const Tiles& tiles) {
     for (int column = 0; column < map.outputs; column += PANEL * LANES) {
         const int8_t* weights = map.weights + (size_t)column * map.inputs;
+#if HAS_TILES
+        if (tiles.on) {
+            for (int row = 0; row < rows; row += TILE)
+                map_tiles<GELU>(map, weights, from, row, std::min(TILE, rows - row), column, to);
+            continue;
+        }
+#endif
         for (int row = 0; row < rows; row += ROWS) {
-#define ROWS_LEFT(R) case R: map_tile<R, GELU>(map, weights, from, row, column, to, map.outputs); break;
+#define ROWS_LEFT(R) case R: map_tile<R, GELU>(map, weights, from, row, column, to); break;
             switch (std::min(ROWS, rows - row)) {
                 ROWS_LEFT(1) ROWS_LEFT(2) ROWS_LEFT(3) ROWS_LEFT(4) ROWS_LEFT(5) ROWS_LEFT(6) ROWS_LEFT(7) ROWS_LEFT(8)
             }
@@ -208,6 +253,7 @@ void encode(const Encoder* encoder, const int32_t* ids, const int32_t* types, co
         Attention attention(longest, size);
         Buffer fused((size_t)most * 3 * width), mixed((size_t)most * width), wide((size_t)std::min(most, SHORT) * encoder->inner);
         Bytes bytes;
+        Tiles tiles;
 #pragma omp for schedule(dynamic, 1)
         for (int chunk = 0; chunk < (int)starts.size() - 1; chunk++) {
             int64_t begin = offsets[starts[chunk]];
@@ -224,7 +270,7 @@ void encode(const Encoder* encoder, const int32_t* ids, const int32_t* types, co
             for (int l = 0; l < encoder->layers; l++) {
                 const Layer& layer = encoder->all[l];
                 bytes.take(state, rows, width);
-                apply<false>(layer.fused, bytes, rows, fused);
+                apply<false>(layer.fused, bytes, rows, fused, tiles);
                 for (int text = starts[chunk]; text < starts[chunk + 1]; text++) {
                     int64_t at = offsets[text] - begin;
                     for (int head = 0; head < encoder->heads; head++)
@@ -232,14 +278,14 @@ void encode(const Encoder* encoder, const int32_t* ids, const int32_t* types, co
                                           (int)(offsets[text + 1] - offsets[text]));
                 }
                 bytes.take(mixed, rows, width);
-                apply<false>(layer.mixed, bytes, rows, mixed);
+                apply<false>(layer.mixed, bytes, rows, mixed, tiles);
                 add_norm(state, mixed, rows, width, layer.attention, encoder->epsilon);
                 for (int row = 0; row < rows; row += SHORT) {
                     int count = std::min(SHORT, rows - row);
                     bytes.take(state + (size_t)row * width, count, width);
-                    apply<true>(layer.up, bytes, count, wide);
+                    apply<true>(layer.up, bytes, count, wide, tiles);
                     bytes.take(wide, count, encoder->inner);
-                    apply<false>(layer.down, bytes, count, mixed + (size_t)row * width);
+                    apply<false>(layer.down, bytes, count, mixed + (size_t)row * width, tiles);
                 }
                 add_norm(state, mixed, rows, width, layer.output, encoder->epsilon);
             }

@@ -21,7 +21,7 @@ from tunewright.core.errors import MachineError
 
 FOLDER = Path(__file__).parent
 SOURCES = ("kernels.cpp", "encoder.cpp", "update.cpp")
-HEADERS = ("vectors.h", "products.h", "attention.h")
+HEADERS = ("vectors.h", "products.h", "attention.h", "tiles.h")
 SWITCH = "TUNEWRIGHT_KERNELS"  # one of these leaves the kernels out
 OFF = ("off", "0", "no")
 COMPILERS = ("g++", "c++", "clang++")  # tried in this order, after $CXX
