@@ -276,6 +276,20 @@ def test_a_connection_on_which_no_request_comes_is_closed(program, light_bundle)
         assert half.makefile("rb").read().startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize("before", [b"", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"])
+def test_headers_without_end_are_not_kept(before, program, light_bundle):
+    """Neither before the body, nor behind one in chunks, where trailers are."""
+    server = program(light_bundle)
+    host, _, port = server.host.partition(":")
+    with closing(socket.create_connection((host, int(port)), timeout=30)) as endless:
+        endless.sendall(b"POST /v1/predict/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n" + before)
+        sent = 0
+        with pytest.raises(OSError):
+            while sent < 32 * 2**20:
+                sent += endless.send(b"X-More: " + b"1" * 1000 + b"\r\n")
+    assert server.ask("POST", "/v1/predict", ASKED)[0] == 200
+
+
 def test_it_answers_by_https(program, light_bundle, tmp_path):
     import ssl
     import urllib.request

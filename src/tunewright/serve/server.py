@@ -13,13 +13,14 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tunewright.core.errors import MachineError
 from tunewright.serve.service import Service
 
 log = logging.getLogger("tunewright.serve")
 BACKLOG = 2048  # connections that wait to be taken
+HEAD = 65536  # bytes of a request that are no body
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -72,18 +73,38 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _patient(seconds: float) -> type[H11Protocol]:
-    """HTTP/1.1 that closes a connection on which for so long no request has begun, however slowly one is being sent."""
+def _bounded(seconds: float) -> type[HttpToolsProtocol]:
+    """HTTP/1.1 that closes a connection on which for so long no request has begun, however slowly one is being sent, or which
+    has more than HEAD bytes before a body or after it."""
 
-    class Patient(H11Protocol):
+    class Bounded(HttpToolsProtocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._held = 0  # bytes since something was passed on: those the parser keeps
             self._seen = self.cycle
             self._timer = self.loop.call_later(seconds, self._look)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._timer.cancel()
             super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            self._held += len(data)
+            super().data_received(data)
+            if self._held > HEAD:
+                self.transport.close()
+
+        def on_headers_complete(self) -> None:
+            self._held = 0
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self._held = 0
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            self._held = 0
+            super().on_message_complete()
 
         def _look(self) -> None:
             if self.cycle is self._seen and (self.cycle is None or self.cycle.response_complete):
@@ -92,7 +113,7 @@ def _patient(seconds: float) -> type[H11Protocol]:
             self._seen = self.cycle
             self._timer = self.loop.call_later(seconds, self._look)
 
-    return Patient
+    return Bounded
 
 
 def run(
@@ -106,7 +127,7 @@ def run(
         access_log=False,
         server_header=False,
         ws="none",
-        http=_patient(seconds),
+        http=_bounded(seconds),
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(2 * seconds) + 1,
         **tls,
