@@ -611,6 +611,12 @@ class Evidence:
     imitate: Callable[
         [Compressible, Imitation], Compressible
     ]  # train the network to answer as the original does, through the one training loop
+    hidden: Callable[
+        [Compressible, Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]
+    ]  # the last hidden states of windows' features, each (tokens, hidden)
+    fit_head: Callable[
+        [Compressible], Compressible
+    ]  # its head becomes the linear map of its pooled features that comes nearest to the original's logits
     progress: Progress = field(default_factory=Silent)
 
 
@@ -630,6 +636,7 @@ class CompressionPass(Component):
     exact: ClassVar[bool] = False  # whether every row of the data keeps its very answer
     plain: ClassVar[bool] = True  # whether what plain `transformers` opened before, it opens after
     changes_network: ClassVar[bool] = True  # whether weights or tokenizer change, and not only what computes them
+    rereads: ClassVar[bool] = False  # whether texts are cut into other pieces, or other windows, than before
 
     def lacks(self, given: Compressible) -> str:
         """Why it cannot serve this network, in a few words; "" when it can. Changes nothing."""

@@ -28,6 +28,7 @@ from tunewright.models.backbone import empty_backbone, load_backbone, quiet
 from tunewright.models.model import Model
 from tunewright.models.saved import MARK, TANH_SCALE, final_map
 from tunewright.models.shared import as_torch
+from tunewright.models.table import HEAD
 
 MEAN_SCALE = 2.0**17  # on the mean, against the residual of the token's own state
 
@@ -227,7 +228,7 @@ def _save_own(model: Model, folder: Path, inserted: Method | None) -> None:
     write_json(folder / "config.json", {**config, "id2label": dict(enumerate(model.labels)), MARK: mark})
     safetensors.torch.save_model(model.backbone, str(folder / "model.safetensors"))  # shared weights once
     head = {n: v.contiguous() for n, v in model.head.state_dict().items() if not n.startswith("beside.")}
-    safetensors.torch.save_file(head, folder / "head.safetensors")
+    safetensors.torch.save_file(head, folder / HEAD)
 
 
 def _load_own(
@@ -245,7 +246,7 @@ def _load_own(
             model = catalog.create("methods", inserted).apply(model)  # type: ignore[attr-defined]
     if inserted is not None or sizes:
         _fill(model.backbone, as_torch(folder))
-    safetensors.torch.load_model(model.head, folder / "head.safetensors")
+    safetensors.torch.load_model(model.head, folder / HEAD)
     return model.eval()
 
 

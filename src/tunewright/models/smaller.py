@@ -17,6 +17,13 @@ LAYERS = ("num_hidden_layers", "n_layers", "num_layers")
 INNER = ("intermediate_size", "hidden_dim", "ffn_dim")
 
 
+def words_fixed(backbone: nn.Module) -> str:
+    """Why no piece may go from the table of words, in a few words; "" when one may."""
+    if not hasattr(backbone, "set_input_embeddings"):
+        return "its table of words cannot be exchanged"
+    return "its vectors of neighbours go by the pieces' numbers" if hasattr(backbone, "pairs") else ""
+
+
 def keep_words(backbone: nn.Module, kept: np.ndarray) -> None:
     """Of the table of words keep the rows `kept` (rising), in their order; the configuration follows."""
     table = surgery.word_embeddings(backbone)
@@ -26,11 +33,9 @@ def keep_words(backbone: nn.Module, kept: np.ndarray) -> None:
     with torch.no_grad():
         smaller.weight.copy_(table.weight[torch.from_numpy(kept)])
     backbone.set_input_embeddings(smaller)
-    backbone.config.vocab_size = len(kept)
-    for name in TOKEN_IDS:
-        value = getattr(backbone.config, name, None)
-        if isinstance(value, int):
-            setattr(backbone.config, name, new.get(value))
+    config = backbone.config if isinstance(backbone.config, dict) else vars(backbone.config)
+    config["vocab_size"] = len(kept)
+    config.update({name: new.get(config[name]) for name in TOKEN_IDS if isinstance(config.get(name), int)})
 
 
 def depth_name(backbone: nn.Module) -> str | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tunewright.core import catalog
 from tunewright.core.contracts import Compressible, Evidence, Imitation, Task
+from tunewright.core.linear import fit_ridge
 from tunewright.core.numeric import spread
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Recipe
@@ -21,6 +22,7 @@ from tunewright.core.types import Example, Policy, Window
 from tunewright.models.batches import Features
 from tunewright.predict.infer import infer
 from tunewright.stages.assemble import LARGE_VOCABULARY, objective_of
+from tunewright.stages.embed import joined
 from tunewright.training import precision
 from tunewright.training.encoded import EncodedSplit, write_encoded
 from tunewright.training.parameters import auto_learning_rate
@@ -28,6 +30,8 @@ from tunewright.training.passes import BATCH, mean_loss
 
 VALUED = 256  # validation rows that `Evidence.value` looks at: it is asked often
 LEARNED = 2048  # training rows that `Evidence.losses` looks at
+FITTED = 10_000  # and `Evidence.fit_head`
+PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of its map, from strong to weak: the targets are numbers without noise
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Lessons:
             losses=self._losses,
             value=self._value,
             imitate=self._imitate,
+            hidden=self._hidden,
+            fit_head=self._fit_head,
             progress=self.progress,
         )
 
@@ -87,6 +93,33 @@ class Lessons:
         given.model.to(self.device).pack()  # anew: it may have lost parts
         found = infer(unlabelled(rows), self.task, given.processor, self.labels, run)
         return [(item.logits, item.windows) for item in found]
+
+    def _hidden(self, given: Compressible, windows: Sequence[Features]) -> list[np.ndarray]:
+        from tunewright.models.inference import hidden
+
+        given.model.to(self.device).pack()
+        with precision.autocast(self.device, self.recipe.train.precision):
+            return hidden(given.model, windows, pad_id=given.processor.pad_id, device=self.device)
+
+    def _fit_head(self, given: Compressible) -> Compressible:
+        import torch
+
+        rows = (some(self.train, FITTED), some(self.validation, LEARNED))
+        features = [self._pooled(given, part) for part in rows]
+        logits = [np.stack([said for said, _ in self._logits(self.original, part)]) for part in rows]
+        fit = fit_ridge(features[0], logits[0], features[1], logits[1], path=PENALTIES)
+        given.model.start_head(*(torch.from_numpy(part).to(self.device) for part in (fit.weight, fit.bias)))
+        return given
+
+    def _pooled(self, given: Compressible, rows: Sequence[Example]) -> np.ndarray:
+        from tunewright.models.inference import pooled
+
+        given.model.to(self.device).pack()
+        windows = self.task.encode(list(unlabelled(rows)), given.processor, self.labels)
+        features = [window.features for window in windows]
+        with precision.autocast(self.device, self.recipe.train.precision):
+            found = pooled(given.model, features, pad_id=given.processor.pad_id, device=self.device)
+        return joined(found, windows)
 
     # --------------------------------------------------------------------------------------------- what it is for
 
@@ -127,7 +160,7 @@ class Lessons:
     # -------------------------------------------------------------------------------------------- training towards it
 
     def _imitate(self, given: Compressible, how: Imitation) -> Compressible:
-        from tunewright.models.surgery import hidden_size, word_embeddings
+        from tunewright.models.surgery import hidden_size, layers, word_embeddings
         from tunewright.training.distillation import Answers
         from tunewright.training.loop import Job, fit
         from tunewright.training.record import recording
@@ -139,7 +172,7 @@ class Lessons:
         splits = {name: self._targets(rows, given, folder / name, hidden > 0) for name, rows in self._texts()}
         model.to(self.device).requires_grad_(True)
         words = word_embeddings(model.backbone)
-        words.requires_grad_(words.num_embeddings <= LARGE_VOCABULARY)
+        words.requires_grad_(words.num_embeddings <= LARGE_VOCABULARY or not layers(model.backbone))
         model.pack()
         scores = "none" if not self.task.scored else "yes_or_no" if self.task.multi_label else "choice"
         objective = Answers(len(self.task.outputs(self.labels)), scores, how.temperature, hidden)

@@ -31,10 +31,9 @@ class ShrinkVocabulary(CompressionPass):
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
         from tunewright.models import vocabulary
+        from tunewright.models.smaller import words_fixed
 
-        if not hasattr(given.model.backbone, "set_input_embeddings"):
-            return "its table of words cannot be exchanged"
-        return vocabulary.lacks(given.processor)
+        return words_fixed(given.model.backbone) or vocabulary.lacks(given.processor)
 
     def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
         """See CompressionPass.apply."""
