@@ -22,7 +22,7 @@ from tunewright.core.progress import Silent
 from tunewright.models import members
 from tunewright.models.layout import load_model
 from tunewright.models.processor import Processor
-from tunewright.stages import chain as chain_stage
+from tunewright.stages import rewrite as rewrite_stage
 from tunewright.stages import compress as stage
 from tunewright.stages import speed
 from tunewright.testing import materials
@@ -231,13 +231,13 @@ def test_passes_joined_are_judged_together(run, tmp_path):
 
 def _spoil_model(monkeypatch, spoil):
     """Let `spoil(folder)` change the saved model of what a pass made, before it is sealed."""
-    real = chain_stage._write_model
+    real = rewrite_stage.write_model
 
     def write(made, recipe, folder):
         real(made, recipe, folder)
         spoil(folder / "model")
 
-    monkeypatch.setattr(chain_stage, "_write_model", write)
+    monkeypatch.setattr(rewrite_stage, "write_model", write)
 
 
 def _random_head(folder: Path) -> None:
@@ -288,9 +288,9 @@ def test_a_bundle_that_was_sabotaged_is_refused_whatever_the_budget(what, run, t
 
 
 def test_labels_of_the_bundle_in_another_order_are_refused(run, tmp_path, monkeypatch):
-    real = chain_stage.seal
+    real = rewrite_stage.seal
     monkeypatch.setattr(
-        chain_stage, "seal", lambda folder, **about: real(folder, **{**about, "labels": about["labels"][::-1]})
+        rewrite_stage, "seal", lambda folder, **about: real(folder, **{**about, "labels": about["labels"][::-1]})
     )
     with pytest.raises(Refused, match="labels named otherwise"):
         stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
@@ -348,7 +348,7 @@ def test_where_numbers_are_rounded_few_more_rows_than_of_the_original_may_depend
     alone, before = (
         {row.id: (logits, "no" if index < count else "yes") for index, row in enumerate(rows)} for count in (flips, own)
     )
-    served = certificate.Served(None, [], [], alone=alone, original_alone=before, steady=False)
+    served = certificate.Served(None, None, [], [], alone=alone, original_alone=before, steady=False)
     made = certificate._beside(served, judged, judged)
     assert (made.name, made.value, made.passed) == ("rows that alone get another answer", flips, passed)
 

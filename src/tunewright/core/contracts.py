@@ -584,11 +584,13 @@ class Compressible:
     """What a compression pass changes: a network with its tokenizer, and what is computed in.
 
     precision: as a runtime names it ("int8"); None: that of the runtime which answers from the original bundle.
+    backbone: the name of another one that has taken the place of the original's; None: none has.
     """
 
     model: Model
     processor: Processor
     precision: str | None = None
+    backbone: str | None = None
 
 
 @dataclass(frozen=True)

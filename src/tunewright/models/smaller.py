@@ -17,13 +17,6 @@ LAYERS = ("num_hidden_layers", "n_layers", "num_layers")
 INNER = ("intermediate_size", "hidden_dim", "ffn_dim")
 
 
-def words_fixed(backbone: nn.Module) -> str:
-    """Why no piece may go from the table of words, in a few words; "" when one may."""
-    if not hasattr(backbone, "set_input_embeddings"):
-        return "its table of words cannot be exchanged"
-    return "its vectors of neighbours go by the pieces' numbers" if hasattr(backbone, "pairs") else ""
-
-
 def keep_words(backbone: nn.Module, kept: np.ndarray) -> None:
     """Of the table of words keep the rows `kept` (rising), in their order; the configuration follows."""
     table = surgery.word_embeddings(backbone)

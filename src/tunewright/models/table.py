@@ -1,4 +1,4 @@
-"""A static model read with numpy alone: a vector for every piece, and one for neighbours, then the head. No torch."""
+"""A static model read with numpy alone: a vector for every piece, then the head. No torch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from tunewright.models.shared import Tensors
 
 MODEL_TYPE = "static"  # in config.json; a layout of our own, which `transformers` does not know
 HEAD = "head.safetensors"  # beside the weights of a backbone that is saved in its own form
-FACTOR = 1_000_003  # a prime beyond any vocabulary here: neighbours (a, b) stand at (a · FACTOR + b) mod the table's rows
 
 
 @dataclass(frozen=True)
 class Table:
-    """words (pieces, hidden) and pairs (rows, hidden; () without) are looked up; weight (outputs, hidden), bias (outputs,)."""
+    """words (pieces, hidden) are looked up; weight (outputs, hidden), bias (outputs,)."""
 
     words: np.ndarray
-    pairs: np.ndarray
     head: Head
     weight: np.ndarray
     bias: np.ndarray
@@ -33,14 +31,7 @@ class Table:
         """Token ids of every text → its outputs, in order."""
         offsets = np.zeros(len(texts) + 1, dtype=np.int64)
         np.cumsum([len(text) for text in texts], out=offsets[1:])
-        ids = np.concatenate(texts)
-        hidden = self.words[ids]
-        if len(self.pairs):
-            inside = np.ones(len(ids), dtype=bool)
-            inside[offsets[1:] - 1] = False  # a text's last token has none behind it
-            first = np.flatnonzero(inside)
-            hidden[first] += self.pairs[(ids[first].astype(np.int64) * FACTOR + ids[first + 1]) % len(self.pairs)]
-        return self.head.answer(hidden, offsets, self.weight, self.bias)
+        return self.head.answer(self.words[np.concatenate(texts)], offsets, self.weight, self.bias)
 
 
 def lacks(folder: Path) -> str:
@@ -56,6 +47,4 @@ def read(folder: Path) -> Table:
     config, found, last = read_json(folder / "config.json"), Tensors(folder), load_file(folder / HEAD)
     head: Head = catalog.create("heads", config[MARK]["head"])  # type: ignore[assignment]
     weight, bias = (np.array(last[f"output.{name}"], dtype=np.float32) for name in ("weight", "bias"))
-    words = found["embeddings.weight"]
-    pairs = found["pairs.weight"] if config.get("pairs") else words[:0]
-    return Table(words, pairs, head, weight, bias)
+    return Table(found["embeddings.weight"], head, weight, bias)

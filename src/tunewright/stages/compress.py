@@ -19,9 +19,11 @@ from tunewright.data.dataset import DESCRIPTION, Dataset
 from tunewright.models import members
 from tunewright.predict.predictor import EXACT
 from tunewright.stages import runtimes
-from tunewright.stages.chain import Chain, Rows, Tried, why
+from tunewright.stages.bench import Bench
+from tunewright.stages.chain import Chain, report, write
 from tunewright.stages.evaluate import labelled, sealed_uses
 from tunewright.stages.evidence import some
+from tunewright.stages.step import Rows, State, Tried
 
 MOST_ROWS = 50_000  # training rows that passes learn from; they are in memory
 Step = CompressionPass | tuple[CompressionPass, ...]
@@ -33,12 +35,8 @@ class Compressed:
 
     bundle: Path
     tried: Sequence[Tried]
+    last: Tried  # the step that the bundle ends with
     report: Mapping[str, Any]
-
-    @property
-    def last(self) -> Tried:
-        """The last pass that was kept."""
-        return [one for one in self.tried if one.kept][-1]
 
     def to_dict(self) -> dict[str, Any]:
         """As `compress --json` prints it."""
@@ -85,14 +83,15 @@ def compress(
         from tunewright.training.precision import choose_threads, threads
 
         with threads(choose_threads(bundle.recipe.train.threads)), kept_blocks():
-            chain = Chain(bundle, rows, Path(scratch), max_loss, progress)
+            bench = Bench(bundle, rows, Path(scratch), max_loss, progress)
             for one in (one for part in parts for one in part):
-                chain.check(one)  # before any of them has taken its time
+                bench.check(one, bench.start.made)  # before any of them has taken its time
+            chain = Chain(bench)
             for part in parts:
                 chain.add(part)
-            if chain.best is None:
+            if chain.state.bundle is None:
                 raise Refused(_nothing_left(chain.tried, max_loss))
-            return _written(chain, out)
+            return _written(bench, chain.tried, chain.state, out)
 
 
 def export(
@@ -116,22 +115,23 @@ def export(
         raise UsageError(f"{out} exists already. Choose another --out.")
     _check_single(bundle)
     with _rows(bundle, data, columns, progress) as rows, tempfile.TemporaryDirectory(prefix="tunewright-") as scratch:
-        chain = Chain(bundle, rows, Path(scratch), 0.0, progress, against=EXACT, answered_by=known[form])
+        bench = Bench(bundle, rows, Path(scratch), 0.0, progress, against=EXACT, answered_by=known[form])
+        chain = Chain(bench)
         chain.add((), form)
-        if chain.best is None:
+        if chain.state.bundle is None:
             raise Refused(
-                f"As {form} it does not answer as it was evaluated, so nothing was written: {why(chain.tried[0])}."
+                f"As {form} it does not answer as it was evaluated, so nothing was written: {chain.tried[0].why}."
             )
-        return _written(chain, out)
+        return _written(bench, chain.tried, chain.state, out)
 
 
-def _written(chain: Chain, out: Path) -> Compressed:
-    """The last bundle that was kept, at its place, whole or not at all."""
-    report = chain.report()
+def _written(bench: Bench, tried: Sequence[Tried], kept: State, out: Path) -> Compressed:
+    """The bundle that was kept, at its place, whole or not at all."""
+    content = report(bench, tried, kept)
     with writing_folder(out) as target:
-        chain.write(target, report)
+        write(bench, kept, target, content)
     open_bundle(out)
-    return Compressed(out, chain.tried, report)
+    return Compressed(out, tried, kept.tried, content)  # type: ignore[arg-type]
 
 
 def forms() -> dict[str, Runtime]:
@@ -209,7 +209,7 @@ def _rows(bundle: Bundle, data: str | None, columns: Mapping[str, str] | None, p
 
 
 def _nothing_left(tried: Sequence[Tried], max_loss: float) -> str:
-    told = ". ".join(f"{one.name}: {why(one)}" for one in tried)
+    told = ". ".join(f"{one.name}: {one.why}" for one in tried)
     return (
         f"No pass keeps within the budget of {max_loss:g}, so nothing was written. {told}. Allow more with --max-loss, take less "
         "away with --set PASS.SETTING=VALUE, join what prunes with distill by +, or measure on more rows, which narrows the interval."

@@ -24,12 +24,9 @@ class DistillStatic(CompressionPass):
 
     plain: ClassVar[bool] = False
     width: Annotated[int, Field(ge=8)] = 256  # numbers of a vector, at most as many as a hidden state has
-    pairs: Annotated[int, Field(ge=0)] = (
-        0  # vectors for neighbouring pieces, which share them by chance: more of the order of words, and a larger file
-    )
     epochs: Annotated[float, Field(gt=0)] = 20.0  # over the training rows; the best by validation is kept
     temperature: Annotated[float, Field(gt=0)] = 2.0  # over 1 shows what the original holds for second best
-    rate: Annotated[float, Field(gt=0)] = 30.0  # learning rate, relative to full fine-tuning: a piece is seen rarely
+    rate: Annotated[float, Field(gt=0)] = 100.0  # learning rate, relative to full fine-tuning: a piece is seen rarely
 
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
@@ -51,7 +48,7 @@ class DistillStatic(CompressionPass):
         counts[special] = 0
         vectors = less_frequent(directions(means, counts, self.width), counts)
         vectors[special] = 0.0  # what stands in every text tells nothing
-        backbone = static_encoder(torch.from_numpy(vectors), given.processor.pad_id, self.pairs)
+        backbone = static_encoder(torch.from_numpy(vectors), given.processor.pad_id)
         made = replace(given, model=given.model.on(backbone), precision="fp32")
         return evidence.imitate(evidence.fit_head(made), Imitation(self.epochs, self.temperature, 0.0, self.rate))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -31,9 +31,10 @@ class ShrinkVocabulary(CompressionPass):
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
         from tunewright.models import vocabulary
-        from tunewright.models.smaller import words_fixed
 
-        return words_fixed(given.model.backbone) or vocabulary.lacks(given.processor)
+        if not hasattr(given.model.backbone, "set_input_embeddings"):
+            return "its table of words cannot be exchanged"
+        return vocabulary.lacks(given.processor)
 
     def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
         """See CompressionPass.apply."""
@@ -56,7 +57,7 @@ class ShrinkVocabulary(CompressionPass):
         kept = kept.union(*judged)
         processor, order = vocabulary.without(given.processor, kept)
         keep_words(given.model.backbone, order)
-        return Compressible(given.model, processor, given.precision)
+        return replace(given, processor=processor)
 
 
 def _has_letters(piece: str) -> bool:

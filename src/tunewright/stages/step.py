@@ -1,0 +1,120 @@
+"""A step of compression and what it came to: what was tried, and the state in which it leaves the network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunewright.core import catalog
+from tunewright.core.bundle import Bundle
+from tunewright.core.contracts import Compressible, CompressionPass
+from tunewright.core.gate import Gate
+from tunewright.core.types import Example
+from tunewright.stages.certificate import Compared, loss_told
+from tunewright.stages.speed import Speed
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that passes learn from, and labelled ones that judge; what they are, for the report."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    described: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A step, and what it came to. kept: whether it stays; its numbers are those of all that was kept up to it.
+
+    name: of its pass, or of several joined by "+"; settings: pass → what it was set to; behind: the steps before it.
+    """
+
+    name: str
+    settings: Mapping[str, Mapping[str, Any]]
+    behind: tuple[str, ...]
+    kept: bool
+    runtime: str
+    compared: Compared
+    gate: Gate
+    speed: Speed
+    original: Speed  # timed beside it
+    size_mb: float
+
+    @property
+    def speedup(self) -> float:
+        """How many times the original's rows a second, in bulk."""
+        return self.speed.in_bulk / self.original.in_bulk
+
+    @property
+    def told(self) -> str:
+        """Its numbers in a sentence's words."""
+        return (
+            f"{self.compared.metric} {self.compared.value:.4f}, loss {loss_told(self.compared)}, "
+            f"{len(self.compared.flips)} of {self.compared.rows} answers changed, {self.speedup:.2f} times as fast in bulk, "
+            f"{self.size_mb:.1f} MiB"
+        )
+
+    @property
+    def why(self) -> str:
+        """What its certificate failed by."""
+        return "; ".join(
+            f"{made.name} could not be measured"
+            if made.value is None
+            else f"{made.name} is {made.value:.4g}, limit {made.limit:g}"
+            for made in self.gate.failed
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As report.json holds it."""
+        return {
+            "pass": self.name,
+            "settings": dict(self.settings),
+            "behind": list(self.behind),
+            "kept": self.kept,
+            "runtime": self.runtime,
+            "metric": self.compared.metric,
+            "value": self.compared.value,
+            "loss": self.compared.loss.to_dict(),
+            "flips": len(self.compared.flips),
+            "max_abs": self.compared.max_abs,
+            "speed": dataclasses.asdict(self.speed),
+            "original_speed": dataclasses.asdict(self.original),
+            "speedup": self.speedup,
+            "size_mb": self.size_mb,
+            "failed": [f"{made.name}: {made.value}" for made in self.gate.failed],
+        }
+
+
+@dataclass(frozen=True)
+class State:
+    """A network as some steps have made it.
+
+    exact: whether all of them promise the same answers; changed: whether any changed the network; rereads: whether any cuts
+    texts otherwise; bundle: what was written of it, and tried: its last step; None of both before the first.
+    """
+
+    made: Compressible
+    names: tuple[str, ...] = ()
+    exact: bool = True
+    changed: bool = False
+    rereads: bool = False
+    bundle: Bundle | None = None
+    tried: Tried | None = None
+
+    def after(self, passes: Sequence[CompressionPass], name: str, made: Compressible) -> State:
+        """The state that a step leads to, before it is written."""
+        return State(
+            made,
+            (*self.names, name),
+            exact=self.exact and all(one.exact for one in passes),
+            changed=self.changed or any(one.changes_network for one in passes),
+            rereads=self.rereads or any(one.rereads for one in passes),
+        )
+
+
+def step_name(passes: Sequence[CompressionPass]) -> str:
+    """The names of passes that are judged together."""
+    return "+".join(map(catalog.name_of, passes))
