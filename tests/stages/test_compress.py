@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,9 +24,10 @@ from tunewright.core.progress import Silent
 from tunewright.models import members
 from tunewright.models.layout import load_model
 from tunewright.models.processor import Processor
-from tunewright.stages import rewrite as rewrite_stage
 from tunewright.stages import compress as stage
+from tunewright.stages import rewrite as rewrite_stage
 from tunewright.stages import speed
+from tunewright.stages.bench import Bench
 from tunewright.testing import materials
 
 TEXTS = ["i lost my card", "我要音乐", "is the weather cold today", "Quite other words: zebra 龘 7!", "来一首歌 now"]
@@ -367,7 +370,7 @@ def test_a_bundle_outside_its_run_needs_rows_and_takes_them(run, intents_csv, tm
 
 
 def test_learned_rows_and_judged_rows_are_others(run):
-    with stage._rows(open_bundle(run), None, None, Silent()) as rows:
+    with stage.rows_of(open_bundle(run), None, None, None, Silent()) as rows:
         assert not {row.id for row in rows.train} & {row.id for row in rows.validation}
 
 
@@ -377,6 +380,71 @@ def test_several_models_that_vote_are_refused(tmp_path, train_tiny):
         stage.compress(open_bundle(voting), passes("int8"), tmp_path / "out")
 
 
+def test_several_models_that_vote_can_teach_one(tmp_path, train_tiny):
+    voting = train_tiny(tmp_path / "run", train__ensemble={"size": 2, "kind": "vote"}, train__epochs=4)
+    made = stage.compress(open_bundle(voting), passes("distill_static"), tmp_path / "out", max_loss=1.0)
+    assert members.folders(made.bundle) == [made.bundle]
+    assert tunewright.load(made.bundle).predict(TEXTS)[0].decision == "model"
+    lessons = Bench(open_bundle(voting), _few(voting), tmp_path, 1.0, Silent()).lessons
+    rows = list(lessons.validation)
+    theirs = [item.logits for item in tunewright.load(voting).infer(rows)]
+    np.testing.assert_allclose([said for said, _ in lessons._logits(lessons._teachers, rows)], theirs, atol=1e-4)
+
+
+def _few(run):
+    with stage.rows_of(open_bundle(run), None, None, None, Silent()) as rows:
+        return dataclasses.replace(rows, validation=rows.validation[:6])
+
+
+# --------------------------------------------------------------------------------------------------------- students
+
+
+def test_a_static_student_learns_what_the_original_says_and_answers_without_torch(run, tmp_path):
+    made = stage.compress(open_bundle(run), passes("distill_static"), tmp_path / "out", max_loss=1.0)
+    assert made.last.compared.value > 0.8
+    assert open_bundle(made.bundle).recipe.predict.runtime.precision == "fp32"
+    code = (
+        "import sys, tunewright; model = tunewright.load(sys.argv[1], 'static'); "
+        "print(model.predict(['i lost my card', '我的卡丢了'])[0].value, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(made.bundle)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["card", "False"]
+
+
+def test_a_student_on_another_backbone_reads_as_that_one_does(run, tiny_backbone, tmp_path):
+    other = Path(shutil.copytree(tiny_backbone, tmp_path / "other"))
+    tokenizer = read_json(other / "tokenizer.json")
+    tokenizer["normalizer"]["lowercase"] = False
+    write_json(other / "tokenizer.json", tokenizer)
+    chain = passes("distill_into", distill_into={"backbone": str(other), "epochs": 8.0, "rate": 0.5})
+    made = stage.compress(open_bundle(run), chain, tmp_path / "out", max_loss=1.0)
+    assert made.last.compared.value > 0.6
+    bundle = open_bundle(made.bundle)
+    assert bundle.recipe.model.backbone == str(other)
+    assert read_json(bundle.model_folder / "tokenizer.json")["normalizer"]["lowercase"] is False
+
+
+def test_rows_without_labels_are_learned_from_and_those_that_judge_are_not_among_them(run, tmp_path):
+    with stage.rows_of(open_bundle(run), None, None, None, Silent()) as rows:
+        texts = ["a new text", "another one", rows.validation[0].inputs["text"]]
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join(texts), "utf-8")
+    with stage.rows_of(open_bundle(run), None, str(more), None, Silent()) as rows:
+        bare = [row.inputs["text"] for row in rows.train if row.label is None]
+        assert bare == texts[:2] and rows.described["unlabelled"] == 2
+    made = stage.compress(
+        open_bundle(run), passes("distill_static"), tmp_path / "out", unlabelled=str(more), max_loss=1.0
+    )
+    assert made.report["data"]["unlabelled"] == 2
+
+
+def test_students_of_answers_per_token_are_refused(tmp_path, train_tiny):
+    tokens = open_bundle(_token_run(tmp_path, train_tiny))
+    for name, told in (("distill_static", "more than the token alone"), ("distill_into", "other tokens")):
+        with pytest.raises(UsageError, match=f"{name} cannot serve this model: it answers for every token, .*{told}"):
+            stage.compress(tokens, passes(name), tmp_path / "out")
+
+
 def test_what_a_method_has_inserted_is_left_to_runtimes(tmp_path, train_tiny):
     inserted = train_tiny(tmp_path / "run", train__method="prefix", train__epochs=1)
     with pytest.raises(BundleError, match=r"prune_ffn changes a network that is plain.*prefix stays inserted"):
@@ -384,7 +452,7 @@ def test_what_a_method_has_inserted_is_left_to_runtimes(tmp_path, train_tiny):
 
 
 def test_no_passes_and_a_place_that_is_taken_are_refused(run, tmp_path):
-    with pytest.raises(UsageError, match=r"Name passes with --passes. Known: .*prune_layers"):
+    with pytest.raises(UsageError, match=r"Name passes with --passes, or .*--target. Known: .*prune_layers"):
         stage.compress(open_bundle(run), [], tmp_path / "out")
     (tmp_path / "out").mkdir()
     with pytest.raises(UsageError, match="exists already"):
@@ -402,7 +470,7 @@ def test_a_pass_that_cannot_serve_is_refused_before_the_ones_before_it_have_take
 
 
 def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
-    real = stage._rows
+    real = stage.rows_of
 
     @contextmanager
     def unlabelled(*arguments):
@@ -410,7 +478,7 @@ def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
             bare = [dataclasses.replace(row, label=None) for row in rows.train]
             yield dataclasses.replace(rows, train=bare)
 
-    monkeypatch.setattr(stage, "_rows", unlabelled)
+    monkeypatch.setattr(stage, "rows_of", unlabelled)
     made = stage.compress(open_bundle(run), passes("prune_ffn", "distill"), tmp_path / "out", max_loss=1.0)
     assert [one.kept for one in made.tried] == [True, True]
 

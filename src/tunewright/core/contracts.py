@@ -638,7 +638,14 @@ class CompressionPass(Component):
     exact: ClassVar[bool] = False  # whether every row of the data keeps its very answer
     plain: ClassVar[bool] = True  # whether what plain `transformers` opened before, it opens after
     changes_network: ClassVar[bool] = True  # whether weights or tokenizer change, and not only what computes them
+    replaces: ClassVar[bool] = False  # whether it teaches a network of its own: of several that vote it makes one
     rereads: ClassVar[bool] = False  # whether texts are cut into other pieces, or other windows, than before
+    mends: ClassVar[bool] = False  # whether it makes up for what passes before it cost, and takes nothing away itself
+
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """It with each of the settings worth trying where the way to a target is looked for, the mildest first."""
+        return () if cls.mends else (cls(),)
 
     def lacks(self, given: Compressible) -> str:
         """Why it cannot serve this network, in a few words; "" when it can. Changes nothing."""

@@ -109,12 +109,17 @@ class Bench:
             original=raced.first,
             size_mb=speed.size(served.bundle.folder),
         )
-        return dataclasses.replace(after, bundle=served.bundle, tried=tried)
+        return dataclasses.replace(after, bundle=served.bundle, path=(*state.path, tried))
 
     def forget(self, state: State) -> None:
         """Take away what was written of a state that nobody goes on from."""
         if state.bundle is not None:
             shutil.rmtree(state.bundle.folder)
+
+    @property
+    def size_mb(self) -> float:
+        """MiB of the original."""
+        return speed.size(self.bundle.folder)
 
     def about(self) -> dict[str, Any]:
         """The original and the rows, as report.json holds them; its speed apart, which is timed beside each step."""
@@ -132,7 +137,7 @@ class Bench:
             "original": {
                 "runtime": called(self.predictor.runtime),
                 "value": numbers[metric],
-                "size_mb": speed.size(self.bundle.folder),
+                "size_mb": self.size_mb,
             },
             "cores": len(os.sched_getaffinity(0)),
         }

@@ -248,7 +248,6 @@ class Lessons:
 
         return write_encoded(windows(), folder, given.processor.pad_id)
 
-
     def _for_each(
         self, mine: Sequence[Window], theirs: Sequence[Window], said: Sequence[np.ndarray]
     ) -> Iterator[np.ndarray]:

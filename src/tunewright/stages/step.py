@@ -26,6 +26,15 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What answering costs: how fast it is, MiB on the disk, and how many times the original's rows a second, in bulk."""
+
+    speed: Speed
+    size_mb: float
+    speedup: float = 1.0
+
+
+@dataclass(frozen=True)
 class Tried:
     """A step, and what it came to. kept: whether it stays; its numbers are those of all that was kept up to it.
 
@@ -47,6 +56,21 @@ class Tried:
     def speedup(self) -> float:
         """How many times the original's rows a second, in bulk."""
         return self.speed.in_bulk / self.original.in_bulk
+
+    @property
+    def costs(self) -> Costs:
+        """What answering costs behind it."""
+        return Costs(self.speed, self.size_mb, self.speedup)
+
+    @property
+    def loss(self) -> float:
+        """Of the deciding metric, as measured."""
+        return self.compared.loss.value
+
+    @property
+    def whole(self) -> str:
+        """It and the steps before it."""
+        return " · ".join((*self.behind, self.name))
 
     @property
     def told(self) -> str:
@@ -93,7 +117,7 @@ class State:
     """A network as some steps have made it.
 
     exact: whether all of them promise the same answers; changed: whether any changed the network; rereads: whether any cuts
-    texts otherwise; bundle: what was written of it, and tried: its last step; None of both before the first.
+    texts otherwise; bundle: what was written of it, None before the first step; path: its steps with what they came to.
     """
 
     made: Compressible
@@ -102,7 +126,12 @@ class State:
     changed: bool = False
     rereads: bool = False
     bundle: Bundle | None = None
-    tried: Tried | None = None
+    path: tuple[Tried, ...] = ()
+
+    @property
+    def tried(self) -> Tried | None:
+        """Its last step."""
+        return self.path[-1] if self.path else None
 
     def after(self, passes: Sequence[CompressionPass], name: str, made: Compressible) -> State:
         """The state that a step leads to, before it is written."""
@@ -112,6 +141,7 @@ class State:
             exact=self.exact and all(one.exact for one in passes),
             changed=self.changed or any(one.changes_network for one in passes),
             rereads=self.rereads or any(one.rereads for one in passes),
+            path=self.path,
         )
 
 

@@ -15,12 +15,18 @@ class DistillInto(CompressionPass):
     """The head begins as the linear map of the student's features that comes nearest to the original's logits; then all of
     it learns from the training rows, and from rows without labels where the run had some (Hinton et al. 2015)."""
 
+    replaces: ClassVar[bool] = True
     rereads: ClassVar[bool] = True
     sources: ClassVar[tuple[str, ...]] = ("backbone",)
     backbone: str = "minilm-l6-en"  # the student: a packaged name, a folder, or an id on the model hub
     epochs: Annotated[float, Field(gt=0)] = 5.0  # over the training rows; the best by validation is kept
     temperature: Annotated[float, Field(gt=0)] = 2.0  # over 1 shows what the original holds for second best
     rate: Annotated[float, Field(gt=0)] = 2.0  # learning rate, relative to full fine-tuning: there is more to move
+
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """None: which backbone suits the data's language is for you to say."""
+        return ()
 
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""

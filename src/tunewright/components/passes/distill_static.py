@@ -22,11 +22,17 @@ class DistillStatic(CompressionPass):
     2017). Then all of it learns the original's answers. How long a vector is, is how much its piece counts.
     """
 
+    replaces: ClassVar[bool] = True
     plain: ClassVar[bool] = False
     width: Annotated[int, Field(ge=8)] = 256  # numbers of a vector, at most as many as a hidden state has
     epochs: Annotated[float, Field(gt=0)] = 20.0  # over the training rows; the best by validation is kept
     temperature: Annotated[float, Field(gt=0)] = 2.0  # over 1 shows what the original holds for second best
     rate: Annotated[float, Field(gt=0)] = 100.0  # learning rate, relative to full fine-tuning: a piece is seen rarely
+
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """See CompressionPass.variants."""
+        return cls(), cls(width=64)
 
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
