@@ -101,7 +101,11 @@ def test_of_what_reaches_a_target_the_least_loss_is_taken(run, tmp_path, monkeyp
     losses = {"prune_ffn": 0.3, "prune_layers": 0.1, "low_rank": 0.2}
     _measured_as(monkeypatch, {name: (loss, 0.25) for name, loss in losses.items()})
     found = stage.reach(
-        open_bundle(run), "size<2MiB", tmp_path / "out", steps=stage.parse("prune_ffn,prune_layers,low_rank"), max_loss=1.0
+        open_bundle(run),
+        "size<2MiB",
+        tmp_path / "out",
+        steps=stage.parse("prune_ffn,prune_layers,low_rank"),
+        max_loss=1.0,
     )
     assert found.last.name == "prune_layers"
     assert {one.name: one.kept for one in found.tried} == {"prune_ffn": False, "prune_layers": True, "low_rank": False}
@@ -111,7 +115,11 @@ def test_steps_that_bring_nothing_nearer_are_not_gone_on_from_and_several_are_jo
     """prune_ffn alone and low_rank alone are too large, and prune_layers makes nothing smaller; two together reach it."""
     _measured_as(monkeypatch, {"prune_ffn": (0.1, 0.5), "prune_layers": (0.0, 1.0), "low_rank": (0.05, 0.6)}, start=8.0)
     found = stage.reach(
-        open_bundle(run), "size<3MiB", tmp_path / "out", steps=stage.parse("prune_ffn,prune_layers,low_rank"), max_loss=1.0
+        open_bundle(run),
+        "size<3MiB",
+        tmp_path / "out",
+        steps=stage.parse("prune_ffn,prune_layers,low_rank"),
+        max_loss=1.0,
     )
     assert sorted([*found.last.behind, found.last.name]) == ["low_rank", "prune_ffn"]
     assert all("prune_layers" not in one.behind for one in found.tried)
@@ -142,7 +150,9 @@ def test_without_names_every_pass_that_serves_may_be_tried_and_what_prunes_is_me
 
     steps = hunt_stage.steps_worth_trying(opened(open_bundle(run).model_folder))
     names = ["+".join(type(one).__name__ for one in step) for step in steps]
-    assert {"ShrinkVocabulary", "Int8", "Bf16", "PruneLayers+Distill", "PruneFfn+Distill", "DistillStatic"} <= set(names)
+    assert {"ShrinkVocabulary", "Int8", "Bf16", "PruneLayers+Distill", "PruneFfn+Distill", "DistillStatic"} <= set(
+        names
+    )
     assert "Distill" not in names and names.count("PruneFfn+Distill") == 3
 
 
@@ -171,7 +181,6 @@ def _measured_as(monkeypatch, steps, start=4.0):
 
     def tried(self, state, passes, name=""):
         after = real(self, state, passes, name)
-        loss, share = steps[after.names[-1]]
         whole = sum(steps[name][0] for name in after.names)
         size = start * math.prod(steps[name][1] for name in after.names)
         gate = Gate("export", (check("loss", whole, "<=", self.max_loss, after.path[-1].gate.checks[0].why),))

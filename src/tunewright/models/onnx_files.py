@@ -9,12 +9,15 @@ from pathlib import Path
 
 from tunewright.core.cache import cache_folder
 from tunewright.core.files import sha256
+from tunewright.models import table
 
 MAKING = ("onnx", "onnxruntime", "torch")  # packages that make the file
 
 
 def lacks(bundle: Path, precision: str, package: str, extra: str) -> str:
     """Why the file cannot be run with `package`, which the `extra` brings: something is not installed; "" if nothing."""
+    if not table.lacks(bundle / "model"):
+        return "a static model is looked up, and the runtime static does that without a file of its own"
     made = _own(bundle, precision).is_file() or _cached(bundle, precision).is_file()
     if _absent([package]):
         return f"the package {package} is not installed: pip install 'tunewright[{extra}]'"

@@ -21,7 +21,7 @@ from tunewright.core.types import Example, Note, Prediction
 from tunewright.models.processor import SETTINGS, Processor
 from tunewright.predict.infer import Inferred
 from tunewright.predict.render import answer as plain
-from tunewright.stages import verdict
+from tunewright.stages import parity, verdict
 from tunewright.stages.evaluate import Judged
 from tunewright.stages.evidence import unlabelled
 
@@ -102,6 +102,9 @@ def certify(
             "saved against built, largest logit difference", _furthest(served.built, served.saved), "<=", SAME, SAVED
         ),
     ]
+    if (most := original.recipe.predict.max_flips) is not None:
+        share = len(compared.flips) / max(1, compared.rows)
+        checks.append(check("share of answers changed", share, "<=", most, parity.LIMIT))
     if exact:
         checks.append(check("flipped rows", len(compared.flips), "==", 0, EXACT))
         checks.append(check("largest logit difference", compared.max_abs, "<=", SAME, EXACT))

@@ -80,7 +80,9 @@ def compress(
     """
     parts = [one if isinstance(one, tuple) else (one,) for one in steps]
     if not parts:
-        raise UsageError(f"Name passes with --passes, or what they shall reach with --target. Known: {listing(catalog.names('passes'))}.")
+        raise UsageError(
+            f"Name passes with --passes, or what they shall reach with --target. Known: {listing(catalog.names('passes'))}."
+        )
     _check(bundle, [one for part in parts for one in part])
     with _bench(bundle, out, data, unlabelled, columns, max_loss, progress) as bench:
         for one in (one for part in parts for one in part):

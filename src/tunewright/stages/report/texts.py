@@ -401,6 +401,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Nothing was compared: a model of this kind does not open with plain transformers, only with Tunewright.",
         "没有进行比较：这类模型不能直接用 transformers 打开，只能用 Tunewright 打开。",
     ),
+    "certificate.own": (
+        "A model of this kind does not open with plain transformers, only with Tunewright.",
+        "这类模型不能直接用 transformers 打开，只能用 Tunewright 打开。",
+    ),
     # ---- what answers
     "runtime.title": ("What answers", "由什么作答"),
     "runtime.read": (
