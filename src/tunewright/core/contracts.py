@@ -640,6 +640,9 @@ class CompressionPass(Component):
     changes_network: ClassVar[bool] = True  # whether weights or tokenizer change, and not only what computes them
     replaces: ClassVar[bool] = False  # whether it teaches a network of its own: of several that vote it makes one
     rereads: ClassVar[bool] = False  # whether texts are cut into other pieces, or other windows, than before
+    final: ClassVar[bool] = (
+        False  # whether weights have to stay as it leaves them: nothing may change the network behind it
+    )
     mends: ClassVar[bool] = False  # whether it makes up for what passes before it cost, and takes nothing away itself
 
     @classmethod

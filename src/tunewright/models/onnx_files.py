@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunewright.core.cache import cache_folder
-from tunewright.core.files import sha256
+from tunewright.core.files import read_json, sha256
 from tunewright.models import table
+from tunewright.models.saved import MARK
 
 MAKING = ("onnx", "onnxruntime", "torch")  # packages that make the file
 
@@ -28,7 +29,12 @@ def lacks(bundle: Path, precision: str, package: str, extra: str) -> str:
 
 
 def put(bundle: Path, precision: str) -> None:
-    """Write the file into the bundle. Raises ModelError for a network that has no ONNX form."""
+    """Write the file into the bundle. Raises ModelError for a network that has no ONNX form.
+
+    Not where weights are stored in a smaller form, which this one has not: the file is made in the cache then, at first use.
+    """
+    if read_json(bundle / "model" / "config.json")[MARK].get("stored"):
+        return
     _make(bundle, precision, _own(bundle, precision))
 
 

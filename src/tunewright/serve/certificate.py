@@ -26,7 +26,7 @@ def require(bundle: Bundle, runtime: Runtime) -> None:
     if (described := catalog.describe(runtime)) not in certified:
         raise Refused(
             f"{bundle.folder} is not served by the runtime {_shown(described)}: it was not tried when the bundle was "
-            f"made, or lost more than predict.max_loss, or flipped more than predict.max_flips, allows. Certified: {listing(map(_shown, certified))}. Take one of "
+            f"made, or lost more than predict.max_loss allows, or changed more answers than predict.max_flips does. Certified: {listing(map(_shown, certified))}. Take one of "
             "them, --runtime auto for the one that was chosen, or train again where that runtime is installed."
         )
 

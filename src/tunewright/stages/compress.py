@@ -232,8 +232,12 @@ def _check(bundle: Bundle, passes: Sequence[CompressionPass]) -> None:
     """Raise UsageError or BundleError where the bundle's kind, or a pass on it, is impossible; computes nothing."""
     if not passes or not passes[0].replaces:
         _check_single(bundle)
-    for one in passes:
+    for place, one in enumerate(passes):
         _check_one(bundle, one)
+        if one.changes_network and (before := next((first for first in passes[:place] if first.final), None)):
+            raise UsageError(
+                f"{catalog.name_of(one)} would change what {catalog.name_of(before)} rounded. Name it before that."
+            )
 
 
 def _serves(bundle: Bundle, passes: Sequence[CompressionPass]) -> bool:

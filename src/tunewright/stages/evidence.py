@@ -179,6 +179,7 @@ class Lessons:
     # -------------------------------------------------------------------------------------------- training towards it
 
     def _imitate(self, given: Compressible, how: Imitation) -> Compressible:
+        from tunewright.models.lighter import zeros_kept
         from tunewright.models.surgery import hidden_size, layers, word_embeddings
         from tunewright.training.distillation import Answers
         from tunewright.training.loop import Job, fit
@@ -199,7 +200,7 @@ class Lessons:
             self.recipe.train, method=catalog.create("methods", "full"), regularisers=(), epochs=how.epochs,
             evaluate_every=min(1.0, how.epochs), early_stopping=None, unlabelled=None, ensemble=None,
         )  # fmt: skip
-        with recording(folder, (), {}) as record, model.telling():
+        with recording(folder, (), {}) as record, model.telling(), zeros_kept(model, model.backbone):
             job = Job(
                 model=model,
                 windows=splits["train"],

@@ -130,7 +130,7 @@ class Hunt:
         """The steps that can be tried behind a state: a pass of each kind once, and a network of its own only at first."""
         for passes in self.steps:
             used = any(name.split("+")[0] == catalog.name_of(passes[0]) for name in state.names)
-            late = passes[0].replaces and not state.exact
+            late = (passes[0].replaces and not state.exact) or (state.final and passes[0].changes_network)
             if not (used or late or all(one.exact for one in passes) or _lacking(passes, state.made)):
                 yield passes
 
@@ -147,7 +147,7 @@ def steps_worth_trying(given: Compressible) -> list[Passes]:
     menders = [catalog.create("passes", name) for name in catalog.names("passes") if catalog.find("passes", name).mends]  # type: ignore[attr-defined]
     found = []
     for one in passes:
-        alone = one.exact or one.replaces or not one.changes_network
+        alone = one.exact or one.replaces or one.final or not one.changes_network
         step = (one,) if alone else (one, *menders)
         if not _lacking(step, given):
             found.append(step)

@@ -117,7 +117,7 @@ class State:
     """A network as some steps have made it.
 
     exact: whether all of them promise the same answers; changed: whether any changed the network; rereads: whether any cuts
-    texts otherwise; bundle: what was written of it, None before the first step; path: its steps with what they came to.
+    texts otherwise; final: whether the network may not change any more; bundle: what was written of it, None before the first step; path: its steps with what they came to.
     """
 
     made: Compressible
@@ -125,6 +125,7 @@ class State:
     exact: bool = True
     changed: bool = False
     rereads: bool = False
+    final: bool = False
     bundle: Bundle | None = None
     path: tuple[Tried, ...] = ()
 
@@ -141,6 +142,7 @@ class State:
             exact=self.exact and all(one.exact for one in passes),
             changed=self.changed or any(one.changes_network for one in passes),
             rereads=self.rereads or any(one.rereads for one in passes),
+            final=self.final or any(one.final for one in passes),
             path=self.path,
         )
 
