@@ -290,6 +290,94 @@ def test_a_bundle_that_was_sabotaged_is_refused_whatever_the_budget(what, run, t
         stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
 
 
+def _other_vectors(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.weight"] = weights["embeddings.weight"][::-1].copy()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _lost_places(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.endswith(":places"))
+    weights[name] = np.roll(weights[name], 1)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _other_scales(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    for name in [name for name in weights if name.endswith(":scales")]:
+        weights[name] = weights[name] * np.float16(1.5)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _other_tokenizer(folder: Path) -> None:
+    tokenizer = read_json(folder / "tokenizer.json")
+    vocab = tokenizer["model"]["vocab"]
+    names = list(vocab)
+    vocab[names[-1]], vocab[names[-2]] = vocab[names[-2]], vocab[names[-1]]
+    tokenizer["model"]["max_input_chars_per_word"] = 2
+    write_json(folder / "tokenizer.json", tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "check"),
+    [
+        ("distill_static", _other_vectors, "saved against built"),
+        ("distill_static", _other_case, "ways of reading text changed"),
+        ("distill_static", _permuted_labels, "labels named otherwise"),
+        ("distill_into", _other_case, "ways of reading text changed"),
+        ("distill_into", _other_tokenizer, "rows tokenized otherwise"),
+        ("distill_into", _other_length, "rows tokenized otherwise"),
+        ("distill_into", _random_head, "saved against built"),
+        ("prune_weights", _lost_places, "saved against built"),
+        ("int4_weights", _other_scales, "saved against built"),
+    ],
+)
+def test_what_the_newer_passes_save_is_held_against_what_they_built(
+    name, spoil, check, run, tiny_backbone, tmp_path, monkeypatch
+):
+    _spoil_model(monkeypatch, spoil)
+    short = {"epochs": 1.0} if name.startswith("distill") else {}
+    student = {"backbone": str(tiny_backbone)} if name == "distill_into" else {}
+    with pytest.raises(Refused, match=check):
+        stage.compress(open_bundle(run), passes(name, **{name: {**short, **student}}), tmp_path / "out", max_loss=1.0)
+
+
+def test_weights_that_are_stored_in_another_form_make_the_file_smaller_and_answer_as_measured(run, tmp_path):
+    sizes = {}
+    for name in ("prune_weights", "int4_weights"):
+        made = stage.compress(open_bundle(run), passes(name), tmp_path / name, max_loss=1.0)
+        sizes[name] = (open_bundle(made.bundle).model_folder / "model.safetensors").stat().st_size
+        assert not (made.bundle / "onnx").exists()
+    whole = (open_bundle(run).model_folder / "model.safetensors").stat().st_size
+    assert sizes["prune_weights"] < 0.75 * whole and sizes["int4_weights"] < 0.5 * whole
+
+
+def test_distillation_behind_pruned_weights_leaves_zero_what_is_zero(run, tmp_path):
+    from tunewright.models import lighter
+
+    made = stage.compress(open_bundle(run), [tuple(passes("prune_weights", "distill"))], tmp_path / "out", max_loss=1.0)
+    backbone = load_model(open_bundle(made.bundle).model_folder).backbone
+    shares = [float((value == 0).float().mean()) for value in lighter.weights(backbone, words=True).values()]
+    assert min(shares) >= 0.49
+
+
+def test_by_gradient_other_weights_go_than_by_magnitude(run, tmp_path):
+    zeros = []
+    for by in ("magnitude", "gradient"):
+        made = stage.compress(
+            open_bundle(run), passes("prune_weights", prune_weights={"by": by}), tmp_path / by, max_loss=1.0
+        )
+        weights = load_model(open_bundle(made.bundle).model_folder).backbone.encoder.layer[0].output.dense.weight
+        zeros.append((weights == 0).numpy())
+    assert zeros[0].mean() == pytest.approx(zeros[1].mean()) and not np.array_equal(*zeros)
+
+
+def test_nothing_may_change_what_was_rounded(run, tmp_path):
+    with pytest.raises(UsageError, match=r"distill would change what int4_weights rounded\. Name it before that"):
+        stage.compress(open_bundle(run), passes("int4_weights", "distill"), tmp_path / "out")
+
+
 def test_labels_of_the_bundle_in_another_order_are_refused(run, tmp_path, monkeypatch):
     real = rewrite_stage.seal
     monkeypatch.setattr(

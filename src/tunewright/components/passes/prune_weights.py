@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from tunewright.core.contracts import Compressible, CompressionPass, Evidence
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class PruneWeights(CompressionPass):
         return given
 
 
-def _by_gradient(given: Compressible, evidence: Evidence, maps: list) -> dict:
+def _by_gradient(given: Compressible, evidence: Evidence, maps: Sequence[torch.Tensor]) -> dict[int, torch.Tensor]:
     """Weight (by its id) → how much the loss depends on each number of it, summed over batches of training rows."""
     import torch
 
