@@ -89,3 +89,22 @@ def test_training_leaves_zero_what_is_stored_sparse():
     model(batch).square().sum().backward()
     optimizer.step()
     assert value[:, ::2].any()  # outside, they train as any other
+
+
+def test_another_form_of_what_is_stored_smaller_is_made_in_the_cache_and_not_in_the_bundle(tmp_path, monkeypatch):
+    from tunewright.core import catalog
+
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("TUNEWRIGHT_CACHE", str(tmp_path / "cache"))
+    model = materials.model("pooled").eval()
+    for name in lighter.weights(model.backbone, words=True):
+        lighter.store(model.backbone, name, "sparse")
+    save_model(model, tmp_path / "bundle" / "model", multi_label=False)
+    materials.processor().save(tmp_path / "bundle" / "model")
+    runtime = catalog.create("runtimes", {"name": "onnx", "precision": "fp32"})
+    runtime.prepare(tmp_path / "bundle")
+    assert [path.name for path in (tmp_path / "bundle").iterdir()] == ["model"]
+    expected = outputs(model, materials.windows(), pad_id=materials.processor().pad_id)
+    for one, other in zip(runtime.open(tmp_path / "bundle")(materials.windows()), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert [path.name for path in (tmp_path / "bundle").iterdir()] == ["model"]

@@ -145,6 +145,14 @@ def test_no_more_is_tried_than_was_allowed(run, tmp_path, monkeypatch):
         stage.reach(open_bundle(run), "size<1kB", tmp_path / "out", steps=steps, trials=2, max_loss=1.0)
 
 
+def test_it_ends_when_no_step_brings_anything_nearer(run, tmp_path, monkeypatch):
+    _measured_as(monkeypatch, {"prune_ffn": (0.0, 1.0), "prune_layers": (0.0, 1.0)})
+    with pytest.raises(Refused, match="Of 2 trials none"):
+        stage.reach(
+            open_bundle(run), "size<1kB", tmp_path / "out", steps=stage.parse("prune_ffn,prune_layers"), max_loss=1.0
+        )
+
+
 def test_without_names_every_pass_that_serves_may_be_tried_and_what_prunes_is_mended(run):
     from tunewright.stages.rewrite import opened
 
