@@ -582,3 +582,22 @@ def test_the_policy_is_fitted_anew_to_the_scores_that_are_served(tmp_path, train
         decision["coverage"]["split"] == "validation" and decision["accept"] == open_bundle(made.bundle).policy.accept
     )
     assert members.folders(made.bundle) == [made.bundle]
+
+
+# --------------------------------------------------------------------------------------------------------- from Python
+
+
+def test_python_compresses_and_exports_as_the_command_line_does(run, tmp_path):
+    small = tunewright.compress(
+        run, tmp_path / "small", passes="prune_layers+distill", settings={"prune_layers.share": 0.5}, max_loss=1.0
+    )
+    assert small.tried[0].settings["prune_layers"]["share"] == 0.5 and small.last.name == "prune_layers+distill"
+    limit = f"size<{small.last.size_mb + 1}MiB"
+    found = tunewright.compress(run, tmp_path / "found", target=limit, passes="prune_layers", max_loss=1.0)
+    assert found.report["targets"][0]["name"] == "size"
+    served = tunewright.export(run, tmp_path / "served", format="safetensors")
+    assert served.last.compared.flips == [] and len(tunewright.load(served.bundle).predict(TEXTS)) == len(TEXTS)
+    with pytest.raises(UsageError, match="There is no format 'onx'. Did you mean 'onnx'"):
+        tunewright.export(run, tmp_path / "other", format="onx")
+    with pytest.raises(UsageError, match="exists already"):
+        tunewright.compress(run, tmp_path / "small", passes="prune_layers")

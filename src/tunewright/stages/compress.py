@@ -222,7 +222,8 @@ def beside(bundle: Bundle, end: str) -> Path:
 def forms() -> dict[str, Runtime]:
     """What a bundle can be exported as → the runtime that answers from it, in full precision."""
     found = {catalog.name_of(one): one for one in runtimes.everyone() if one.exact}
-    return {**{name: one for name, one in found.items() if name != EXACT}, "safetensors": found[EXACT]}
+    written = {name: one for name, one in found.items() if type(one).prepare is not Runtime.prepare}
+    return {**written, "safetensors": found[EXACT]}
 
 
 # ------------------------------------------------------------------------------------------------- what can be asked
