@@ -18,6 +18,8 @@ PUBLIC = {
     "train": "(recipe, *, out=None, name=None, resume=False, progress=None)",
     "search": "(recipe, *, out=None, name=None, resume=False, progress=None)",
     "combine": "(bundles, out, *, names=(), default=None, progress=None)",
+    "compress": "(bundle, out=None, *, passes='', target='', settings=None, max_loss=None, trials=20, data=None, unlabelled=None, columns=None, variant=None, progress=None)",
+    "export": "(bundle, out=None, *, format, data=None, columns=None, variant=None, progress=None)",
     "load": "(bundle, runtime='auto', variant=None)",
     "Recipe": "(task, data, tasks, version, model, train, evaluate, decision, predict, report, search, trackers, seed)",
     "Example": "(id, inputs, label, columns)",

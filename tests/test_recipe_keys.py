@@ -1270,12 +1270,14 @@ def engine(folder: Path, patch: Any) -> None:
 
 @entry
 def largest_loss(folder: Path, patch: Any) -> None:
-    """predict.max_loss"""
+    """predict.max_loss predict.max_flips"""
+    from tunewright.core.recipe import Predict
     from tunewright.stages.runtimes import Trial, fastest
 
     exact, quick = (catalog.create("runtimes", name) for name in ("torch", "native"))
-    trials = [Trial(exact, in_bulk=100, alone=0.01), Trial(quick, in_bulk=400, alone=0.003, loss=0.005)]
-    assert [fastest(trials, loss) for loss in (0.002, 0.01)] == [exact, quick]
+    trials = [Trial(exact, in_bulk=100, alone=0.01), Trial(quick, in_bulk=400, alone=0.003, loss=0.005, flips=3)]
+    assert [fastest(trials, Predict(max_loss=loss), 100) for loss in (0.002, 0.01)] == [exact, quick]
+    assert [fastest(trials, Predict(max_loss=0.01, max_flips=most), 100) for most in (0.02, 0.03)] == [exact, quick]
 
 
 @entry

@@ -25,6 +25,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if TYPE_CHECKING:
     from tunewright import sklearn as sklearn
     from tunewright.apps.api import combine as combine
+    from tunewright.apps.api import compress as compress
+    from tunewright.apps.api import export as export
     from tunewright.apps.api import load as load
     from tunewright.apps.api import search as search
     from tunewright.apps.api import train as train
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 # Public name → the module it stands in.
 _HOMES = {
-    **dict.fromkeys(("train", "search", "combine", "load"), "tunewright.apps.api"),
+    **dict.fromkeys(("train", "search", "combine", "compress", "export", "load"), "tunewright.apps.api"),
     "Recipe": "tunewright.core.recipe",
     **dict.fromkeys(("Example", "Prediction"), "tunewright.core.types"),
     **dict.fromkeys(

@@ -55,7 +55,7 @@ def test_the_bundle_goes_beside_the_run_unless_said_otherwise(tiny_run, tmp_path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--passes", ""), "--passes '': a name is missing."),
+        (("--passes", ""), "Name passes with --passes"),
         (("--passes", "prune_layer"), "There is no pass named 'prune_layer'. Did you mean 'prune_layers'?"),
         (("--passes", "prune_ffn", "--set", "prune_ffn.shore=0.5"), "Did you mean 'share'?"),
         (("--passes", "prune_ffn", "--set", "prune_ffn.share=2"), "prune_ffn.share is 2"),

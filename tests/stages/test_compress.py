@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,9 +24,11 @@ from tunewright.core.progress import Silent
 from tunewright.models import members
 from tunewright.models.layout import load_model
 from tunewright.models.processor import Processor
-from tunewright.stages import chain as chain_stage
+from tunewright.serve.certificate import require
 from tunewright.stages import compress as stage
+from tunewright.stages import rewrite as rewrite_stage
 from tunewright.stages import speed
+from tunewright.stages.bench import Bench
 from tunewright.testing import materials
 
 TEXTS = ["i lost my card", "我要音乐", "is the weather cold today", "Quite other words: zebra 龘 7!", "来一首歌 now"]
@@ -231,13 +235,13 @@ def test_passes_joined_are_judged_together(run, tmp_path):
 
 def _spoil_model(monkeypatch, spoil):
     """Let `spoil(folder)` change the saved model of what a pass made, before it is sealed."""
-    real = chain_stage._write_model
+    real = rewrite_stage.write_model
 
     def write(made, recipe, folder):
         real(made, recipe, folder)
         spoil(folder / "model")
 
-    monkeypatch.setattr(chain_stage, "_write_model", write)
+    monkeypatch.setattr(rewrite_stage, "write_model", write)
 
 
 def _random_head(folder: Path) -> None:
@@ -287,10 +291,98 @@ def test_a_bundle_that_was_sabotaged_is_refused_whatever_the_budget(what, run, t
         stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
 
 
+def _other_vectors(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.weight"] = weights["embeddings.weight"][::-1].copy()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _lost_places(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.endswith(":places"))
+    weights[name] = np.roll(weights[name], 1)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _other_scales(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    for name in [name for name in weights if name.endswith(":scales")]:
+        weights[name] = weights[name] * np.float16(1.5)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _other_tokenizer(folder: Path) -> None:
+    tokenizer = read_json(folder / "tokenizer.json")
+    vocab = tokenizer["model"]["vocab"]
+    names = list(vocab)
+    vocab[names[-1]], vocab[names[-2]] = vocab[names[-2]], vocab[names[-1]]
+    tokenizer["model"]["max_input_chars_per_word"] = 2
+    write_json(folder / "tokenizer.json", tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "check"),
+    [
+        ("distill_static", _other_vectors, "saved against built"),
+        ("distill_static", _other_case, "ways of reading text changed"),
+        ("distill_static", _permuted_labels, "labels named otherwise"),
+        ("distill_into", _other_case, "ways of reading text changed"),
+        ("distill_into", _other_tokenizer, "rows tokenized otherwise"),
+        ("distill_into", _other_length, "rows tokenized otherwise"),
+        ("distill_into", _random_head, "saved against built"),
+        ("prune_weights", _lost_places, "saved against built"),
+        ("int4_weights", _other_scales, "saved against built"),
+    ],
+)
+def test_what_the_newer_passes_save_is_held_against_what_they_built(
+    name, spoil, check, run, tiny_backbone, tmp_path, monkeypatch
+):
+    _spoil_model(monkeypatch, spoil)
+    short = {"epochs": 1.0} if name.startswith("distill") else {}
+    student = {"backbone": str(tiny_backbone)} if name == "distill_into" else {}
+    with pytest.raises(Refused, match=check):
+        stage.compress(open_bundle(run), passes(name, **{name: {**short, **student}}), tmp_path / "out", max_loss=1.0)
+
+
+def test_weights_that_are_stored_in_another_form_make_the_file_smaller_and_answer_as_measured(run, tmp_path):
+    sizes = {}
+    for name in ("prune_weights", "int4_weights"):
+        made = stage.compress(open_bundle(run), passes(name), tmp_path / name, max_loss=1.0)
+        sizes[name] = (open_bundle(made.bundle).model_folder / "model.safetensors").stat().st_size
+        assert not (made.bundle / "onnx").exists()
+    whole = (open_bundle(run).model_folder / "model.safetensors").stat().st_size
+    assert sizes["prune_weights"] < 0.75 * whole and sizes["int4_weights"] < 0.5 * whole
+
+
+def test_distillation_behind_pruned_weights_leaves_zero_what_is_zero(run, tmp_path):
+    from tunewright.models import lighter
+
+    made = stage.compress(open_bundle(run), [tuple(passes("prune_weights", "distill"))], tmp_path / "out", max_loss=1.0)
+    backbone = load_model(open_bundle(made.bundle).model_folder).backbone
+    shares = [float((value == 0).float().mean()) for value in lighter.weights(backbone, words=True).values()]
+    assert min(shares) >= 0.49
+
+
+def test_by_gradient_other_weights_go_than_by_magnitude(run, tmp_path):
+    zeros = []
+    for by in ("magnitude", "gradient"):
+        made = stage.compress(
+            open_bundle(run), passes("prune_weights", prune_weights={"by": by}), tmp_path / by, max_loss=1.0
+        )
+        weights = load_model(open_bundle(made.bundle).model_folder).backbone.encoder.layer[0].output.dense.weight
+        zeros.append((weights == 0).numpy())
+    assert zeros[0].mean() == pytest.approx(zeros[1].mean()) and not np.array_equal(*zeros)
+
+
+def test_nothing_may_change_what_was_rounded(run, tmp_path):
+    with pytest.raises(UsageError, match=r"distill would change what int4_weights rounded\. Name it before that"):
+        stage.compress(open_bundle(run), passes("int4_weights", "distill"), tmp_path / "out")
+
+
 def test_labels_of_the_bundle_in_another_order_are_refused(run, tmp_path, monkeypatch):
-    real = chain_stage.seal
+    real = rewrite_stage.seal
     monkeypatch.setattr(
-        chain_stage, "seal", lambda folder, **about: real(folder, **{**about, "labels": about["labels"][::-1]})
+        rewrite_stage, "seal", lambda folder, **about: real(folder, **{**about, "labels": about["labels"][::-1]})
     )
     with pytest.raises(Refused, match="labels named otherwise"):
         stage.compress(open_bundle(run), passes("prune_ffn"), tmp_path / "out", max_loss=1.0)
@@ -348,7 +440,7 @@ def test_where_numbers_are_rounded_few_more_rows_than_of_the_original_may_depend
     alone, before = (
         {row.id: (logits, "no" if index < count else "yes") for index, row in enumerate(rows)} for count in (flips, own)
     )
-    served = certificate.Served(None, [], [], alone=alone, original_alone=before, steady=False)
+    served = certificate.Served(None, None, [], [], alone=alone, original_alone=before, steady=False)
     made = certificate._beside(served, judged, judged)
     assert (made.name, made.value, made.passed) == ("rows that alone get another answer", flips, passed)
 
@@ -367,7 +459,7 @@ def test_a_bundle_outside_its_run_needs_rows_and_takes_them(run, intents_csv, tm
 
 
 def test_learned_rows_and_judged_rows_are_others(run):
-    with stage._rows(open_bundle(run), None, None, Silent()) as rows:
+    with stage.rows_of(open_bundle(run), None, None, None, Silent()) as rows:
         assert not {row.id for row in rows.train} & {row.id for row in rows.validation}
 
 
@@ -377,6 +469,73 @@ def test_several_models_that_vote_are_refused(tmp_path, train_tiny):
         stage.compress(open_bundle(voting), passes("int8"), tmp_path / "out")
 
 
+def test_several_models_that_vote_can_teach_one(tmp_path, train_tiny):
+    voting = train_tiny(tmp_path / "run", train__ensemble={"size": 2, "kind": "vote"}, train__epochs=4)
+    made = stage.compress(open_bundle(voting), passes("distill_static"), tmp_path / "out", max_loss=1.0)
+    assert members.folders(made.bundle) == [made.bundle]
+    assert tunewright.load(made.bundle).predict(TEXTS)[0].decision == "model"
+    lessons = Bench(open_bundle(voting), _few(voting), tmp_path, 1.0, Silent()).lessons
+    rows = list(lessons.validation)
+    theirs = [item.logits for item in tunewright.load(voting).infer(rows)]
+    np.testing.assert_allclose([said for said, _ in lessons._logits(lessons._teachers, rows)], theirs, atol=1e-4)
+
+
+def _few(run):
+    with stage.rows_of(open_bundle(run), None, None, None, Silent()) as rows:
+        return dataclasses.replace(rows, validation=rows.validation[:6])
+
+
+# --------------------------------------------------------------------------------------------------------- students
+
+
+def test_a_static_student_learns_what_the_original_says_and_answers_without_torch(run, tmp_path):
+    made = stage.compress(open_bundle(run), passes("distill_static"), tmp_path / "out", max_loss=1.0)
+    assert made.last.compared.value > 0.8
+    bundle = open_bundle(made.bundle)
+    require(bundle, bundle.recipe.predict.runtime)  # `serve` takes it
+    assert catalog.name_of(bundle.recipe.predict.runtime) in ("static", "torch")
+    code = (
+        "import sys, tunewright; model = tunewright.load(sys.argv[1], 'static'); "
+        "print(model.predict(['i lost my card', '我的卡丢了'])[0].value, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(made.bundle)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["card", "False"]
+
+
+def test_a_student_on_another_backbone_reads_as_that_one_does(run, tiny_backbone, tmp_path):
+    other = Path(shutil.copytree(tiny_backbone, tmp_path / "other"))
+    tokenizer = read_json(other / "tokenizer.json")
+    tokenizer["normalizer"]["lowercase"] = False
+    write_json(other / "tokenizer.json", tokenizer)
+    chain = passes("distill_into", distill_into={"backbone": str(other), "epochs": 8.0, "rate": 0.5})
+    made = stage.compress(open_bundle(run), chain, tmp_path / "out", max_loss=1.0)
+    assert made.last.compared.value > 0.6
+    bundle = open_bundle(made.bundle)
+    assert bundle.recipe.model.backbone == str(other)
+    assert read_json(bundle.model_folder / "tokenizer.json")["normalizer"]["lowercase"] is False
+
+
+def test_rows_without_labels_are_learned_from_and_those_that_judge_are_not_among_them(run, tmp_path):
+    with stage.rows_of(open_bundle(run), None, None, None, Silent()) as rows:
+        texts = ["a new text", "another one", rows.validation[0].inputs["text"]]
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join(texts), "utf-8")
+    with stage.rows_of(open_bundle(run), None, str(more), None, Silent()) as rows:
+        bare = [row.inputs["text"] for row in rows.train if row.label is None]
+        assert bare == texts[:2] and rows.described["unlabelled"] == 2
+    made = stage.compress(
+        open_bundle(run), passes("distill_static"), tmp_path / "out", unlabelled=str(more), max_loss=1.0
+    )
+    assert made.report["data"]["unlabelled"] == 2
+
+
+def test_students_of_answers_per_token_are_refused(tmp_path, train_tiny):
+    tokens = open_bundle(_token_run(tmp_path, train_tiny))
+    for name, told in (("distill_static", "more than the token alone"), ("distill_into", "other tokens")):
+        with pytest.raises(UsageError, match=f"{name} cannot serve this model: it answers for every token, .*{told}"):
+            stage.compress(tokens, passes(name), tmp_path / "out")
+
+
 def test_what_a_method_has_inserted_is_left_to_runtimes(tmp_path, train_tiny):
     inserted = train_tiny(tmp_path / "run", train__method="prefix", train__epochs=1)
     with pytest.raises(BundleError, match=r"prune_ffn changes a network that is plain.*prefix stays inserted"):
@@ -384,7 +543,7 @@ def test_what_a_method_has_inserted_is_left_to_runtimes(tmp_path, train_tiny):
 
 
 def test_no_passes_and_a_place_that_is_taken_are_refused(run, tmp_path):
-    with pytest.raises(UsageError, match=r"Name passes with --passes. Known: .*prune_layers"):
+    with pytest.raises(UsageError, match=r"Name passes with --passes, or .*--target. Known: .*prune_layers"):
         stage.compress(open_bundle(run), [], tmp_path / "out")
     (tmp_path / "out").mkdir()
     with pytest.raises(UsageError, match="exists already"):
@@ -402,7 +561,7 @@ def test_a_pass_that_cannot_serve_is_refused_before_the_ones_before_it_have_take
 
 
 def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
-    real = stage._rows
+    real = stage.rows_of
 
     @contextmanager
     def unlabelled(*arguments):
@@ -410,7 +569,7 @@ def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
             bare = [dataclasses.replace(row, label=None) for row in rows.train]
             yield dataclasses.replace(rows, train=bare)
 
-    monkeypatch.setattr(stage, "_rows", unlabelled)
+    monkeypatch.setattr(stage, "rows_of", unlabelled)
     made = stage.compress(open_bundle(run), passes("prune_ffn", "distill"), tmp_path / "out", max_loss=1.0)
     assert [one.kept for one in made.tried] == [True, True]
 
@@ -423,3 +582,22 @@ def test_the_policy_is_fitted_anew_to_the_scores_that_are_served(tmp_path, train
         decision["coverage"]["split"] == "validation" and decision["accept"] == open_bundle(made.bundle).policy.accept
     )
     assert members.folders(made.bundle) == [made.bundle]
+
+
+# --------------------------------------------------------------------------------------------------------- from Python
+
+
+def test_python_compresses_and_exports_as_the_command_line_does(run, tmp_path):
+    small = tunewright.compress(
+        run, tmp_path / "small", passes="prune_layers+distill", settings={"prune_layers.share": 0.5}, max_loss=1.0
+    )
+    assert small.tried[0].settings["prune_layers"]["share"] == 0.5 and small.last.name == "prune_layers+distill"
+    limit = f"size<{small.last.size_mb + 1}MiB"
+    found = tunewright.compress(run, tmp_path / "found", target=limit, passes="prune_layers", max_loss=1.0)
+    assert found.report["targets"][0]["name"] == "size"
+    served = tunewright.export(run, tmp_path / "served", format="safetensors")
+    assert served.last.compared.flips == [] and len(tunewright.load(served.bundle).predict(TEXTS)) == len(TEXTS)
+    with pytest.raises(UsageError, match="There is no format 'onx'. Did you mean 'onnx'"):
+        tunewright.export(run, tmp_path / "other", format="onx")
+    with pytest.raises(UsageError, match="exists already"):
+        tunewright.compress(run, tmp_path / "small", passes="prune_layers")

@@ -1,7 +1,8 @@
-"""The Python API: `tunewright.train`, `tunewright.search`, `tunewright.combine` and `tunewright.load`."""
+"""The Python API: `tunewright.train`, `search`, `combine`, `compress`, `export` and `load`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tunewright.engine.search import Found
     from tunewright.predict.predictor import Predictor
     from tunewright.stages.combine import Combined
+    from tunewright.stages.compress import Compressed
 
 
 def train(
@@ -107,6 +109,77 @@ def combine(
     if isinstance(bundles, (str, Path)):
         raise UsageError("combine takes a list of bundles: combine([a, b], out).")
     return run(bundles, out, names=names, default=default, progress=progress)
+
+
+def compress(
+    bundle: Path | str,
+    out: Path | str | None = None,
+    *,
+    passes: str = "",
+    target: str = "",
+    settings: Mapping[str, Any] | None = None,
+    max_loss: float | None = None,
+    trials: int = 20,
+    data: Path | str | None = None,
+    unlabelled: Path | str | None = None,
+    columns: Mapping[str, str] | None = None,
+    variant: str | None = None,
+    progress: Progress | None = None,
+) -> Compressed:
+    """Make a bundle smaller and faster within a budget of loss that is measured, as `tunewright compress` does.
+
+        small = tunewright.compress("runs/first", passes="shrink_vocabulary,prune_layers+distill", max_loss=0.02)
+        fast = tunewright.compress("runs/first", "fast", target="p95<5ms,size<20MB")
+        print(fast.bundle, fast.last.compared.loss.value, fast.last.speedup)
+
+    bundle: a bundle, or the run that holds it. out: the folder to write; None: beside it, with the ending "-compressed".
+    passes: what is applied, in order ("a,b+c": those joined are judged together); with a target what may be tried, "":
+    everything that serves. settings: "pass.setting" → value. max_loss: of the deciding metric, by the upper end of its
+    interval; None: 0.005, with a target 0.05. data: labelled rows to measure on; None: validation of the bundle's run.
+    unlabelled: further rows that passes learn from. columns: role → column of both. progress: as for `train`.
+
+    Returns a Compressed: bundle (the folder), last (the step it ends with: compared, gate, speed, size_mb, speedup), tried
+    (everything), report. Raises Refused where no pass is left within the budget, or nothing reaches the target.
+    """
+    from tunewright.core.bundle import open_bundle
+    from tunewright.stages import compress as stage
+
+    opened = open_bundle(bundle, variant)
+    steps = stage.parse(passes, [f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()])
+    sources = {"data": data, "unlabelled": unlabelled}
+    given: dict[str, Any] = {name: None if value is None else str(value) for name, value in sources.items()}
+    given |= {"columns": columns, "progress": progress, **({} if max_loss is None else {"max_loss": max_loss})}
+    out = out or stage.beside(opened, "compressed")
+    if target:
+        return stage.reach(opened, target, out, steps=steps, trials=trials, **given)
+    return stage.compress(opened, steps, out, **given)
+
+
+def export(
+    bundle: Path | str,
+    out: Path | str | None = None,
+    *,
+    format: str,
+    data: Path | str | None = None,
+    columns: Mapping[str, str] | None = None,
+    variant: str | None = None,
+    progress: Progress | None = None,
+) -> Compressed:
+    """Write a bundle that answers from another form of the network, as `tunewright export` does: it has to answer alike.
+
+        served = tunewright.export("runs/first", format="onnx")
+        model = tunewright.load(served.bundle)
+
+    format: "onnx", "openvino" or "safetensors". out: the folder to write; None: beside the bundle, with the format for
+    ending. The others, and what it returns: as for `compress`. Raises Refused where an answer flips, or a logit is off.
+    """
+    from tunewright.core.bundle import open_bundle
+    from tunewright.stages import compress as stage
+
+    opened = open_bundle(bundle, variant)
+    rows = None if data is None else str(data)
+    place = out or stage.beside(opened, format)
+    return stage.export(opened, format, place, data=rows, columns=columns, progress=progress)
 
 
 def load(bundle: Path | str, runtime: str = "auto", variant: str | None = None) -> Predictor:

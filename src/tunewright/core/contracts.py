@@ -584,11 +584,13 @@ class Compressible:
     """What a compression pass changes: a network with its tokenizer, and what is computed in.
 
     precision: as a runtime names it ("int8"); None: that of the runtime which answers from the original bundle.
+    backbone: the name of another one that has taken the place of the original's; None: none has.
     """
 
     model: Model
     processor: Processor
     precision: str | None = None
+    backbone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -611,6 +613,12 @@ class Evidence:
     imitate: Callable[
         [Compressible, Imitation], Compressible
     ]  # train the network to answer as the original does, through the one training loop
+    hidden: Callable[
+        [Compressible, Sequence[Mapping[str, np.ndarray]]], list[np.ndarray]
+    ]  # the last hidden states of windows' features, each (tokens, hidden)
+    fit_head: Callable[
+        [Compressible], Compressible
+    ]  # its head becomes the linear map of its pooled features that comes nearest to the original's logits
     progress: Progress = field(default_factory=Silent)
 
 
@@ -630,6 +638,17 @@ class CompressionPass(Component):
     exact: ClassVar[bool] = False  # whether every row of the data keeps its very answer
     plain: ClassVar[bool] = True  # whether what plain `transformers` opened before, it opens after
     changes_network: ClassVar[bool] = True  # whether weights or tokenizer change, and not only what computes them
+    replaces: ClassVar[bool] = False  # whether it teaches a network of its own: of several that vote it makes one
+    rereads: ClassVar[bool] = False  # whether texts are cut into other pieces, or other windows, than before
+    final: ClassVar[bool] = (
+        False  # whether weights have to stay as it leaves them: nothing may change the network behind it
+    )
+    mends: ClassVar[bool] = False  # whether it makes up for what passes before it cost, and takes nothing away itself
+
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """It with each of the settings worth trying where the way to a target is looked for, the mildest first."""
+        return () if cls.mends else (cls(),)
 
     def lacks(self, given: Compressible) -> str:
         """Why it cannot serve this network, in a few words; "" when it can. Changes nothing."""

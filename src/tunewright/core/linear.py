@@ -94,21 +94,22 @@ def fit_ridge(
 ) -> LinearFit:
     """Fit numbers by least squares with a penalty on the weights (Hoerl and Kennard 1970), C chosen on validation.
 
-    features: (rows, features) dense; gold: (rows,). One row of weights; C is the inverse penalty as in `fit_linear`, with
-    the score minus the mean squared error.
+    features: (rows, features) dense; gold: (rows,) or (rows, outputs). One row of weights an output; C is the inverse
+    penalty as in `fit_linear`, the same for all, with the score minus the mean squared error.
     """
     scaled, mean, scale = _standardised(features)
-    target = np.asarray(gold, dtype=np.float64)
-    middle = float(target.mean())
+    target, held_out = (np.asarray(part, dtype=np.float64).reshape(len(part), -1) for part in (gold, validation_gold))
+    middle = target.mean(axis=0)
     values, axes = np.linalg.eigh(np.asarray(scaled.T @ scaled, dtype=np.float64) / len(scaled))
     along = axes.T @ (scaled.T @ (target - middle)) / len(scaled)
     candidates = sorted(path) if len(validation_gold) else [sorted(path)[len(path) // 2]]
     best: LinearFit | None = None
     for C in candidates:
-        weight = ((axes @ (along / (values + 1 / (C * len(scaled))))) / scale).astype(np.float32)[None]
-        bias = np.array([middle - float(weight[0] @ mean)], dtype=np.float32)
+        shrunk = along / (values + 1 / (C * len(scaled)))[:, None]
+        weight = ((axes @ shrunk).T / scale).astype(np.float32)
+        bias = (middle - weight.astype(np.float64) @ mean).astype(np.float32)
         fitted = LinearFit(weight, bias, C, 0.0)
-        off = fitted.logits(validation_features)[:, 0] - validation_gold if len(validation_gold) else np.zeros(1)
+        off = fitted.logits(validation_features) - held_out if len(held_out) else np.zeros(1)
         score = -float(np.mean(np.square(off)))
         if best is None or score > best.score:
             best = LinearFit(weight, bias, C, score)

@@ -217,6 +217,7 @@ class Predict:
         "auto"  # auto: the fastest on this machine, of all that lose no more than max_loss; or a name of `tunewright list runtimes`
     )
     max_loss: AtLeastZero = 0.002  # of the deciding metric on validation, against full precision; 0 allows none
+    max_flips: Share | None = None  # share of rows whose answer may be another one than in full precision; null: any
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from tunewright.models.members import opened
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
 from tunewright.predict.predictor import EXACT
-from tunewright.stages import account, assemble, ensemble, judge, runtimes, save, unlabelled
+from tunewright.stages import account, assemble, ensemble, judge, parity, plain, runtimes, save, unlabelled
 from tunewright.stages.assemble import Plan
 from tunewright.stages.check import label_errors
 from tunewright.stages.embed import Embedder
@@ -267,7 +267,7 @@ def _judge(
     plan, recipe = trained.plan, trained.plan.recipe
     run.update(status="trained")
     with writing_folder(run.folder / "bundle") as bundle:
-        calibrated, exact = _calibrate(trained, dataset, bundle, progress)
+        calibrated, built, exact = _calibrate(trained, dataset, bundle, progress)
         chosen = _choose_runtime(run, bundle, recipe, exact, calibrated, dataset, progress)
         recipe = replace(recipe, **{"predict.runtime": chosen.runtime})
         plan = dataclasses.replace(plan, recipe=recipe)
@@ -282,10 +282,13 @@ def _judge(
         baselines = judge.baseline_predictions(recipe, dataset, embedder, progress)
         embedder.release()
         verdict = _verdict(run, recipe, dataset, items, predictions, baselines)
-        exact += (
-            items if chosen.runtime.exact else _infer_saved(bundle, plan, dataset, "test", _exact(bundle), progress)
-        )
-        certificate = _certificate(bundle, plan, exact, progress)
+        same = catalog.name_of(chosen.runtime) == EXACT and chosen.runtime.exact
+        exact += items if same else _infer_saved(bundle, plan, dataset, "test", _exact(bundle), progress)
+        held = parity.compare(
+            recipe.task, dataset.labels, calibrated.policy, built, exact, validation + items,
+            steady=chosen.runtime.exact, most_flips=recipe.predict.max_flips,
+        )  # fmt: skip
+        certificate = _certificate(bundle, plan, dataset.labels, exact, held, progress)
         report = account.report(
             account.Facts(
                 run=run,
@@ -301,7 +304,9 @@ def _judge(
                 findings=found,
             )
         )
-        write_json(bundle / "certificate.json", certificate.to_dict())
+        write_json(
+            bundle / "certificate.json", {**certificate.to_dict(), "rows": len(exact), "flips": list(held.flips)}
+        )
         write_card(report, bundle)
         save.write_reference(
             bundle,
@@ -325,8 +330,9 @@ def _judge(
 
 def _calibrate(
     trained: Trained, dataset: Dataset, bundle: Path, progress: Progress
-) -> tuple[judge.Calibrated, list[Inferred]]:
-    """Calibrate on validation, fold it into the head, save the model; gives validation through the saved model."""
+) -> tuple[judge.Calibrated, list[Inferred], list[Inferred]]:
+    """Calibrate on validation, fold it into the head, save the model; gives validation, calibrated, as the trained model
+    answers it, and through the saved one."""
     plan = trained.plan
     run = answering(trained.models, plan, plan.recipe.train.device)
     validation = dataset.splits["validation"]
@@ -337,7 +343,8 @@ def _calibrate(
             save.fold_calibration(model, calibrated)  # affine: the mean of calibrated outputs is the calibrated mean
             save.write_model(model, plan, members.folder(bundle, number))
         step(1)
-    return calibrated, list(_infer_saved(bundle, plan, dataset, "validation", _exact(bundle), progress))
+    built = [dataclasses.replace(item, logits=item.logits * calibrated.scale + calibrated.shift) for item in items]
+    return calibrated, built, list(_infer_saved(bundle, plan, dataset, "validation", _exact(bundle), progress))
 
 
 def _choose_runtime(
@@ -395,10 +402,13 @@ def _verdict(
     )
 
 
-def _certificate(bundle: Path, plan: Plan, items: Sequence[Inferred], progress: Progress) -> Gate:
-    if not save.is_transformers(bundle / "model") or not plan.head.pools:
-        return Gate("transformers", ())
+def _certificate(
+    bundle: Path, plan: Plan, labels: Sequence[str], items: Sequence[Inferred], held: parity.Parity, progress: Progress
+) -> Gate:
+    """What plain `transformers` answers, where it opens the model, and what serves, against what was evaluated."""
+    if not save.is_transformers(bundle / "model"):
+        return Gate(parity.SERVING, held.checks)
     with progress.task("Checking that transformers gives the same answers", total=1) as step:
-        made = save.certify(bundle, items, plan.processor, plan.recipe.task)
+        made = plain.certify(bundle, items, plan.processor, plan.recipe.task, plan.head, labels)
         step(1)
-    return made
+    return Gate(made.name if made.checks else parity.SERVING, (*made.checks, *held.checks))

@@ -35,7 +35,8 @@ def load_backbone(
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} is no model's folder: its config.json cannot be read ({error}).") from error
     with explained(folder):
-        from tunewright.models.static import MODEL_TYPE, load_static
+        from tunewright.models.static import load_static
+        from tunewright.models.table import MODEL_TYPE
 
         if config.get("model_type") == MODEL_TYPE:
             return load_static(folder, config).eval()

@@ -30,6 +30,11 @@ def told(model: Model, windows: Sequence[Features], *, pad_id: int, device: str 
     return added(found, windows, whole)
 
 
+def hidden(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> list[np.ndarray]:
+    """The backbone's last hidden states of every window (tokens, hidden), without padding."""
+    return _run(model, model.hidden, windows, pad_id, device)
+
+
 def pooled(model: Model, windows: Sequence[Features], *, pad_id: int, device: str = "cpu") -> np.ndarray:
     """The head's features of every window (windows, hidden); their mean where it has some for every token."""
     found = _run(model, model.pooled, windows, pad_id, device)

@@ -23,11 +23,12 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Head, Method
 from tunewright.core.errors import BundleError, ModelError
 from tunewright.core.files import read_json, write_json
-from tunewright.models import reshaped, surgery
+from tunewright.models import lighter, reshaped, surgery
 from tunewright.models.backbone import empty_backbone, load_backbone, quiet
 from tunewright.models.model import Model
 from tunewright.models.saved import MARK, TANH_SCALE, final_map
-from tunewright.models.shared import as_torch
+from tunewright.models.shared import WEIGHTS, as_torch
+from tunewright.models.table import HEAD, MODEL_TYPE
 
 MEAN_SCALE = 2.0**17  # on the mean, against the residual of the token's own state
 
@@ -40,7 +41,8 @@ def save_model(model: Model, folder: Path, *, multi_label: bool, inserted: Metho
     opens the whole. inserted: that method; None where the weights are plain, or merged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    whole = plain_form(model, multi_label) if inserted is None else None
+    lighter_forms = lighter.forms(model.backbone)
+    whole = plain_form(model, multi_label) if inserted is None and not lighter_forms else None
     if whole is None:
         _save_own(model, folder, inserted)
         return
@@ -59,7 +61,7 @@ def load_model(folder: Path, *, attention: str = "eager") -> Model:
     head = catalog.create("heads", config[MARK]["head"])
     labels = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
     if not config[MARK].get("transformers", True):
-        return _load_own(folder, head, labels, config[MARK].get("method"), config[MARK].get("sizes", {}))
+        return _load_own(folder, head, labels, config)
     backbone = load_backbone(folder, dropout=0.0, attention=attention)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None
@@ -224,28 +226,36 @@ def _save_own(model: Model, folder: Path, inserted: Method | None) -> None:
         mark["method"] = catalog.describe(inserted)
     elif other := reshaped.sizes(model.backbone):
         mark["sizes"] = other
+    if forms := lighter.forms(model.backbone):
+        mark["stored"] = forms
     write_json(folder / "config.json", {**config, "id2label": dict(enumerate(model.labels)), MARK: mark})
-    safetensors.torch.save_model(model.backbone, str(folder / "model.safetensors"))  # shared weights once
+    if forms:
+        whole = {name: value.contiguous() for name, value in model.backbone.state_dict().items()}
+        safetensors.torch.save_file(lighter.packed(model.backbone, whole), folder / WEIGHTS, metadata={"format": "pt"})
+    else:
+        safetensors.torch.save_model(model.backbone, str(folder / WEIGHTS))  # shared weights once
     head = {n: v.contiguous() for n, v in model.head.state_dict().items() if not n.startswith("beside.")}
-    safetensors.torch.save_file(head, folder / "head.safetensors")
+    safetensors.torch.save_file(head, folder / HEAD)
 
 
-def _load_own(
-    folder: Path, head: Head, labels: Sequence[str], inserted: Any, sizes: Mapping[str, Sequence[int]]
-) -> Model:
-    """inserted: how the method is described that has inserted what cannot be merged; it does so again, before all weights.
-
-    sizes: of linear maps that are not as the configuration says (see models/reshaped.py).
-    """
-    backbone = load_backbone(folder) if inserted is None and not sizes else empty_backbone(folder)
+def _load_own(folder: Path, head: Head, labels: Sequence[str], config: Mapping[str, Any]) -> Model:
+    """A model in our own form. config.json says how the method is described that has inserted what cannot be merged, which
+    does so again before all weights; the sizes of linear maps that are not as the configuration says (models/reshaped.py);
+    and the weights that are stored in a smaller form (models/stored.py)."""
+    mark = config[MARK]
+    inserted, sizes, forms = mark.get("method"), mark.get("sizes", {}), mark.get("stored", {})
+    whole = config.get("model_type") == MODEL_TYPE or not (inserted or sizes or forms)
+    backbone = load_backbone(folder) if whole else empty_backbone(folder)
     reshaped.reshape(backbone, sizes)
     model = Model(backbone, head.build(surgery.hidden_size(backbone), len(labels)), head, labels)
     if inserted is not None:
         with torch.random.fork_rng(devices=[]):
             model = catalog.create("methods", inserted).apply(model)  # type: ignore[attr-defined]
-    if inserted is not None or sizes:
+    if not whole:
         _fill(model.backbone, as_torch(folder))
-    safetensors.torch.load_model(model.head, folder / "head.safetensors")
+    for name, form in forms.items():
+        lighter.store(backbone, name, form)
+    safetensors.torch.load_model(model.head, folder / HEAD)
     return model.eval()
 
 

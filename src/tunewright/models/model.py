@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +96,16 @@ class Model(nn.Module):
             self.head.output.bias.copy_(bias)
             if self.beside is not None:
                 self.head.beside.weight.copy_(weight[:, hidden:])
+
+    def on(self, backbone: nn.Module) -> Model:
+        """A head of this kind and these labels on another backbone, random but for the map of the columns beside the text."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            head = self.head_kind.build(hidden_size(backbone), len(self.labels))
+        made = Model(backbone, head, self.head_kind, self.labels)
+        if self.beside is not None:
+            made.head.beside = copy.deepcopy(self.head.beside)
+        return made
 
     @property
     def beside(self) -> Tensor | None:

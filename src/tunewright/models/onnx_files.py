@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunewright.core.cache import cache_folder
-from tunewright.core.files import sha256
+from tunewright.core.files import read_json, sha256
+from tunewright.models import table
+from tunewright.models.saved import MARK
 
 MAKING = ("onnx", "onnxruntime", "torch")  # packages that make the file
 
 
 def lacks(bundle: Path, precision: str, package: str, extra: str) -> str:
     """Why the file cannot be run with `package`, which the `extra` brings: something is not installed; "" if nothing."""
+    if not table.lacks(bundle / "model"):
+        return "a static model is looked up, and the runtime static does that without a file of its own"
     made = _own(bundle, precision).is_file() or _cached(bundle, precision).is_file()
     if _absent([package]):
         return f"the package {package} is not installed: pip install 'tunewright[{extra}]'"
@@ -25,7 +29,12 @@ def lacks(bundle: Path, precision: str, package: str, extra: str) -> str:
 
 
 def put(bundle: Path, precision: str) -> None:
-    """Write the file into the bundle. Raises ModelError for a network that has no ONNX form."""
+    """Write the file into the bundle. Raises ModelError for a network that has no ONNX form.
+
+    Not where weights are stored in a smaller form, which this one has not: the file is made in the cache then, at first use.
+    """
+    if read_json(bundle / "model" / "config.json")[MARK].get("stored"):
+        return
     _make(bundle, precision, _own(bundle, precision))
 
 

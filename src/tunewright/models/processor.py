@@ -199,6 +199,11 @@ class Processor:
         name = name["content"] if isinstance(name, dict) else name
         return self.tokenizer.token_to_id(name) if isinstance(name, str) else None
 
+    def around(self, piece: int) -> Encoded:
+        """The window of a text that is this one piece."""
+        text = (np.array([piece], dtype=np.int32), np.zeros((1, 2), dtype=np.int32))
+        return self._assemble(self._single, (text, None), ((0, 1), (0, 0)))
+
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[list[Encoded]]:
         """Windows of every text (with its pair's second text, when `pairs` is given), in order; at least one each.
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from tunewright.core.bundle import INDEX, SHARED, VARIANTS
 from tunewright.core.files import read_json
+from tunewright.models import stored
 from tunewright.models.mapped import Place, mapped, places
 
 if TYPE_CHECKING:
@@ -68,23 +69,32 @@ class Tensors(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
-            return self._mapped(0, self._own[name])
+            parts = self._stored(name)
+            return stored.unpacked(parts) if parts else self._mapped(0, self._own[name])
         shared = self._mapped(1, self._common[self._names[name]])
         parts = {kind: self[f"{name}:{kind}"] for kind in KINDS if f"{name}:{kind}" in self._own}
         return restored(shared, parts) if parts else shared
+
+    def _stored(self, name: str) -> Parts:
+        """The parts of a tensor that is stored in a smaller form; {} of any other."""
+        own = {kind: f"{name}:{kind}" for kind in stored.kinds() if f"{name}:{kind}" in self._own}
+        return {kind: self._mapped(0, self._own[part]) for kind, part in own.items()}
 
     def _mapped(self, file: int, place: Place) -> np.ndarray:
         return mapped(self._files[file], place, writable=self._writable)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._names, *(name for name in self._own if name.partition(":")[0] not in self._names)])
+        names = dict.fromkeys(name.partition(":")[0] for name in self._own)
+        return iter([*self._names, *(name for name in names if name not in self._names)])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def place(self, name: str) -> Place:
         """Its type and shape, and where it, or what it is put together from, lies."""
-        return self._common[self._names[name]] if name in self._names else self._own[name]
+        if name in self._names:
+            return self._common[self._names[name]]
+        return self._own[name] if name in self._own else self._own[f"{name}:{stored.SHAPE}"]
 
 
 def as_torch(folder: Path) -> dict[str, torch.Tensor]:

@@ -26,11 +26,9 @@ def keep_words(backbone: nn.Module, kept: np.ndarray) -> None:
     with torch.no_grad():
         smaller.weight.copy_(table.weight[torch.from_numpy(kept)])
     backbone.set_input_embeddings(smaller)
-    backbone.config.vocab_size = len(kept)
-    for name in TOKEN_IDS:
-        value = getattr(backbone.config, name, None)
-        if isinstance(value, int):
-            setattr(backbone.config, name, new.get(value))
+    config = backbone.config if isinstance(backbone.config, dict) else vars(backbone.config)
+    config["vocab_size"] = len(kept)
+    config.update({name: new.get(config[name]) for name in TOKEN_IDS if isinstance(config.get(name), int)})
 
 
 def depth_name(backbone: nn.Module) -> str | None:

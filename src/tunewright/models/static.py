@@ -7,11 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tunewright.models.shared import as_torch
-
-MODEL_TYPE = "static"  # in config.json; a layout of our own, which `transformers` does not know
+from tunewright.models.table import MODEL_TYPE
 
 
 class StaticEncoder(nn.Module):
@@ -26,12 +26,27 @@ class StaticEncoder(nn.Module):
         """The embedding table, as `transformers` models give it."""
         return self.embeddings
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> SimpleNamespace:
-        """(batch, tokens) → `last_hidden_state` (batch, tokens, hidden); padded places are zero."""
+    def set_input_embeddings(self, table: nn.Embedding) -> None:
+        """Exchange it."""
+        self.embeddings = table
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> SimpleNamespace:
+        """(batch, tokens) → `last_hidden_state` (batch, tokens, hidden); padded places are zero. The types of tokens are not looked at."""
         hidden = self.embeddings(input_ids)
         if attention_mask is not None:
             hidden = hidden * attention_mask.unsqueeze(-1).to(hidden.dtype)
         return SimpleNamespace(last_hidden_state=hidden)
+
+
+def static_encoder(words: Tensor, padding: int) -> StaticEncoder:
+    """An encoder of these vectors (pieces, hidden)."""
+    sizes = {"vocab_size": words.shape[0], "hidden_size": words.shape[1], "pad_token_id": padding}
+    made = StaticEncoder({"model_type": MODEL_TYPE, **sizes})
+    with torch.no_grad():
+        made.embeddings.weight.copy_(words)
+    return made
 
 
 def load_static(folder: Path, config: Mapping[str, Any]) -> StaticEncoder:

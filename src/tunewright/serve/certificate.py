@@ -26,7 +26,7 @@ def require(bundle: Bundle, runtime: Runtime) -> None:
     if (described := catalog.describe(runtime)) not in certified:
         raise Refused(
             f"{bundle.folder} is not served by the runtime {_shown(described)}: it was not tried when the bundle was "
-            f"made, or lost more than predict.max_loss allows. Certified: {listing(map(_shown, certified))}. Take one of "
+            f"made, or lost more than predict.max_loss allows, or changed more answers than predict.max_flips does. Certified: {listing(map(_shown, certified))}. Take one of "
             "them, --runtime auto for the one that was chosen, or train again where that runtime is installed."
         )
 
@@ -55,10 +55,15 @@ def _certified(bundle: Bundle) -> list[Mapping[str, Any]]:
     file = bundle.folder / "runtime.json"
     if file.is_file():
         about = read_json(file)
-        allowed = bundle.recipe.predict.max_loss
-        tried = [trial for trial in about["trials"] if not trial.get("lacks") and trial["loss"] <= allowed]
+        tried = [trial for trial in about["trials"] if not trial.get("lacks") and _within(trial, about, bundle)]
         found += [about["chosen"], *(trial["runtime"] for trial in tried)]
     return [runtime for index, runtime in enumerate(found) if runtime not in found[:index]]
+
+
+def _within(trial: Mapping[str, Any], about: Mapping[str, Any], bundle: Bundle) -> bool:
+    allowed = bundle.recipe.predict
+    few = allowed.max_flips is None or trial["flips"] <= allowed.max_flips * about["rows"]
+    return trial["loss"] <= allowed.max_loss and few
 
 
 def _shown(described: Mapping[str, Any]) -> str:

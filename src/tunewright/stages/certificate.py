@@ -12,7 +12,6 @@ import numpy as np
 
 from tunewright.core import measures, statistics
 from tunewright.core.bundle import Bundle
-from tunewright.core.contracts import Task
 from tunewright.core.errors import plural
 from tunewright.core.files import read_json
 from tunewright.core.gate import Check, Gate, check
@@ -22,7 +21,7 @@ from tunewright.core.types import Example, Note, Prediction
 from tunewright.models.processor import SETTINGS, Processor
 from tunewright.predict.infer import Inferred
 from tunewright.predict.render import answer as plain
-from tunewright.stages import verdict
+from tunewright.stages import parity, verdict
 from tunewright.stages.evaluate import Judged
 from tunewright.stages.evidence import unlabelled
 
@@ -53,11 +52,13 @@ class Compared:
 class Served:
     """What the certificate looks at beside the answers: the bundle as it lies on the disk, and the rows it reads.
 
+    reads: how texts have to be cut: the original's processor, or that of the network in memory where steps were to change it;
     built: logits of the network in memory, saved: of the same rows through the saved one in full precision; alone and
     original_alone: logits and answers to rows by themselves, by row id.
     """
 
     bundle: Bundle
+    reads: Processor
     built: Sequence[np.ndarray]
     saved: Sequence[np.ndarray]
     alone: Mapping[str, tuple[np.ndarray, Any]]
@@ -95,12 +96,15 @@ def certify(
     checks = [
         check(f"loss of {compared.metric}, upper end", compared.loss.high, "<=", max_loss, _budget(compared.rows)),
         check("labels named otherwise", _renamed(original, served.bundle), "==", 0, LABELS),
-        check("ways of reading text changed", _reads_otherwise(original, served.bundle), "==", 0, READING),
-        check("rows tokenized otherwise", _retokenized(original, served.bundle, examples), "==", 0, TOKENS),
+        check("ways of reading text changed", _reads_otherwise(served), "==", 0, READING),
+        check("rows tokenized otherwise", _retokenized(served, examples), "==", 0, TOKENS),
         check(
             "saved against built, largest logit difference", _furthest(served.built, served.saved), "<=", SAME, SAVED
         ),
     ]
+    if (most := original.recipe.predict.max_flips) is not None:
+        share = len(compared.flips) / max(1, compared.rows)
+        checks.append(check("share of answers changed", share, "<=", most, parity.LIMIT))
     if exact:
         checks.append(check("flipped rows", len(compared.flips), "==", 0, EXACT))
         checks.append(check("largest logit difference", compared.max_abs, "<=", SAME, EXACT))
@@ -183,25 +187,25 @@ def _names(bundle: Bundle) -> list[str]:
     return [named[str(index)] for index in range(len(named))]
 
 
-def _reads_otherwise(original: Bundle, changed: Bundle) -> int:
+def _reads_otherwise(served: Served) -> int:
     """Settings of window and tokenizer that differ."""
-    one, other = (Processor.load(bundle.model_folder) for bundle in (original, changed))
+    one, other = served.reads, Processor.load(served.bundle.model_folder)
     own = sum(getattr(one, name) != getattr(other, name) for name in READ)
     parts = [json.loads(processor.tokenizer.to_str()) for processor in (one, other)]
     return own + sum(parts[0].get(name) != parts[1].get(name) for name in ("normalizer", "pre_tokenizer"))
 
 
-def _retokenized(original: Bundle, changed: Bundle, examples: Sequence[Example]) -> int:
-    """Rows whose windows hold other pieces than before."""
-    one, other = (_pieces(bundle.task, bundle, examples) for bundle in (original, changed))
+def _retokenized(served: Served, examples: Sequence[Example]) -> int:
+    """Rows whose windows hold other pieces than they should."""
+    processors = served.reads, Processor.load(served.bundle.model_folder)
+    one, other = (_pieces(served.bundle, processor, examples) for processor in processors)
     return sum(a != b for a, b in zip(one, other, strict=True))
 
 
-def _pieces(task: Task, bundle: Bundle, examples: Sequence[Example]) -> list[list[list[str]]]:
-    processor = Processor.load(bundle.model_folder)
+def _pieces(bundle: Bundle, processor: Processor, examples: Sequence[Example]) -> list[list[list[str]]]:
     names: dict[int, str] = {}
     found: list[list[list[str]]] = [[] for _ in examples]
-    for window in task.encode(list(unlabelled(examples)), processor, bundle.labels):
+    for window in bundle.task.encode(list(unlabelled(examples)), processor, bundle.labels):
         ids = window.features["input_ids"].tolist()
         names.update({index: processor.tokenizer.id_to_token(index) for index in ids if index not in names})
         found[window.example].append([names[index] for index in ids])

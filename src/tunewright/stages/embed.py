@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunewright.core.progress import Progress
-from tunewright.core.types import Example
+from tunewright.core.types import Example, Window
 from tunewright.models.beside import FEATURE
 from tunewright.models.inference import pooled
 from tunewright.models.model import Model
@@ -49,13 +49,7 @@ class Embedder:
         windows = task.encode(unlabelled, processor, ())
         with autocast(self.device, self.precision):
             features = pooled(self._open(), [w.features for w in windows], pad_id=processor.pad_id, device=self.device)
-        weights = np.array([max(w.tokens, 1) for w in windows], dtype=np.float64)
-        firsts = np.searchsorted([w.example for w in windows], np.arange(len(examples)))
-        totals = np.add.reduceat(weights, firsts)
-        joined = np.add.reduceat(features * weights[:, None], firsts) / totals[:, None]
-        if task.beside.columns:
-            joined = np.concatenate([joined, np.stack([windows[first].features[FEATURE] for first in firsts])], axis=1)
-        self._known.update(zip([example.id for example in examples], joined.astype(np.float32), strict=True))
+        self._known.update(zip([example.id for example in examples], joined(features, windows), strict=True))
 
     def _open(self) -> Model:
         if self._model is None:
@@ -63,3 +57,14 @@ class Embedder:
             if self.plan.recipe.train.engine == "auto":
                 self._model.pack()
         return self._model
+
+
+def joined(features: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+    """Each example's features from those of its windows (windows, hidden), and the columns beside the text behind them."""
+    weights = np.array([max(w.tokens, 1) for w in windows], dtype=np.float64)
+    firsts = np.searchsorted([w.example for w in windows], np.arange(windows[-1].example + 1))
+    totals = np.add.reduceat(weights, firsts)
+    found = np.add.reduceat(features * weights[:, None], firsts) / totals[:, None]
+    if FEATURE in windows[0].features:
+        found = np.concatenate([found, np.stack([windows[first].features[FEATURE] for first in firsts])], axis=1)
+    return found.astype(np.float32)

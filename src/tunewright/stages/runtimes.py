@@ -18,7 +18,7 @@ from tunewright.core import catalog
 from tunewright.core.contracts import Outputs, Runtime
 from tunewright.core.errors import MachineError, ModelError
 from tunewright.core.progress import Progress
-from tunewright.core.recipe import Recipe
+from tunewright.core.recipe import Predict, Recipe
 from tunewright.core.types import Policy, Prediction
 from tunewright.models import members
 from tunewright.predict.infer import Inferred, again, decide
@@ -82,7 +82,7 @@ def choose(
     exact = exact[:TRIED]
     trials = tried(bundle, recipe, everyone(), exact, policy, labels, progress)
     about = {"rows": len(exact), "trials": [trial.to_dict() for trial in trials]}
-    return take(bundle, fastest(trials, recipe.predict.max_loss), about)
+    return take(bundle, fastest(trials, recipe.predict, len(exact)), about)
 
 
 def everyone() -> list[Runtime]:
@@ -113,10 +113,16 @@ def take(bundle: Path, runtime: Runtime, about: Mapping[str, Any]) -> Chosen:
     return Chosen(runtime, members.opened(runtime, bundle), {**about, "chosen": catalog.describe(runtime)})
 
 
-def fastest(trials: Sequence[Trial], max_loss: float) -> Runtime:
-    """The runtime of least cost among those that can run here and lose at most `max_loss`."""
-    able = [trial for trial in trials if not trial.lacks and trial.loss <= max_loss]
+def fastest(trials: Sequence[Trial], allowed: Predict, rows: int) -> Runtime:
+    """The runtime of least cost among those that can run here and lose, and flip of these many rows, what is allowed."""
+    able = [trial for trial in trials if not trial.lacks and within(trial, allowed, rows)]
     return min(able, key=lambda trial: trial.cost).runtime
+
+
+def within(trial: Trial, allowed: Predict, rows: int) -> bool:
+    """Whether what a runtime loses, and flips of so many rows, is allowed."""
+    flips = allowed.max_flips
+    return trial.loss <= allowed.max_loss and (flips is None or trial.flips <= flips * rows)
 
 
 def _variants(name: str) -> Sequence[Runtime]:

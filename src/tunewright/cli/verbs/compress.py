@@ -5,6 +5,10 @@ original's answer: the loss of the deciding metric with its interval, every flip
 that costs more than --max-loss, by the upper end of that interval, is undone, and the chain goes on without it; passes
 joined by + are judged together. Exit code 2 where none is left. The new bundle holds certificate.json and report.html with everything that was tried.
 
+With --target the chain is looked for: passes and their settings are tried, each measured, and those gone on from that come
+nearest at the least loss. Measures: p50 and p95 of one row (ms), size (MB, MiB), throughput (rows/s), speedup. What reaches
+all of them at the least loss is written, and the report has everything that was tried. Exit code 2 where nothing does.
+
 The rows are those of the run that holds the bundle. Name labelled rows as DATA where it lies elsewhere.
 
 Examples:
@@ -15,21 +19,23 @@ Examples:
 
   tunewright compress runs/first --passes prune_ffn --set prune_ffn.share=0.5 --json
 
+  tunewright compress runs/first --passes distill_static --unlabelled more.txt --max-loss 0.05
+
+  tunewright compress runs/first --target "p95<5ms,size<20MB" --max-loss 0.03
+
   tunewright compress bundle labelled.csv --passes int8 --column text=content
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tunewright.cli import output
-from tunewright.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from tunewright.core.bundle import Bundle
     from tunewright.stages.compress import Compressed
 
 
@@ -38,14 +44,29 @@ def command(
     data: str = typer.Argument(
         None, metavar="[DATA]", help="Labelled rows to measure on. Default: the validation rows of the bundle's run."
     ),
-    passes: str = typer.Option(..., "--passes", metavar="A,B,…", help="Passes in order: `tunewright list passes`."),
+    passes: str = typer.Option(
+        "",
+        "--passes",
+        metavar="A,B,…",
+        help="Passes in order: `tunewright list passes`. With --target: those that may be tried.",
+    ),
+    target: str = typer.Option(
+        "", "--target", metavar="P95<5MS,…", help="What has to be reached; the passes for it are looked for."
+    ),
+    trials: int = typer.Option(20, "--trials", min=1, help="With --target: how many steps are tried at most."),
     max_loss: float = typer.Option(
-        0.005,
+        None,
         "--max-loss",
         min=0.0,
-        help="Of the deciding metric: how much may be lost, by the upper end of its interval.",
+        help="Of the deciding metric: how much may be lost, by the upper end of its interval. Default: 0.005; with --target 0.05.",
     ),
     out: Path = typer.Option(None, "--out", help="The bundle to write: a new folder. Default: BUNDLE-compressed."),
+    unlabelled: str = typer.Option(
+        None,
+        "--unlabelled",
+        metavar="FILE",
+        help="Further rows that passes learn from, as the original answers them; labels are not looked at.",
+    ),
     changes: list[str] = typer.Option(
         None, "--set", metavar="PASS.SETTING=VALUE", help="A pass's setting, as prune_ffn.share=0.5. May be repeated."
     ),
@@ -54,40 +75,24 @@ def command(
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
-    from tunewright.core import recipe_file
     from tunewright.core.bundle import open_bundle
     from tunewright.predict.source import parse_columns
 
-    steps = [[name.strip().replace("-", "_") for name in step.split("+")] for step in passes.split(",")]
-    names = [name for step in steps for name in step]
-    if not all(names):
-        raise UsageError(
-            f"--passes {passes!r:.80}: a name is missing. Write them as a,b+c; `tunewright list passes` has them."
-        )
-    chosen = iter(recipe_file.chain("passes", names, changes or (), "--passes"))
-    chain = [tuple(next(chosen) for _ in step) for step in steps]
     opened = open_bundle(bundle, variant)
     columns = parse_columns(column or (), opened.task)
     progress = output.progress(quiet)
-    from tunewright.stages.compress import compress
+    from tunewright.stages import compress
 
-    found = compress(
-        opened,
-        chain,  # type: ignore[arg-type]
-        out or beside(opened, "compressed"),
-        data=data,
-        columns=columns,
-        max_loss=max_loss,
-        progress=progress,
-    )
+    steps = compress.parse(passes, changes or ())
+    out = out or compress.beside(opened, "compressed")
+    given: dict[str, Any] = {"data": data, "unlabelled": unlabelled, "columns": columns, "progress": progress}
+    if max_loss is not None:
+        given["max_loss"] = max_loss
+    if target:
+        found = compress.reach(opened, target, out, steps=steps, trials=trials, **given)
+    else:
+        found = compress.compress(opened, steps, out, **given)
     finish(found, quiet, json)
-
-
-def beside(bundle: Bundle, end: str) -> Path:
-    """Where the new bundle goes unless said otherwise: beside the run, or the bundle that lies in none."""
-    folder = bundle.folder.absolute()
-    folder = folder.parent if folder.name == "bundle" else folder
-    return folder.with_name(f"{folder.name}-{end}")
 
 
 def finish(found: Compressed, quiet: bool, json: bool) -> None:
@@ -125,5 +130,8 @@ def _tell(found: Compressed) -> None:
     memory = found.report["memory_mb"]
     if all(memory.values()):
         output.say(f"Memory at most: {memory['compressed']:.0f} MiB, with the original {memory['original']:.0f} MiB.")
+    for one in found.report["targets"]:
+        sign = ">" if one["more"] else "<"
+        output.say(f"Target: {one['name']} {one['value']:.3g} {one['unit']}, wanted {sign} {one['limit']:.3g}.")
     output.say(f"Certificate: {found.bundle / 'certificate.json'}")
     output.say(f"Report: {found.bundle / 'report.html'}")

@@ -20,7 +20,7 @@ from pathlib import Path
 import typer
 
 from tunewright.cli import output
-from tunewright.cli.verbs.compress import beside, finish
+from tunewright.cli.verbs.compress import finish
 
 
 def command(
@@ -41,7 +41,7 @@ def command(
     opened = open_bundle(bundle, variant)
     columns = parse_columns(column or (), opened.task)
     progress = output.progress(quiet)
-    from tunewright.stages.compress import export
+    from tunewright.stages.compress import beside, export
 
     found = export(opened, form, out or beside(opened, form), data=data, columns=columns, progress=progress)
     finish(found, quiet, json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ class Distill(CompressionPass):
     Nothing gets smaller by it: join it to a pass that prunes, as prune_ffn+distill. Labels are not needed.
     """
 
+    mends: ClassVar[bool] = True
     epochs: Annotated[float, Field(gt=0)] = 3.0  # over the training rows; the best by validation is kept
     temperature: Annotated[float, Field(gt=0)] = 2.0  # over 1 shows what the original holds for second best
     hidden: Annotated[float, Field(ge=0)] = 1.0  # weight of the features beside the answers; 0: answers alone

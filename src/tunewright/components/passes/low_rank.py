@@ -18,6 +18,11 @@ class LowRank(CompressionPass):
     plain: ClassVar[bool] = False
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25  # of these maps' weights that go
 
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """See CompressionPass.variants."""
+        return tuple(cls(share=share) for share in (0.25, 0.5))
+
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
         from tunewright.models.smaller import inner_maps

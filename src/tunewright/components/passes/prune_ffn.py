@@ -18,6 +18,11 @@ class PruneFfn(CompressionPass):
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25  # of each layer's units that go
 
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """See CompressionPass.variants."""
+        return tuple(cls(share=share) for share in (0.25, 0.5, 0.75))
+
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
         from tunewright.models.smaller import inner_maps

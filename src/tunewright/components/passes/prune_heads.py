@@ -20,6 +20,11 @@ class PruneHeads(CompressionPass):
     plain: ClassVar[bool] = False
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25  # of all heads that go; each layer keeps one at least
 
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """See CompressionPass.variants."""
+        return tuple(cls(share=share) for share in (0.25, 0.5))
+
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
         from tunewright.models.packed import packed

@@ -20,6 +20,11 @@ class PruneLayers(CompressionPass):
 
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25  # of the layers that go; at least one stays, and one goes
 
+    @classmethod
+    def variants(cls) -> tuple[CompressionPass, ...]:
+        """See CompressionPass.variants."""
+        return tuple(cls(share=share) for share in (0.25, 0.5, 0.75))
+
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
         from tunewright.models import smaller, surgery

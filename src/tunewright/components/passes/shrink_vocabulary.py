@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -57,7 +57,7 @@ class ShrinkVocabulary(CompressionPass):
         kept = kept.union(*judged)
         processor, order = vocabulary.without(given.processor, kept)
         keep_words(given.model.backbone, order)
-        return Compressible(given.model, processor, given.precision)
+        return replace(given, processor=processor)
 
 
 def _has_letters(piece: str) -> bool:

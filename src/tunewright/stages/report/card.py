@@ -87,6 +87,7 @@ def _pipeline_tag(report: Report) -> str | None:
 def uses_transformers(report: Report) -> bool:
     """Whether it was shown that plain `transformers` gives the same answers from the bundle, and by itself."""
     alone = report.get("training.ensemble.kind") != "vote"
+    alone &= not views.certificate_own(report)
     return views.certificate_passed(report) is True and not report.get("model.beside", []) and alone
 
 

@@ -24,11 +24,13 @@ def render_compression(content: Mapping[str, Any]) -> str:
         "metric": content["metric"],
         "said": _sentence(content, t, word),
         "rows": rows,
+        "reached": [_reached(one, t) for one in content["targets"]],
         "plots": [
             _plot(rows, content["metric"], key, t(f"compress.over_{name}"))
             for name, key in (("latency", "p50"), ("size", "size_mb"))
         ],
-        "names": {kind: t(f"compress.{kind}") for kind in STYLES},
+        "names": {kind: t(f"compress.{_shown(kind, content)}") for kind in STYLES},
+        "shown": {kind: t(f"compress.{_shown(kind, content)}") for kind in STYLES},
     }
     return environment().get_template("compression.html.j2").render(context)
 
@@ -45,13 +47,30 @@ def table(content: Mapping[str, Any]) -> list[dict[str, Any]]:
             **_about(one),
             **_scaled(one, original["speed"]),
             "kind": "kept" if one["kept"] else "undone",
-            "name": one["pass"],
+            "name": " · ".join((*one["behind"], one["pass"])) if content["targets"] else one["pass"],
             "loss": one["loss"],
             "flips": one["flips"],
             "speedup": one["speedup"],
         }
         for one in content["tried"]
     ]
+
+
+def _shown(kind: str, content: Mapping[str, Any]) -> str:
+    """What a kind of row is called: where a target was looked for, what is not taken need not be over the budget."""
+    return {"kept": "taken", "undone": "passed_over"}.get(kind, kind) if content["targets"] else kind
+
+
+def _reached(one: Mapping[str, Any], t: texts.Translator) -> str:
+    sign, unit = ">" if one["more"] else "<", one["unit"]
+    return t(
+        "compress.reached",
+        name=one["name"],
+        sign=sign,
+        limit=f"{one['limit']:.3g}",
+        value=f"{one['value']:.3g}",
+        unit=unit,
+    )
 
 
 def _about(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +86,7 @@ def _sentence(content: Mapping[str, Any], t: texts.Translator, word: texts.Namer
     metric, original = content["metric"], content["original"]
     kept = [one for one in content["tried"] if one["kept"]]
     return t(
-        "compress.said",
+        "compress.found" if content["targets"] else "compress.said",
         kept=len(kept),
         n=len(content["tried"]),
         budget=f"{content['max_loss']:g}",

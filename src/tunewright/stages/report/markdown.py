@@ -224,7 +224,8 @@ class _Page:
         return [f"- {name}{self.t('page.colon')}{markdown_text(value)}" for name, value in pairs]
 
     def certificate(self) -> list[str]:
-        return self.checks(self.report.get("certificate.checks", [])) or [self.t("certificate.none")]
+        own = ["", self.t("certificate.own")] if views.certificate_own(self.report) else []
+        return [*(self.checks(self.report.get("certificate.checks", [])) or [self.t("certificate.none")]), *own]
 
     def checks(self, checks: Sequence[Mapping[str, Any]]) -> list[str]:
         header = [self.t(f"check.{key}") for key in ("name", "result", "value", "limit", "why")]

@@ -37,6 +37,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{n} 项压缩中有 {kept} 项在 {budget} 的预算之内：体积由 {size_before} MiB 降为 {size} MiB，吞吐量为原来的 {speedup} 倍，{metric} 由 "
         "{value_before} 变为 {value}。",
     ),
+    "compress.found": (
+        "Of {n} trials these {kept} steps reach the target at the least loss: {size} MiB in place of {size_before}, {speedup} "
+        "times as many rows a second, {metric} {value} in place of {value_before}.",
+        "在 {n} 次尝试中，以下 {kept} 步以最小损失达到目标：体积由 {size_before} MiB 降为 {size} MiB，吞吐量为原来的 {speedup} 倍，{metric} 由 "
+        "{value_before} 变为 {value}。",
+    ),
+    "compress.reached": ("{name} {value} {unit}, wanted {sign} {limit}", "{name} {value} {unit}，目标 {sign} {limit}"),
+    "compress.taken": ("taken", "采用"),
+    "compress.passed_over": ("not taken", "未采用"),
     "compress.table": ("Everything that was tried", "全部尝试"),
     "compress.read": (
         "Each row is measured on {rows} rows through what serves it, with all that was kept before it, and compared row by "
@@ -391,6 +400,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "certificate.none": (
         "Nothing was compared: a model of this kind does not open with plain transformers, only with Tunewright.",
         "没有进行比较：这类模型不能直接用 transformers 打开，只能用 Tunewright 打开。",
+    ),
+    "certificate.own": (
+        "A model of this kind does not open with plain transformers, only with Tunewright.",
+        "这类模型不能直接用 transformers 打开，只能用 Tunewright 打开。",
     ),
     # ---- what answers
     "runtime.title": ("What answers", "由什么作答"),

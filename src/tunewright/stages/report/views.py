@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tunewright.core.report import Report
+from tunewright.stages.parity import SERVING
 from tunewright.stages.wording import is_share
 
 METRICS = ("accuracy", "macro_f1", "micro_f1", "mcc", "ece")  # in this order; others follow as they come
@@ -299,6 +300,11 @@ def warnings(report: Report) -> list[tuple[str, dict[str, Any]]]:
     if serious := [f["kind"] for f in findings(report) if f["severity"] == "error"]:
         found.append(("warn.findings", {"kinds": ", ".join(dict.fromkeys(serious))}))
     return found
+
+
+def certificate_own(report: Report) -> bool:
+    """Whether plain `transformers` was not held against it, but what serves alone."""
+    return report.get("certificate.name") == SERVING
 
 
 def certificate_passed(report: Report) -> bool | None:
