@@ -16,19 +16,9 @@ from contextlib import closing
 
 import pytest
 
-from tunewright.core import catalog
 from tunewright.core.bundle import open_bundle, seal
 
 ASKED = json.dumps({"inputs": ["i lost my card"]})
-
-
-@pytest.fixture(scope="module")
-def light_bundle(tmp_path_factory, train_tiny):
-    """A bundle that is served by our own kernels, without torch."""
-    folder = train_tiny(tmp_path_factory.mktemp("light") / "intents", predict__runtime="native") / "bundle"
-    if missing := catalog.create("runtimes", "native").lacks(folder):
-        pytest.skip(missing)
-    return folder
 
 
 # ------------------------------------------------------------------------------------------------------ before it runs

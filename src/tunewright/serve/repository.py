@@ -14,10 +14,11 @@ from tunewright.core import catalog
 from tunewright.core.bundle import Bundle, open_bundle
 from tunewright.core.errors import UsageError, listing, nearest
 from tunewright.core.types import Example, Prediction
+from tunewright.predict.features import Embedder
 from tunewright.predict.predictor import AUTO, Predictor, find_runtime
 from tunewright.serve import certificate
 from tunewright.serve.limits import ECHO, Limits, RequestError
-from tunewright.serve.worker import Worker
+from tunewright.serve.worker import Closed, Worker
 
 DIGITS = 12  # of a manifest's digest that name a version
 NAME = re.compile(r"\w[\w.-]{0,63}")
@@ -31,6 +32,7 @@ class Version:
     name: str
     predictor: Predictor
     worker: Worker
+    vectors: Vectors  # of texts, where it searches
 
     @property
     def bundle(self) -> Bundle:
@@ -41,6 +43,13 @@ class Version:
     def id(self) -> str:
         """The beginning of its manifest's digest: the same bundle is the same version everywhere."""
         return self.bundle.about["digest"][:DIGITS]
+
+    def close(self) -> tuple[Worker, ...]:
+        """Take no more requests; gives the threads that are still answering."""
+        workers = (self.worker, *self.vectors.workers)
+        for worker in workers:
+            worker.close()
+        return workers
 
     def about(self) -> dict[str, Any]:
         """As `/v1/models` lists it. Folders are the server's own matter."""
@@ -55,6 +64,32 @@ class Version:
             "runtime": catalog.describe(self.predictor.runtime),
             "created": self.bundle.about["created"],
         }
+
+
+class Vectors:
+    """The texts' vectors of a version: opened when first asked for, since it holds the network once more, then by a thread of its own."""
+
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+        self._predictor, self._limits = predictor, limits
+        self._lock = threading.Lock()
+        self._closed = False
+        self._opened: tuple[Embedder, Worker] | None = None
+
+    def open(self) -> tuple[Embedder, Worker]:
+        """What embeds, and its thread; the first call takes as long as opening a model. Raises BundleError, MachineError or Closed."""
+        with self._lock:
+            if self._closed:
+                raise Closed
+            if self._opened is None:
+                embedder = Embedder(self._predictor)
+                self._opened = embedder, Worker(embedder, waiting=self._limits.waiting)
+            return self._opened
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The thread, if there is one; from now on there is no other."""
+        self._closed = True
+        return () if self._opened is None else self._opened[1:]
 
 
 class Model:
@@ -98,7 +133,7 @@ class Model:
         with self._lock:
             dropped, self._previous, self._current = self._previous, self._current, version
         if dropped is not None:
-            dropped.worker.close()
+            dropped.close()
 
     def rollback(self) -> Version:
         """Let the version before answer again. Raises RequestError where there is none."""
@@ -111,10 +146,8 @@ class Model:
     def close(self) -> list[Worker]:
         """Take no more requests; gives the threads that are still answering."""
         with self._lock:
-            workers = [one.worker for one in (self._current, self._previous) if one is not None]
-        for worker in workers:
-            worker.close()
-        return workers
+            opened = [one for one in (self._current, self._previous) if one is not None]
+        return [worker for one in opened for worker in one.close()]
 
 
 class Repository:
@@ -137,7 +170,7 @@ class Repository:
             return [prediction for _, prediction in predictor.predictions(examples)]
 
         worker = Worker(compute, waiting=self._limits.waiting, batch=lambda inputs: self._batch(name, inputs))
-        return Version(name, predictor, worker)
+        return Version(name, predictor, worker, Vectors(predictor, self._limits))
 
     def publish(self, version: Version) -> None:
         """Let an opened version answer under its name, from the next request on."""

@@ -46,6 +46,24 @@ PREDICTIONS: Schema = {
     "properties": {"model": TEXT, "version": TEXT, "predictions": {"type": "array", "items": PREDICTION}},
     "required": ["model", "version", "predictions"],
 }
+EMBED = form(
+    {"input": {"oneOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}, "model": TEXT},
+    encoding_format={"enum": ["float", "base64"], "default": "float"},
+    dimensions={"type": "integer", "description": "The vectors' own width: they are not cut."},
+    user={**TEXT, "description": "Read and forgotten."},
+    input_type={"enum": ["query", "document"], "default": "query", "description": "What asks, or what is found."},
+)
+EMBEDDED: Schema = {
+    "type": "object",
+    "properties": {
+        "object": {"const": "list"},
+        "model": TEXT,
+        "data": {"type": "array", "items": {"type": "object", "required": ["object", "index", "embedding"]}},
+        "usage": {"type": "object", "required": ["prompt_tokens", "total_tokens"]},
+    },
+    "required": ["object", "model", "data", "usage"],
+}
+OPENAI_ERROR = form({"error": form({"message": TEXT, "type": TEXT, "param": {"type": ["string", "null"]}, "code": TEXT})})
 LOAD = form({"name": TEXT, "path": {**TEXT, "description": "A bundle's folder below the one given by --models."}})
 ROLLBACK = form({"name": TEXT})
 ERROR = form({"error": form({"message": TEXT, "code": TEXT})})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from tunewright.core.errors import TunewrightError, plural
 from tunewright.core.names import is_empty
 from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_unicode
+from tunewright.predict.features import Embedded
 from tunewright.predict.render import Form
 from tunewright.serve.keys import Keys
 from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, texts
@@ -60,6 +62,22 @@ class Service:
         said = iter(zip(examples, predictions, strict=True))
         return Answered(used, [one if isinstance(one, str) else next(said) for one in read])
 
+    async def vectors(self, name: str, inputs: Sequence[str], *, documents: bool) -> tuple[Version, list[Embedded]]:
+        """A vector a text, of a model that searches. documents: the texts are what is found, and not what asks.
+
+        Raises RequestError as `answer` does, and for an input that cannot be read: a vector has no place for an error.
+        """
+        version = self.repository.model(name).current
+        read = self._read(version, inputs)
+        if problem := next((one for one in read if isinstance(one, str)), None):
+            raise invalid(problem)
+        try:
+            embedder, worker = await asyncio.to_thread(version.vectors.open)
+        except Closed:
+            raise RequestError(503, "stopping", "The model is being exchanged.", {"Retry-After": "1"}) from None
+        examples = [(embedder.document if documents else embedder.query)(text) for text in inputs]
+        return await self._computed(lambda: (version, worker.submit(examples)))
+
     def _read(self, version: Version, inputs: Sequence[Any]) -> list[Example | str]:
         """Each input as an Example, or why it cannot be answered. Raises RequestError for what is no input at all."""
         if len(inputs) > self.limits.inputs:
@@ -97,21 +115,25 @@ class Service:
     ) -> tuple[Version, list[Prediction]]:
         if not examples:
             return model.version(version), []
+        return await self._computed(lambda: model.submit(examples, version), patient=patient)
+
+    async def _computed(
+        self, submit: Callable[[], tuple[Version, Future[list[Any]]]], *, patient: bool = False
+    ) -> tuple[Version, list[Any]]:
+        """The version that `submit` hands examples to, and its answers. patient: wait for a place in the queue."""
         try:
             async with asyncio.timeout(self.limits.seconds):
-                used, future = await self._submitted(model, examples, version, patient)
+                used, future = await self._submitted(submit, patient)
                 return used, await asyncio.wrap_future(future)
         except TimeoutError:
             raise RequestError(
                 504, "timeout", f"No answer within {self.limits.seconds:g} s. Send fewer or shorter inputs."
             ) from None
 
-    async def _submitted(
-        self, model: Model, examples: Sequence[Example], version: str | None, patient: bool
-    ) -> tuple[Version, Any]:
+    async def _submitted(self, submit: Callable[[], tuple[Version, Any]], patient: bool) -> tuple[Version, Any]:
         while True:
             try:
-                return model.submit(examples, version)
+                return submit()
             except Full as full:
                 if not patient:
                     raise RequestError(
