@@ -583,7 +583,9 @@ class Runtime(Component):
 
         Raises MachineError where the runtime cannot give it.
         """
-        raise MachineError("This runtime gives a model's answers alone, and not its features. Choose another --runtime.")
+        raise MachineError(
+            "This runtime gives a model's answers alone, and not its features. Choose another --runtime."
+        )
 
 
 @dataclass(frozen=True)

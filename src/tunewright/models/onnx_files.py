@@ -12,7 +12,15 @@ from tunewright.core.cache import cache_folder
 from tunewright.core.errors import MachineError, ModelError
 from tunewright.core.files import read_json, sha256
 
-PRODUCTS = ("Gemm", "MatMul", "FusedMatMul", "FusedGemm", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul")
+PRODUCTS = (
+    "Gemm",
+    "MatMul",
+    "FusedMatMul",
+    "FusedGemm",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+)
 ROUNDING = "DynamicQuantizeLinear"  # what stands before a product of integers
 MAKING = ("onnx", "onnxruntime", "torch")  # packages that make the file
 

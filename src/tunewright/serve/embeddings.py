@@ -20,9 +20,7 @@ def router(service: Service) -> APIRouter:
     """The route, for this service."""
     routes = APIRouter(responses=schemas.fails(schemas.OPENAI_ERROR))
 
-    @routes.post(
-        EMBEDDINGS, openapi_extra=schemas.body(schemas.EMBED), responses=schemas.gives(schemas.EMBEDDED)
-    )
+    @routes.post(EMBEDDINGS, openapi_extra=schemas.body(schemas.EMBED), responses=schemas.gives(schemas.EMBEDDED))
     async def embed(request: Request) -> Response:
         """A vector of length 1 a text; the cosine of two is their product."""
         asked = known_fields(await read_json(request, service.limits), schemas.EMBED["properties"], "The request")

@@ -18,6 +18,7 @@ from tunewright.predict.features import Embedder
 from tunewright.predict.predictor import AUTO, Predictor, find_runtime
 from tunewright.serve import certificate
 from tunewright.serve.limits import ECHO, Limits, RequestError
+from tunewright.serve.trial import Trial
 from tunewright.serve.worker import Closed, Worker
 
 DIGITS = 12  # of a manifest's digest that name a version
@@ -93,11 +94,12 @@ class Vectors:
 
 
 class Model:
-    """A name with the version that answers now, and the one before, which is kept open so that it is back at once."""
+    """A name with the version that answers now, the one before, kept open so that it is back at once, and one on trial."""
 
     def __init__(self, current: Version) -> None:
         self._lock = threading.Lock()
         self._current, self._previous = current, None
+        self._trial: Trial | None = None
 
     @property
     def current(self) -> Version:
@@ -109,9 +111,20 @@ class Model:
         """The version that answered before."""
         return self._previous
 
+    @property
+    def trial(self) -> Trial | None:
+        """The version on trial, with what it gets."""
+        return self._trial
+
+    @property
+    def opened(self) -> tuple[Version, ...]:
+        """All versions that are open, the one that answers first."""
+        tried = self._trial.version if self._trial else None
+        return tuple(one for one in (self._current, self._previous, tried) if one is not None)
+
     def version(self, wanted: str | None) -> Version:
         """The version with this id, or the one that answers. Raises RequestError where it is not open."""
-        opened = [one for one in (self._current, self._previous) if one is not None]
+        opened = self.opened
         for one in opened:
             if wanted in (None, one.id):
                 return one
@@ -129,24 +142,74 @@ class Model:
             return version, version.worker.submit(examples)
 
     def swap(self, version: Version) -> None:
-        """Let `version` answer from the next request on. What waits for the one before is still answered by it."""
+        """Let `version` answer from the next request on. What waits for the one before is still answered by it.
+
+        Raises RequestError while a version is on trial against the one that would go.
+        """
         with self._lock:
+            if self._trial is not None:
+                version.close()
+                raise RequestError(
+                    409, "trial", f"A version of {self._current.name} is on trial: promote or drop it first."
+                )
             dropped, self._previous, self._current = self._previous, self._current, version
         if dropped is not None:
             dropped.close()
 
     def rollback(self) -> Version:
-        """Let the version before answer again. Raises RequestError where there is none."""
+        """Let the version before answer again, and drop what is on trial. Raises RequestError where there is none."""
         with self._lock:
             if self._previous is None:
                 raise RequestError(409, "no_previous_version", f"{self._current.name} has no version before this one.")
             self._current, self._previous = self._previous, self._current
-            return self._current
+            dropped, self._trial = self._trial, None
+        if dropped is not None:
+            dropped.version.close()
+        return self._current
+
+    def begin(self, trial: Trial) -> None:
+        """Put a version on trial, in the place of one that was. Raises RequestError where it cannot stand for this model."""
+        about, own = trial.version.bundle.task, self._current.bundle.task
+        problem = None
+        if (catalog.name_of(about), about.inputs) != (catalog.name_of(own), own.inputs):
+            problem = RequestError(422, "another_task", f"It has another task than {self._current.name}.")
+        with self._lock:
+            if trial.version.id in [one.id for one in (self._current, self._previous) if one is not None]:
+                problem = RequestError(409, "same_version", f"Version {trial.version.id} is open already.")
+            dropped = self._trial
+            if problem is None:
+                self._trial = trial
+        if problem is not None:
+            trial.version.close()
+            raise problem
+        if dropped is not None:
+            dropped.version.close()
+
+    def promote(self) -> None:
+        """Let the version on trial answer everything. Raises RequestError where there is none."""
+        with self._lock:
+            trial = self._required()
+            dropped, self._previous, self._current = self._previous, self._current, trial.version
+            self._trial = None
+        if dropped is not None:
+            dropped.close()
+
+    def drop(self) -> None:
+        """End the trial; what its version has, it still answers. Raises RequestError where there is none."""
+        with self._lock:
+            trial = self._required()
+            self._trial = None
+        trial.version.close()
+
+    def _required(self) -> Trial:
+        if self._trial is None:
+            raise RequestError(409, "no_trial", f"No version of {self._current.name} is on trial.")
+        return self._trial
 
     def close(self) -> list[Worker]:
         """Take no more requests; gives the threads that are still answering."""
         with self._lock:
-            opened = [one for one in (self._current, self._previous) if one is not None]
+            opened = self.opened
         return [worker for one in opened for worker in one.close()]
 
 

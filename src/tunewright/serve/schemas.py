@@ -63,9 +63,15 @@ EMBEDDED: Schema = {
     },
     "required": ["object", "model", "data", "usage"],
 }
-OPENAI_ERROR = form({"error": form({"message": TEXT, "type": TEXT, "param": {"type": ["string", "null"]}, "code": TEXT})})
+OPENAI_ERROR = form(
+    {"error": form({"message": TEXT, "type": TEXT, "param": {"type": ["string", "null"]}, "code": TEXT})}
+)
 LOAD = form({"name": TEXT, "path": {**TEXT, "description": "A bundle's folder below the one given by --models."}})
-ROLLBACK = form({"name": TEXT})
+NAMED = form({"name": TEXT})
+TRIAL = form(
+    {"name": TEXT, "path": LOAD["properties"]["path"], "mode": {"enum": ["canary", "shadow"]}},
+    percent={"type": "number", "minimum": 0, "maximum": 100, "default": 10, "description": "Of the requests."},
+)
 ERROR = form({"error": form({"message": TEXT, "code": TEXT})})
 PLAIN_ERROR = form({"error": TEXT})  # as the Open Inference Protocol has it
 TENSOR: Schema = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_unicode
 from tunewright.predict.features import Embedded
 from tunewright.predict.render import Form
+from tunewright.serve.desired import Alone
 from tunewright.serve.keys import Keys
 from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, texts
 from tunewright.serve.metrics import MOST_LABELS, Metrics
 from tunewright.serve.repository import Model, Repository, Version
+from tunewright.serve.trial import CANARY, Trial, pairs
 from tunewright.serve.worker import Closed, Full
 
 
@@ -37,9 +41,19 @@ class Answered:
 class Service:
     """The state of one server. draining: it finishes what it has, and is not ready for more."""
 
-    def __init__(self, repository: Repository, *, limits: Limits, metrics: Metrics, keys: Keys | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        limits: Limits,
+        metrics: Metrics,
+        keys: Keys | None = None,
+        desired: Alone | None = None,
+    ) -> None:
         self.repository, self.limits, self.metrics, self.keys = repository, limits, metrics, keys
+        self.desired = desired or Alone()  # how other workers hear of a change
         self.draining = False
+        self._comparing: set[asyncio.Task] = set()  # comparisons that are not done: a loop keeps no task by itself
         metrics.watch(lambda: {name: model.current.worker.depth for name, model in repository.models.items()})
 
     @property
@@ -48,19 +62,67 @@ class Service:
         return bool(self.repository.models) and not self.draining
 
     async def answer(
-        self, name: str | None, inputs: Sequence[Any], version: str | None = None, *, patient: bool = False
+        self,
+        name: str | None,
+        inputs: Sequence[Any],
+        version: str | None = None,
+        *,
+        patient: bool = False,
+        route: str | None = None,
     ) -> Answered:
-        """Predictions for raw inputs, as JSON has them. patient: wait for a place in the queue.
+        """Predictions for raw inputs, as JSON has them.
+
+        patient: wait for a place in the queue; route: what decides whether a version on trial gets the request, where no
+        version is named: by default the inputs themselves.
 
         Raises RequestError: too many or wrong inputs, no such model, a full queue, no answer in time.
         """
         model = self.repository.model(name)
         read = self._read(model.version(version), inputs)
         examples = [one for one in read if isinstance(one, Example)]
-        used, predictions = await self._predictions(model, examples, version, patient)
+        trial = model.trial if version is None and examples else None
+        if trial and trial.takes(route if route is not None else json.dumps(inputs, sort_keys=True)):
+            used, predictions = await self._tried(model, trial, examples, patient)
+        else:
+            used, predictions = await self._predictions(model, examples, version, patient)
         self.metrics.answered(used.name, predictions, _counted(used), len(read) - len(examples))
         said = iter(zip(examples, predictions, strict=True))
         return Answered(used, [one if isinstance(one, str) else next(said) for one in read])
+
+    async def _tried(
+        self, model: Model, trial: Trial, examples: Sequence[Example], patient: bool
+    ) -> tuple[Version, list[Prediction]]:
+        """Both versions answer; gives the canary's answers, or those of the version in place: of a shadow, and where the
+        canary fails. The other's are compared when they are there."""
+        loop = asyncio.get_running_loop()
+        mine = loop.create_task(self._timed(model, examples, model.current.id, patient))
+        other = loop.create_task(self._timed(model, examples, trial.version.id, patient=False))
+        comparing = loop.create_task(self._compared(model, trial, mine, other, len(examples)))
+        self._comparing.add(comparing)
+        comparing.add_done_callback(self._comparing.discard)
+        if trial.mode == CANARY:
+            try:
+                return (await other)[0]
+            except Exception:  # whatever it is, the version in place answers; it is counted as failed
+                pass
+        return (await mine)[0]
+
+    async def _timed(
+        self, model: Model, examples: Sequence[Example], version: str, patient: bool
+    ) -> tuple[tuple[Version, list[Prediction]], float]:
+        started = time.perf_counter()
+        return await self._predictions(model, examples, version, patient), time.perf_counter() - started
+
+    async def _compared(self, model: Model, trial: Trial, mine: asyncio.Task, other: asyncio.Task, rows: int) -> None:
+        name = model.current.name
+        before, after = await asyncio.gather(mine, other, return_exceptions=True)
+        if isinstance(after, BaseException) or isinstance(before, BaseException):
+            busy = all(isinstance(one, (tuple, RequestError)) for one in (before, after))
+            self.metrics.not_compared(name, trial, "busy" if busy else "failed", rows)
+            return
+        (_, old), slow = before
+        (_, new), slower = after
+        self.metrics.compared(name, trial, pairs(old, new), (slow, slower))
 
     async def vectors(self, name: str, inputs: Sequence[str], *, documents: bool) -> tuple[Version, list[Embedded]]:
         """A vector a text, of a model that searches. documents: the texts are what is found, and not what asks.

@@ -24,9 +24,11 @@ Examples:
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -35,9 +37,7 @@ from tunewright.core.errors import MachineError, UsageError
 from tunewright.core.progress import Progress
 from tunewright.serve.keys import is_loopback
 from tunewright.serve.limits import Limits
-
-if TYPE_CHECKING:
-    from tunewright.serve.service import Service
+from tunewright.serve.repository import named
 
 
 def command(
@@ -51,6 +51,7 @@ def command(
         None, "--new-key", metavar="ROLE", help="Make a key (predict or admin), print it, and serve nothing."
     ),
     no_keys: bool = typer.Option(False, "--no-keys", help="Let everyone who reaches the address ask."),
+    workers: int = typer.Option(1, "--workers", min=1, max=64, help="Processes that answer, each with all models."),
     models: Path = typer.Option(None, "--models", metavar="FOLDER", help="Where an admin may load bundles from."),
     runtime: str = typer.Option(
         "auto",
@@ -87,51 +88,57 @@ def command(
         raise UsageError(f"--models {models} is no folder.")
     tls = _tls(tls_cert, tls_key)
     limits = Limits(body_bytes=max_bytes, inputs=max_inputs, characters=max_characters, waiting=queue, seconds=timeout)
+    start, server = _libraries()
+    settings = start.Settings(
+        bundles={name: str(path) for name, path in named(bundles).items()},
+        runtime=runtime,
+        limits=limits,
+        keys=_text(keys),
+        models=_text(models),
+        local=is_loopback(host),
+        grace=grace,
+        tls=tls,
+    )
     progress = output.progress(quiet)
-    app, server = _libraries()
-    service = _opened(bundles, runtime, limits, keys, progress)
+
+    def listens(listening: socket) -> Callable[[list[Any]], None]:
+        name = f"[{host}]" if ":" in host else host
+        url = f"{'https' if tls else 'http'}://{name}:{listening.getsockname()[1]}"
+        return lambda told: _started(url, told, progress, json)
+
+    if workers > 1:
+        from tunewright.serve.workers import Supervisor
+
+        listening = server.bind(host, port)
+        Supervisor(settings, workers, listening).run(listens(listening))
+        return
+    app, service = start.opened(settings, progress.say)
     listening = server.bind(host, port)
-    url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    told = [model.current.about() for model in service.repository.models.values()]
+    started = listens(listening)
+    server.run(app, service, listening, grace=grace, started=lambda: started(told), **tls)
 
-    def started() -> None:
-        if json:
-            output.emit({"url": url, "models": [model.current.about() for model in service.repository.models.values()]})
-            sys.stdout.flush()
-        progress.say(f"Answering at {url}. Stop with Ctrl-C.")
 
-    made = app.create_app(service, models=models, local=is_loopback(host))
-    server.run(made, service, listening, grace=grace, started=started, **tls)
+def _started(url: str, told: list[Any], progress: Progress, json: bool) -> None:
+    if json:
+        output.emit({"url": url, "models": told})
+        sys.stdout.flush()
+    progress.say(f"Answering at {url}. Stop with Ctrl-C.")
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _libraries() -> tuple[ModuleType, ModuleType]:
     """The modules that need the extra `serve`."""
     try:
-        from tunewright.serve import app, server
+        from tunewright.serve import server, start
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("tunewright"):
             raise
         raise MachineError(f"`serve` needs the package {error.name}: pip install 'tunewright[serve]'.") from None
-    return app, server
-
-
-def _opened(bundles: list[str], runtime: str, limits: Limits, keys: Path | None, progress: Progress) -> Service:
-    """Every bundle open and certified, before the first request is taken."""
-    from tunewright.core import catalog
-    from tunewright.serve.keys import Keys
-    from tunewright.serve.metrics import Metrics
-    from tunewright.serve.repository import Repository, named
-    from tunewright.serve.service import Service
-
-    known = None if keys is None else Keys(keys)
-    metrics = Metrics()
-    repository = Repository(limits, runtime, metrics.batch)
-    for name, path in named(bundles).items():
-        version = repository.open(name, path)
-        if version.predictor.note:
-            progress.say(f"{name}: {version.predictor.note}")
-        progress.say(f"{name}: version {version.id}, by {catalog.name_of(version.predictor.runtime)}.")
-        repository.publish(version)
-    return Service(repository, limits=limits, metrics=metrics, keys=known)
+    return start, server
 
 
 def _refuse_unsafe(host: str, keys: Path | None, no_keys: bool) -> None:

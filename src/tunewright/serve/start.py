@@ -1,0 +1,77 @@
+"""A server from its settings: what the command line says, as one value that a worker process is given too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunewright.core import catalog
+from tunewright.predict.predictor import AUTO
+from tunewright.serve.desired import Alone, Shared
+from tunewright.serve.keys import Keys
+from tunewright.serve.limits import Limits
+from tunewright.serve.metrics import Metrics
+from tunewright.serve.repository import Repository
+from tunewright.serve.service import Service
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Paths are texts, so that it travels as JSON."""
+
+    bundles: Mapping[str, str]  # name → folder
+    runtime: str = AUTO
+    limits: Limits = field(default_factory=Limits)
+    keys: str | None = None
+    models: str | None = None  # the folder that an admin may load from
+    local: bool = True  # whether only this machine reaches it
+    grace: float = 1.0
+    tls: Mapping[str, str] = field(default_factory=dict)  # uvicorn's names for certificate and key
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_plain(cls, given: Mapping[str, Any]) -> Settings:
+        """What `plain` gave."""
+        return cls(**{**given, "limits": Limits(**given["limits"])})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of so many workers this is, and the folder that they share."""
+
+    folder: Path
+    slot: int
+    workers: int
+
+
+def opened(
+    settings: Settings, say: Callable[[str], None] = lambda line: None, place: Place | None = None
+) -> tuple[FastAPI, Service]:
+    """Every bundle open and certified, before the first request is taken. Raises TunewrightError."""
+    from tunewright.serve.app import create_app
+
+    known = None if settings.keys is None else Keys(Path(settings.keys))
+    metrics = Metrics(shared=place is not None)
+    repository = Repository(settings.limits, settings.runtime, metrics.batch)
+    desired = Alone() if place is None else Shared(place.folder, place.slot, place.workers, repository)
+    if not (isinstance(desired, Shared) and desired.begin()):
+        for name, path in settings.bundles.items():
+            version = repository.open(name, path)
+            if version.predictor.note:
+                say(f"{name}: {version.predictor.note}")
+            say(f"{name}: version {version.id}, by {catalog.name_of(version.predictor.runtime)}.")
+            repository.publish(version)
+    service = Service(repository, limits=settings.limits, metrics=metrics, keys=known, desired=desired)
+    models = None if settings.models is None else Path(settings.models)
+    if isinstance(desired, Shared):
+        desired.follow()
+    return create_app(service, models=models, local=settings.local), service
