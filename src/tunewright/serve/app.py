@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from tunewright import __version__
 from tunewright.core.errors import TunewrightError
-from tunewright.serve import admin, embeddings, metrics, open_inference, predictions, schemas
+from tunewright.serve import admin, embeddings, explanations, metrics, open_inference, predictions, schemas
 from tunewright.serve.http import answer, failure
 from tunewright.serve.keys import Key
 from tunewright.serve.limits import RequestError
@@ -42,6 +42,7 @@ def create_app(service: Service, *, models: Path | None = None, local: bool = Tr
     app.include_router(predictions.router(service))
     app.include_router(open_inference.router(service))
     app.include_router(embeddings.router(service))
+    app.include_router(explanations.router(service))
     app.include_router(admin.router(service, models))
 
     @app.get("/health/live")

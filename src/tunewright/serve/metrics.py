@@ -50,6 +50,7 @@ class Metrics:
         self._trial_seconds = Histogram(
             "trial_seconds", "Of both versions.", ("model", "trial", "version"), buckets=SECONDS, **new
         )
+        self._masked = Counter("masked", "Personal numbers and addresses masked.", ("model", "kind"), **new)
         self._queue = Gauge("queue_depth", "Requests that wait.", ("model",), multiprocess_mode="livesum", **new)
         self._refused = Counter("refused", "Requests answered with an error.", ("code",), **new)
 
@@ -85,6 +86,11 @@ class Metrics:
                 self._answers.labels(model, label if label in counted else "other").inc()
         if broken:
             self._decisions.labels(model, "error").inc(broken)
+
+    def masked(self, model: str, counts: Mapping[str, int]) -> None:
+        """So many of each kind were masked in a text."""
+        for kind, count in counts.items():
+            self._masked.labels(model, kind).inc(count)
 
     def compared(self, model: str, trial: Trial, found: Sequence[Pair], seconds: tuple[float, float]) -> None:
         """Rows were answered by the version in place and the one on trial, in so many seconds each."""

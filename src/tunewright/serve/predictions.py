@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -76,14 +76,16 @@ def _asked(value: Any) -> dict[str, Any]:
     inputs = asked.get("inputs")
     if not isinstance(inputs, list):
         raise invalid('"inputs" must be a list, as {"inputs": ["a text"]}.')
-    for name, kind, said in (
-        ("model", str, "a text"),
-        ("version", str, "a text"),
-        ("all_scores", bool, "true or false"),
-    ):
-        if asked.get(name) is None:
-            asked.pop(name, None)
-        elif not isinstance(asked[name], kind):
+    return optional(
+        asked, (("model", str, "a text"), ("version", str, "a text"), ("all_scores", bool, "true or false"))
+    )
+
+
+def optional(given: Mapping[str, Any], fields: Iterable[tuple[str, type, str]]) -> dict[str, Any]:
+    """The request without fields that are null. fields: name, type, and what it is called; raises RequestError."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    for name, kind, said in fields:
+        if name in asked and not isinstance(asked[name], kind):
             raise invalid(f'"{name}" must be {said}.')
     return asked
 

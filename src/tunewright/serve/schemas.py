@@ -46,6 +46,31 @@ PREDICTIONS: Schema = {
     "properties": {"model": TEXT, "version": TEXT, "predictions": {"type": "array", "items": PREDICTION}},
     "required": ["model", "version", "predictions"],
 }
+EXPLAIN = form(
+    {"inputs": {"type": "array", "items": INPUT, "maxItems": 16}},
+    model=PREDICT["properties"]["model"],
+    version=PREDICT["properties"]["version"],
+    label={**TEXT, "description": "The label to explain; left out: the one with the best score."},
+    words={"type": "integer", "minimum": 1, "maximum": 256, "default": 64, "description": "Parts of a text at most."},
+)
+EXPLANATION: Schema = {
+    "type": "object",
+    "properties": {
+        "label": {"type": ["string", "null"]},
+        "score": {"type": "number"},
+        "measure": {"enum": ["probability", "value"]},
+        "words": {
+            "type": "array",
+            "items": {"type": "object", "required": ["input", "start", "end", "text", "contribution"]},
+        },
+        "error": TEXT,
+    },
+}
+EXPLANATIONS: Schema = {
+    "type": "object",
+    "properties": {"model": TEXT, "version": TEXT, "explanations": {"type": "array", "items": EXPLANATION}},
+    "required": ["model", "version", "explanations"],
+}
 EMBED = form(
     {"input": {"oneOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}, "model": TEXT},
     encoding_format={"enum": ["float", "base64"], "default": "float"},

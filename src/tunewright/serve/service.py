@@ -7,10 +7,11 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunewright.core.errors import TunewrightError, plural
+from tunewright.core.masking import Masked, mask
 from tunewright.core.names import is_empty
 from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_unicode
@@ -26,6 +27,13 @@ from tunewright.serve.worker import Closed, Full
 
 
 @dataclass(frozen=True)
+class Cleaned(Example):
+    """An example whose texts were masked. masked: role → its text as the model reads it, and the way back."""
+
+    masked: Mapping[str, Masked] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Answered:
     """What a model says of the inputs of one request: a prediction for each, or the problem with it."""
 
@@ -33,9 +41,16 @@ class Answered:
     said: Sequence[tuple[Example, Prediction] | str]
 
     def rows(self, all_scores: bool = False) -> list[dict[str, Any]]:
-        """Plain data, as `predict --json` has it."""
+        """Plain data, as `predict --json` has it; places are those of the texts as they were sent."""
         form = Form(self.version.bundle.task, all_scores=all_scores)
-        return [form.failed(one) if isinstance(one, str) else form.answered(*one) for one in self.said]
+        return [form.failed(one) if isinstance(one, str) else self._row(form, *one) for one in self.said]
+
+    def _row(self, form: Form, example: Example, prediction: Prediction) -> dict[str, Any]:
+        row = form.answered(example, prediction)
+        if not isinstance(example, Cleaned):
+            return row
+        task = self.version.bundle.task
+        return _placed_back(row, example.masked[task.located or task.inputs[0]])
 
 
 class Service:
@@ -49,8 +64,11 @@ class Service:
         metrics: Metrics,
         keys: Keys | None = None,
         desired: Alone | None = None,
+        masks: bool = False,
     ) -> None:
+        """masks: whether texts are masked before a model reads them."""
         self.repository, self.limits, self.metrics, self.keys = repository, limits, metrics, keys
+        self.masks = masks
         self.desired = desired or Alone()  # how other workers hear of a change
         self.draining = False
         self._comparing: set[asyncio.Task] = set()  # comparisons that are not done: a loop keeps no task by itself
@@ -137,8 +155,20 @@ class Service:
             embedder, worker = await asyncio.to_thread(version.vectors.open)
         except Closed:
             raise RequestError(503, "stopping", "The model is being exchanged.", {"Retry-After": "1"}) from None
-        examples = [(embedder.document if documents else embedder.query)(text) for text in inputs]
+        texts = [next(iter(one.inputs.values())) for one in read]  # type: ignore[union-attr]
+        examples = [(embedder.document if documents else embedder.query)(text) for text in texts]
         return await self._computed(lambda: (version, worker.submit(examples)))
+
+    def read(
+        self, name: str | None, inputs: Sequence[Any], version: str | None = None
+    ) -> tuple[Version, list[Example | str]]:
+        """The version that is asked, and each input as an Example, or why it cannot be answered. Raises RequestError."""
+        found = self.repository.model(name).version(version)
+        return found, self._read(found, inputs)
+
+    async def predictions(self, version: Version, examples: Sequence[Example]) -> list[Prediction]:
+        """What a version says of examples; nothing is counted. Raises RequestError."""
+        return (await self._computed(lambda: (version, version.worker.submit(examples)), patient=True))[1]
 
     def _read(self, version: Version, inputs: Sequence[Any]) -> list[Example | str]:
         """Each input as an Example, or why it cannot be answered. Raises RequestError for what is no input at all."""
@@ -170,7 +200,14 @@ class Service:
                 return f"Input {index}: {role} is empty."
             if not isinstance(value, str):
                 raise invalid(f"Input {index}: {role} must be a text; it is {value!r:.40}.")
-        return example
+        return self._cleaned(example, version) if self.masks else example
+
+    def _cleaned(self, example: Example, version: Version) -> Example:
+        masked = {role: mask(text) for role, text in example.inputs.items()}
+        for one in masked.values():
+            self.metrics.masked(version.name, one.counts)
+        texts = {role: one.text for role, one in masked.items()}
+        return Cleaned(example.id, texts, example.label, example.columns, masked)
 
     async def _predictions(
         self, model: Model, examples: Sequence[Example], version: str | None, patient: bool
@@ -207,6 +244,19 @@ class Service:
             except Closed:
                 raise RequestError(503, "stopping", "The server is stopping.", {"Retry-After": "1"}) from None
             await asyncio.sleep(0.01)
+
+
+def _placed_back(value: Any, masked: Masked) -> Any:
+    """An answer's plain data with its places in the text as it was sent; what it quotes stays masked."""
+    if isinstance(value, list):
+        return [_placed_back(one, masked) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _placed_back(one, masked) for name, one in value.items()}
+    start, end = found.get("start"), found.get("end")
+    if isinstance(start, int) and isinstance(end, int):
+        found["start"], found["end"] = masked.original(start, end)
+    return found
 
 
 def _counted(version: Version) -> frozenset[str]:
