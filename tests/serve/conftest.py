@@ -61,11 +61,15 @@ def client(tiny_bundle):
     from starlette.testclient import TestClient
 
     from tunewright.serve.app import create_app
-    from tunewright.serve.keys import Keys
+    from tunewright.serve.audit import Audit
+    from tunewright.serve.feedback import Feedback
+    from tunewright.serve.keys import Doors, Keys
     from tunewright.serve.limits import Limits
     from tunewright.serve.metrics import Metrics
     from tunewright.serve.repository import Repository
     from tunewright.serve.service import Service
+    from tunewright.serve.store import Store
+    from tunewright.serve.tokens import Tokens
 
     with ExitStack() as stack:
 
@@ -76,6 +80,10 @@ def client(tiny_bundle):
             local: bool = True,
             names=("intents",),
             bundles: dict[str, Path] | None = None,
+            feedback: Path | None = None,
+            texts: bool = False,
+            audit: Path | None = None,
+            jwt: Path | None = None,
             **limits: Any,
         ) -> TestClient:
             bounds, metrics = Limits(**limits), Metrics()
@@ -83,7 +91,17 @@ def client(tiny_bundle):
             stack.callback(repository.close, 10)
             for name, bundle in (bundles or dict.fromkeys(names, tiny_bundle)).items():
                 repository.publish(repository.open(name, bundle))
-            service = Service(repository, limits=bounds, metrics=metrics, keys=Keys(keys) if keys else None)
+            doors = [*([Keys(keys)] if keys else []), *([Tokens(jwt)] if jwt else [])]
+            store = Store()
+            service = Service(
+                repository,
+                limits=bounds,
+                metrics=metrics,
+                keys=Doors(*doors) if doors else None,
+                store=store,
+                feedback=Feedback(store, feedback, texts) if feedback else None,
+                audit=Audit(audit) if audit else None,
+            )
             app = create_app(service, models=models, local=local)
             made = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True)
             made.service = service

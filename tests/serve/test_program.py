@@ -30,7 +30,7 @@ ASKED = json.dumps({"inputs": ["i lost my card"]})
         ([], "Which bundle? Name one or several: tunewright serve runs/first."),
         (["none"], "There is no bundle none."),
         (["none", "--host", "0.0.0.0"], "--host 0.0.0.0 is reached from other machines, and everyone there could ask."),
-        (["none", "--keys", "k.json", "--no-keys"], "--keys and --no-keys contradict each other."),
+        (["none", "--keys", "k.json", "--no-keys"], "--keys (or --jwt) and --no-keys contradict each other."),
         (["none", "--keys", "k.json"], "k.json holds no keys."),
         (["none", "--models", "nowhere"], "--models nowhere is no folder."),
         (["none", "--tls-cert", "c.pem"], "HTTPS needs --tls-cert and --tls-key, two files in PEM form; --tls-cert is none."),

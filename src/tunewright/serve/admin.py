@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 
 from tunewright.core.errors import TunewrightError
-from tunewright.serve import schemas
+from tunewright.serve import audit, schemas
+from tunewright.serve.audit import Audit
 from tunewright.serve.http import answer, read_json
+from tunewright.serve.keys import CALLER
 from tunewright.serve.limits import RequestError, invalid, known_fields
 from tunewright.serve.repository import NAME
 from tunewright.serve.service import Service, refusal
@@ -24,25 +27,29 @@ PERCENT = 10.0  # of the requests that a version on trial gets unless an admin s
 
 def router(service: Service, root: Path | None) -> APIRouter:
     """The routes; models are loaded from below `root` alone."""
-    routes = APIRouter(prefix="/v1/admin", responses=schemas.fails())
+    routes = APIRouter(prefix="/v1/admin", responses=schemas.fails(), route_class=_audited(service.audit))
     repository = service.repository
 
-    async def done(request: Request, name: str, change: Callable[[], None]) -> Response:
+    async def done(request: Request, asked: Mapping[str, Any], change: Callable[[], None]) -> Response:
         """Make a change in a thread, let the other workers make it too, and tell what stands now."""
-        what = request.scope["route"].name
+        what, name = request.scope["route"].name, asked["name"]
+        request.state.asked = asked  # for the log, should it be refused
 
         def changed() -> dict[str, Any]:
             with service.desired.changing():
+                before = repository.models[name].current.id if name in repository.models else None
+                service.audit.add(what, audit.BEGUN, **asked, version=before)
                 try:
                     change()
                 except TunewrightError as error:
                     raise refusal(error) from None
+            service.audit.add(what, audit.DONE, **asked, version=repository.models[name].current.id)
             return service.desired.settled(service.limits.seconds)
 
         others = await asyncio.to_thread(changed)
-        model = repository.model(name)
-        who = request.scope.get("state", {}).get("key", "-")
-        log.warning("admin %s: %s %s, now version %s", who, what, name, model.current.id)
+        key = CALLER.get()
+        current = repository.model(name).current.id
+        log.warning("admin %s: %s %s, now version %s", key.who if key else "-", what, name, current)
         return answer({**_about(service, name), **others})
 
     @routes.post("/load", openapi_extra=schemas.body(schemas.LOAD))
@@ -50,19 +57,19 @@ def router(service: Service, root: Path | None) -> APIRouter:
         """Open a bundle and let it answer under a name. Until it is open, and if it does not open, all stays as it was."""
         asked = _fields(await read_json(request, service.limits), ("name", "path"))
         name, folder = _name(asked), _below(root, asked["path"])
-        return await done(request, name, lambda: repository.publish(repository.open(name, folder)))
+        return await done(request, asked, lambda: repository.publish(repository.open(name, folder)))
 
     @routes.post("/rollback", openapi_extra=schemas.body(schemas.NAMED))
     async def rollback(request: Request) -> Response:
         """Let the version before answer again, at once, and drop the one on trial."""
-        name = _fields(await read_json(request, service.limits), ("name",))["name"]
-        return await done(request, name, lambda: repository.model(name).rollback())
+        asked = _fields(await read_json(request, service.limits), ("name",))
+        return await done(request, asked, lambda: repository.model(asked["name"]).rollback())
 
     @routes.post("/trial", openapi_extra=schemas.body(schemas.TRIAL))
     async def trial(request: Request) -> Response:
         """Open a bundle and let it answer a share of a model's requests: as a canary, or unseen as a shadow."""
         asked = _fields(await read_json(request, service.limits), ("name", "path", "mode"), ("percent",))
-        name, mode, percent = asked["name"], asked["mode"], asked.get("percent", PERCENT)
+        mode, percent = asked["mode"], asked.get("percent", PERCENT)
         if mode not in MODES:
             raise invalid(f'"mode" must be {" or ".join(MODES)}.')
         if type(percent) not in (int, float) or not 0 <= percent <= 100:
@@ -70,23 +77,23 @@ def router(service: Service, root: Path | None) -> APIRouter:
         folder = _below(root, asked["path"])
 
         def begin() -> None:
-            model = repository.model(name)
+            model = repository.model(asked["name"])
             version = repository.open(model.current.name, folder)
             model.begin(Trial(version, mode, percent, new_id(version)))
 
-        return await done(request, name, begin)
+        return await done(request, asked, begin)
 
     @routes.post("/promote", openapi_extra=schemas.body(schemas.NAMED))
     async def promote(request: Request) -> Response:
         """Let the version on trial answer everything; the one that did is kept for `rollback`."""
-        name = _fields(await read_json(request, service.limits), ("name",))["name"]
-        return await done(request, name, lambda: repository.model(name).promote())
+        asked = _fields(await read_json(request, service.limits), ("name",))
+        return await done(request, asked, lambda: repository.model(asked["name"]).promote())
 
     @routes.post("/drop", openapi_extra=schemas.body(schemas.NAMED))
     async def drop(request: Request) -> Response:
         """End the trial."""
-        name = _fields(await read_json(request, service.limits), ("name",))["name"]
-        return await done(request, name, lambda: repository.model(name).drop())
+        asked = _fields(await read_json(request, service.limits), ("name",))
+        return await done(request, asked, lambda: repository.model(asked["name"]).drop())
 
     @routes.get("/models/{name}")
     async def about(name: str) -> Response:
@@ -94,6 +101,28 @@ def router(service: Service, root: Path | None) -> APIRouter:
         return answer(_about(service, name))
 
     return routes
+
+
+def _audited(log: Audit) -> type[APIRoute]:
+    """Routes whose refusals are told in the log, too."""
+
+    class Audited(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            inner = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                try:
+                    return await inner(request)
+                except RequestError as error:
+                    log.add(self.name, audit.REFUSED, **getattr(request.state, "asked", {}), code=error.code)
+                    raise
+                except Exception:
+                    log.add(self.name, audit.DEFECT, **getattr(request.state, "asked", {}))
+                    raise
+
+            return handle
+
+    return Audited
 
 
 def _about(service: Service, name: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ PREDICTION: Schema = {
     "type": "object",
     "description": "The keys of the task's answers, and these. `error` stands where an input cannot be answered.",
     "properties": {
+        "id": {**TEXT, "description": "For feedback, where the server keeps it."},
         "score": {"type": ["number", "null"]},
         "decision": {"enum": ["model", "abstain", "parent", "error"]},
         "truncated_tokens": {"type": ["integer", "null"]},
@@ -46,6 +47,9 @@ PREDICTIONS: Schema = {
     "properties": {"model": TEXT, "version": TEXT, "predictions": {"type": "array", "items": PREDICTION}},
     "required": ["model", "version", "predictions"],
 }
+FEEDBACK = form(
+    {"id": {**TEXT, "description": "Of an answer."}, "label": {"description": "As a row of training data has it."}}
+)
 EXPLAIN = form(
     {"inputs": {"type": "array", "items": INPUT, "maxItems": 16}},
     model=PREDICT["properties"]["model"],

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunewright.core.errors import TunewrightError, plural
@@ -17,11 +17,14 @@ from tunewright.core.types import Example, Prediction
 from tunewright.data.cell import is_unicode
 from tunewright.predict.features import Embedded
 from tunewright.predict.render import Form
+from tunewright.serve.audit import Audit
 from tunewright.serve.desired import Alone
-from tunewright.serve.keys import Keys
+from tunewright.serve.feedback import Feedback
+from tunewright.serve.keys import CALLER, Door
 from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, texts
 from tunewright.serve.metrics import MOST_LABELS, Metrics
 from tunewright.serve.repository import Model, Repository, Version
+from tunewright.serve.store import Store
 from tunewright.serve.trial import CANARY, Trial, pairs
 from tunewright.serve.worker import Closed, Full
 
@@ -39,11 +42,13 @@ class Answered:
 
     version: Version
     said: Sequence[tuple[Example, Prediction] | str]
+    id: str | None = None  # for feedback
 
     def rows(self, all_scores: bool = False) -> list[dict[str, Any]]:
         """Plain data, as `predict --json` has it; places are those of the texts as they were sent."""
         form = Form(self.version.bundle.task, all_scores=all_scores)
-        return [form.failed(one) if isinstance(one, str) else self._row(form, *one) for one in self.said]
+        rows = [form.failed(one) if isinstance(one, str) else self._row(form, *one) for one in self.said]
+        return rows if self.id is None else [{"id": f"{self.id}.{place}", **row} for place, row in enumerate(rows)]
 
     def _row(self, form: Form, example: Example, prediction: Prediction) -> dict[str, Any]:
         row = form.answered(example, prediction)
@@ -62,11 +67,15 @@ class Service:
         *,
         limits: Limits,
         metrics: Metrics,
-        keys: Keys | None = None,
+        keys: Door | None = None,
         desired: Alone | None = None,
+        store: Store | None = None,
+        feedback: Feedback | None = None,
+        audit: Audit | None = None,
         masks: bool = False,
     ) -> None:
         """masks: whether texts are masked before a model reads them."""
+        self.store, self.feedback, self.audit = store or Store(), feedback, audit or Audit()
         self.repository, self.limits, self.metrics, self.keys = repository, limits, metrics, keys
         self.masks = masks
         self.desired = desired or Alone()  # how other workers hear of a change
@@ -104,8 +113,9 @@ class Service:
         else:
             used, predictions = await self._predictions(model, examples, version, patient)
         self.metrics.answered(used.name, predictions, _counted(used), len(read) - len(examples))
-        said = iter(zip(examples, predictions, strict=True))
-        return Answered(used, [one if isinstance(one, str) else next(said) for one in read])
+        rows = iter(zip(examples, predictions, strict=True))
+        said = Answered(used, [one if isinstance(one, str) else next(rows) for one in read])
+        return said if self.feedback is None else replace(said, id=self.feedback.remember(said))
 
     async def _tried(
         self, model: Model, trial: Trial, examples: Sequence[Example], patient: bool
@@ -179,7 +189,10 @@ class Service:
                 f"{plural(len(inputs), 'input')}: a request may have {self.limits.inputs:,}. Send several requests, or "
                 "use /v1/predict/stream.",
             )
-        return [self._example(version, item, index) for index, item in enumerate(inputs)]
+        read = [self._example(version, item, index) for index, item in enumerate(inputs)]
+        if (key := CALLER.get()) is not None:
+            self.store.take(key, "rows", len(read))
+        return read
 
     def _example(self, version: Version, item: Any, index: int) -> Example | str:
         task = version.bundle.task

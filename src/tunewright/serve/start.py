@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from tunewright.core import catalog
 from tunewright.predict.predictor import AUTO
+from tunewright.serve.audit import Audit
 from tunewright.serve.desired import Alone, Shared
-from tunewright.serve.keys import Keys
+from tunewright.serve.feedback import Feedback
+from tunewright.serve.keys import Door, Doors, Keys
 from tunewright.serve.limits import Limits
 from tunewright.serve.metrics import Metrics
 from tunewright.serve.repository import Repository
 from tunewright.serve.service import Service
+from tunewright.serve.store import Store
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+STORE = "serve.db"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,12 @@ class Settings:
     models: str | None = None  # the folder that an admin may load from
     local: bool = True  # whether only this machine reaches it
     grace: float = 1.0
+    jwt: str | None = None  # a file that says whose tokens count beside keys
+    state: str | None = None  # the folder for counts and answers; None: they end with the server
+    feedback: str | None = None  # the file that feedback is added to
+    keep_texts: bool = False  # whether with the texts, masked
+    audit: str | None = None  # the file that admins' actions are added to
+    mask_input: bool = False  # whether texts are masked before a model reads them
     tls: Mapping[str, str] = field(default_factory=dict)  # uvicorn's names for certificate and key
 
     def plain(self) -> dict[str, Any]:
@@ -59,7 +70,9 @@ def opened(
     """Every bundle open and certified, before the first request is taken. Raises TunewrightError."""
     from tunewright.serve.app import create_app
 
-    known = None if settings.keys is None else Keys(Path(settings.keys))
+    known = _doors(settings)
+    folder = settings.state or (place and place.folder)
+    store = Store(Path(folder) / STORE if folder else None)
     metrics = Metrics(shared=place is not None)
     repository = Repository(settings.limits, settings.runtime, metrics.batch)
     desired = Alone() if place is None else Shared(place.folder, place.slot, place.workers, repository)
@@ -70,8 +83,30 @@ def opened(
                 say(f"{name}: {version.predictor.note}")
             say(f"{name}: version {version.id}, by {catalog.name_of(version.predictor.runtime)}.")
             repository.publish(version)
-    service = Service(repository, limits=settings.limits, metrics=metrics, keys=known, desired=desired)
+    service = Service(
+        repository,
+        limits=settings.limits,
+        metrics=metrics,
+        keys=known,
+        desired=desired,
+        store=store,
+        feedback=Feedback(store, Path(settings.feedback), settings.keep_texts) if settings.feedback else None,
+        audit=Audit(Path(settings.audit)) if settings.audit else None,
+        masks=settings.mask_input,
+    )
     models = None if settings.models is None else Path(settings.models)
     if isinstance(desired, Shared):
         desired.follow()
     return create_app(service, models=models, local=settings.local), service
+
+
+def _doors(settings: Settings) -> Door | None:
+    """Who lets requests in; None: everyone who reaches the address."""
+    doors: list[Door] = []
+    if settings.keys is not None:
+        doors.append(Keys(Path(settings.keys)))
+    if settings.jwt is not None:
+        from tunewright.serve.tokens import Tokens
+
+        doors.append(Tokens(Path(settings.jwt)))
+    return Doors(*doors) if doors else None

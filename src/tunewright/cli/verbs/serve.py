@@ -48,11 +48,32 @@ def command(
     port: int = typer.Option(8000, "--port", min=0, max=65535, help="The port; 0 takes a free one."),
     keys: Path = typer.Option(None, "--keys", metavar="FILE", help="Ask for keys, whose hashes this file holds."),
     new_key: str = typer.Option(
-        None, "--new-key", metavar="ROLE", help="Make a key (predict or admin), print it, and serve nothing."
+        None, "--new-key", metavar="ROLE", help="Make a key (predict, feedback or admin), print it, and serve nothing."
+    ),
+    key_name: str = typer.Option(
+        "", "--key-name", metavar="NAME", help="Whose the new key is: the audit log tells it."
+    ),
+    quotas: list[str] = typer.Option(
+        [],
+        "--quota",
+        metavar="NAME=NUMBER",
+        help="What the new key may ask for, as rows/day=1000: requests or rows, a minute or a day.",
+    ),
+    jwt: Path = typer.Option(
+        None, "--jwt", metavar="FILE", help="Take tokens (JWT) of the issuer that this file names."
     ),
     no_keys: bool = typer.Option(False, "--no-keys", help="Let everyone who reaches the address ask."),
     workers: int = typer.Option(1, "--workers", min=1, max=64, help="Processes that answer, each with all models."),
     models: Path = typer.Option(None, "--models", metavar="FOLDER", help="Where an admin may load bundles from."),
+    state: Path = typer.Option(
+        None, "--state", metavar="FOLDER", help="Keep counts of quotas and answers' ids here over a restart."
+    ),
+    feedback: Path = typer.Option(None, "--feedback", metavar="FILE", help="Add feedback on answers to this file."),
+    keep_texts: bool = typer.Option(False, "--keep-texts", help="Keep the texts with feedback, masked."),
+    audit: Path = typer.Option(None, "--audit", metavar="FILE", help="Add what admins do to this file."),
+    mask_input: bool = typer.Option(
+        False, "--mask-input", help="Mask e-mail addresses, phone, card and identity numbers before a model reads them."
+    ),
     runtime: str = typer.Option(
         "auto",
         "--runtime",
@@ -79,9 +100,13 @@ def command(
     json: bool = output.JSON,
 ) -> None:
     if new_key is not None:
-        _make_key(new_key, keys, json)
+        _make_key(new_key, keys, key_name, quotas, json)
         return
-    _refuse_unsafe(host, keys, no_keys)
+    if key_name or quotas:
+        raise UsageError("--key-name and --quota belong to --new-key ROLE, which makes a key.")
+    if keep_texts and feedback is None:
+        raise UsageError("--keep-texts belongs to --feedback FILE.")
+    _refuse_unsafe(host, keys or jwt, no_keys)
     if not bundles:
         raise UsageError("Which bundle? Name one or several: tunewright serve runs/first.")
     if models is not None and not models.is_dir():
@@ -94,6 +119,12 @@ def command(
         runtime=runtime,
         limits=limits,
         keys=_text(keys),
+        jwt=_text(jwt),
+        state=_text(state),
+        feedback=_text(feedback),
+        keep_texts=keep_texts,
+        audit=_text(audit),
+        mask_input=mask_input,
         models=_text(models),
         local=is_loopback(host),
         grace=grace,
@@ -143,7 +174,7 @@ def _libraries() -> tuple[ModuleType, ModuleType]:
 
 def _refuse_unsafe(host: str, keys: Path | None, no_keys: bool) -> None:
     if keys is not None and no_keys:
-        raise UsageError("--keys and --no-keys contradict each other. Leave one out.")
+        raise UsageError("--keys (or --jwt) and --no-keys contradict each other. Leave one out.")
     if keys is None and not no_keys and not is_loopback(host):
         raise UsageError(
             f"--host {host} is reached from other machines, and everyone there could ask. Name a file of keys with --keys "
@@ -151,12 +182,13 @@ def _refuse_unsafe(host: str, keys: Path | None, no_keys: bool) -> None:
         )
 
 
-def _make_key(role: str, file: Path | None, json: bool) -> None:
+def _make_key(role: str, file: Path | None, name: str, quotas: list[str], json: bool) -> None:
+    from tunewright.serve import quota
     from tunewright.serve.keys import new_key
 
     if file is None:
         raise UsageError("Where shall the key's hash be kept? Name a file: --new-key predict --keys keys.json.")
-    key, stored = new_key(file, role)
+    key, stored = new_key(file, role, name, quota.parse(quotas))
     output.say(f"A key for the role {role}; {file} keeps its hash. It is not shown again:")
     output.emit({"key": key, "id": stored.id, "role": role}) if json else print(key)
 
