@@ -16,7 +16,6 @@ from typing import Any
 
 from tunewright.core.errors import DamagedFile, MachineError
 
-
 # Ends of lines to some readers, though not to JSON.
 _LINES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "\x85\u2028\u2029"}
 

@@ -7,8 +7,11 @@ is served only if its certificate passed and the runtime is one that was tried w
 It listens on 127.0.0.1 and asks for no key there. For others, make keys first: --new-key prints one once, and the file
 keeps its hash. Told to stop (SIGTERM, Ctrl-C), it finishes the requests that it has, and ends with exit code 0.
 
+With --workers several processes answer, and one that dies is replaced. --feedback keeps the right labels that people give for
+answers, --audit what admins do, and --mask-input takes personal numbers out of texts before a model reads them.
+
 With --models an admin may exchange a model while it answers (POST /v1/admin/load), and take that back
-(POST /v1/admin/rollback): no request fails meanwhile.
+(POST /v1/admin/rollback): no request fails meanwhile. POST /v1/admin/trial lets a version answer a share of the requests first.
 
 Examples:
 
@@ -19,6 +22,10 @@ Examples:
   tunewright serve --new-key predict --keys keys.json
 
   tunewright serve runs/first --host 0.0.0.0 --keys keys.json
+
+  tunewright serve --new-key feedback --keys keys.json --key-name ann --quota requests/day=1000
+
+  tunewright serve runs/first --workers 4 --feedback feedback.jsonl --audit audit.jsonl --mask-input
 """
 
 from __future__ import annotations
@@ -37,65 +44,78 @@ from tunewright.core.errors import MachineError, UsageError
 from tunewright.core.progress import Progress
 from tunewright.serve.keys import is_loopback
 from tunewright.serve.limits import Limits
-from tunewright.serve.repository import named
+
+BUNDLES = typer.Argument(None, metavar="BUNDLE...", help="Bundles, or the runs that hold them; or NAME=PATH.")
+HOST = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
+PORT = typer.Option(8000, "--port", min=0, max=65535, help="The port; 0 takes a free one.")
+KEYS = typer.Option(None, "--keys", metavar="FILE", help="Ask for keys, whose hashes this file holds.")
+NEW_KEY = typer.Option(
+    None, "--new-key", metavar="ROLE", help="Make a key (predict, feedback or admin), print it, and serve nothing."
+)
+KEY_NAME = typer.Option("", "--key-name", metavar="NAME", help="Whose the new key is: the audit log tells it.")
+QUOTAS = typer.Option(
+    [],
+    "--quota",
+    metavar="NAME=NUMBER",
+    help="What the new key may ask for, as rows/day=1000: requests or rows, a minute or a day.",
+)
+JWT = typer.Option(None, "--jwt", metavar="FILE", help="Take tokens (JWT) of the issuer that this file names.")
+NO_KEYS = typer.Option(False, "--no-keys", help="Let everyone who reaches the address ask.")
+WORKERS = typer.Option(1, "--workers", min=1, max=64, help="Processes that answer, each with all models.")
+MODELS = typer.Option(None, "--models", metavar="FOLDER", help="Where an admin may load bundles from.")
+STATE = typer.Option(
+    None, "--state", metavar="FOLDER", help="Keep counts of quotas and answers' ids here over a restart."
+)
+FEEDBACK = typer.Option(None, "--feedback", metavar="FILE", help="Add feedback on answers to this file.")
+KEEP_TEXTS = typer.Option(False, "--keep-texts", help="Keep the texts with feedback, masked.")
+AUDIT = typer.Option(None, "--audit", metavar="FILE", help="Add what admins do to this file.")
+MASK_INPUT = typer.Option(
+    False, "--mask-input", help="Mask e-mail addresses, phone, card and identity numbers before a model reads them."
+)
+RUNTIME = typer.Option(
+    "auto",
+    "--runtime",
+    metavar="NAME",
+    help="What computes: one of `tunewright list runtimes`. auto: the bundle's.",
+)
+QUEUE = typer.Option(Limits.waiting, "--queue", min=1, help="Requests that may wait for a model; others get 429.")
+MAX_BYTES = typer.Option(Limits.body_bytes, "--max-bytes", min=1024, help="Bytes that a request may have.")
+MAX_INPUTS = typer.Option(Limits.inputs, "--max-inputs", min=1, max=1024, help="Inputs that a request may have.")
+MAX_CHARACTERS = typer.Option(Limits.characters, "--max-characters", min=1, help="Characters that an input may have.")
+TIMEOUT = typer.Option(
+    Limits.seconds, "--timeout", min=0.1, help="Seconds for a request to arrive, and to be answered."
+)
+GRACE = typer.Option(1.0, "--grace", min=0.0, help="Seconds between SIGTERM and the last new request.")
+TLS_CERT = typer.Option(None, "--tls-cert", metavar="FILE", help="Serve HTTPS with this certificate.")
+TLS_KEY = typer.Option(None, "--tls-key", metavar="FILE", help="The certificate's private key.")
 
 
 def command(
-    bundles: list[str] = typer.Argument(
-        None, metavar="BUNDLE...", help="Bundles, or the runs that hold them; or NAME=PATH."
-    ),
-    host: str = typer.Option("127.0.0.1", "--host", help="The address to listen on."),
-    port: int = typer.Option(8000, "--port", min=0, max=65535, help="The port; 0 takes a free one."),
-    keys: Path = typer.Option(None, "--keys", metavar="FILE", help="Ask for keys, whose hashes this file holds."),
-    new_key: str = typer.Option(
-        None, "--new-key", metavar="ROLE", help="Make a key (predict, feedback or admin), print it, and serve nothing."
-    ),
-    key_name: str = typer.Option(
-        "", "--key-name", metavar="NAME", help="Whose the new key is: the audit log tells it."
-    ),
-    quotas: list[str] = typer.Option(
-        [],
-        "--quota",
-        metavar="NAME=NUMBER",
-        help="What the new key may ask for, as rows/day=1000: requests or rows, a minute or a day.",
-    ),
-    jwt: Path = typer.Option(
-        None, "--jwt", metavar="FILE", help="Take tokens (JWT) of the issuer that this file names."
-    ),
-    no_keys: bool = typer.Option(False, "--no-keys", help="Let everyone who reaches the address ask."),
-    workers: int = typer.Option(1, "--workers", min=1, max=64, help="Processes that answer, each with all models."),
-    models: Path = typer.Option(None, "--models", metavar="FOLDER", help="Where an admin may load bundles from."),
-    state: Path = typer.Option(
-        None, "--state", metavar="FOLDER", help="Keep counts of quotas and answers' ids here over a restart."
-    ),
-    feedback: Path = typer.Option(None, "--feedback", metavar="FILE", help="Add feedback on answers to this file."),
-    keep_texts: bool = typer.Option(False, "--keep-texts", help="Keep the texts with feedback, masked."),
-    audit: Path = typer.Option(None, "--audit", metavar="FILE", help="Add what admins do to this file."),
-    mask_input: bool = typer.Option(
-        False, "--mask-input", help="Mask e-mail addresses, phone, card and identity numbers before a model reads them."
-    ),
-    runtime: str = typer.Option(
-        "auto",
-        "--runtime",
-        metavar="NAME",
-        help="What computes: one of `tunewright list runtimes`. auto: the bundle's.",
-    ),
-    queue: int = typer.Option(
-        Limits.waiting, "--queue", min=1, help="Requests that may wait for a model; others get 429."
-    ),
-    max_bytes: int = typer.Option(Limits.body_bytes, "--max-bytes", min=1024, help="Bytes that a request may have."),
-    max_inputs: int = typer.Option(
-        Limits.inputs, "--max-inputs", min=1, max=1024, help="Inputs that a request may have."
-    ),
-    max_characters: int = typer.Option(
-        Limits.characters, "--max-characters", min=1, help="Characters that an input may have."
-    ),
-    timeout: float = typer.Option(
-        Limits.seconds, "--timeout", min=0.1, help="Seconds for a request to arrive, and to be answered."
-    ),
-    grace: float = typer.Option(1.0, "--grace", min=0.0, help="Seconds between SIGTERM and the last new request."),
-    tls_cert: Path = typer.Option(None, "--tls-cert", metavar="FILE", help="Serve HTTPS with this certificate."),
-    tls_key: Path = typer.Option(None, "--tls-key", metavar="FILE", help="The certificate's private key."),
+    bundles: list[str] = BUNDLES,
+    host: str = HOST,
+    port: int = PORT,
+    keys: Path = KEYS,
+    new_key: str = NEW_KEY,
+    key_name: str = KEY_NAME,
+    quotas: list[str] = QUOTAS,
+    jwt: Path = JWT,
+    no_keys: bool = NO_KEYS,
+    workers: int = WORKERS,
+    models: Path = MODELS,
+    state: Path = STATE,
+    feedback: Path = FEEDBACK,
+    keep_texts: bool = KEEP_TEXTS,
+    audit: Path = AUDIT,
+    mask_input: bool = MASK_INPUT,
+    runtime: str = RUNTIME,
+    queue: int = QUEUE,
+    max_bytes: int = MAX_BYTES,
+    max_inputs: int = MAX_INPUTS,
+    max_characters: int = MAX_CHARACTERS,
+    timeout: float = TIMEOUT,
+    grace: float = GRACE,
+    tls_cert: Path = TLS_CERT,
+    tls_key: Path = TLS_KEY,
     quiet: bool = output.QUIET,
     json: bool = output.JSON,
 ) -> None:
@@ -113,7 +133,7 @@ def command(
         raise UsageError(f"--models {models} is no folder.")
     tls = _tls(tls_cert, tls_key)
     limits = Limits(body_bytes=max_bytes, inputs=max_inputs, characters=max_characters, waiting=queue, seconds=timeout)
-    start, server = _libraries()
+    start, server, named = _libraries()
     settings = start.Settings(
         bundles={name: str(path) for name, path in named(bundles).items()},
         runtime=runtime,
@@ -141,6 +161,7 @@ def command(
         from tunewright.serve.workers import Supervisor
 
         listening = server.bind(host, port)
+        progress.say(f"{workers} workers open their models.")
         Supervisor(settings, workers, listening).run(listens(listening))
         return
     app, service = start.opened(settings, progress.say)
@@ -161,15 +182,16 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _libraries() -> tuple[ModuleType, ModuleType]:
-    """The modules that need the extra `serve`."""
+def _libraries() -> tuple[ModuleType, ModuleType, Callable[[list[str]], dict[str, Path]]]:
+    """What needs the extra `serve`, or libraries that take their time: starting, running, and how bundles are called."""
     try:
         from tunewright.serve import server, start
+        from tunewright.serve.repository import named
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("tunewright"):
             raise
         raise MachineError(f"`serve` needs the package {error.name}: pip install 'tunewright[serve]'.") from None
-    return start, server
+    return start, server, named
 
 
 def _refuse_unsafe(host: str, keys: Path | None, no_keys: bool) -> None:
