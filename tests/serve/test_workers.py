@@ -173,3 +173,26 @@ def test_what_cannot_be_served_ends_it_as_one_process_would(command, tiny_bundle
     assert code == 2 and "is not served by the runtime native" in errors
     code, _, errors = command("serve", tmp_path / "none", "--workers", 2, "--port", 0)
     assert code == 3 and "There is no bundle" in errors
+
+
+def test_quotas_and_feedback_hold_for_all_workers_together_and_over_a_restart(program, light_bundle, tmp_path):
+    from tunewright.serve.keys import new_key
+
+    keys, file = tmp_path / "keys.json", tmp_path / "feedback.jsonl"
+    asks = {"X-API-Key": new_key(keys, "predict", "ci", {"requests/day": 12})[0]}
+    labels = {"X-API-Key": new_key(keys, "feedback", "ann")[0]}
+    options = [f"intents={light_bundle}", "--keys", keys, "--feedback", file, "--state", tmp_path / "state"]
+    server = program(*options, "--workers", 2)
+    said = [server.ask("POST", "/v1/predict", ASKED, **asks) for _ in range(20)]
+    assert [status for status, _ in said] == [200] * 12 + [429] * 8
+    ids = [answer["predictions"][0]["id"] for status, answer in said if status == 200]
+    for id in ids[:6]:
+        body = json.dumps({"id": id, "label": "card"})
+        assert server.ask("POST", "/v1/models/intents/feedback", body, **labels)[0] == 200
+    assert server.stop() == 0
+    again = program(*options)
+    assert again.ask("POST", "/v1/predict", ASKED, **asks)[0] == 429
+    body = json.dumps({"id": ids[-1], "label": "music"})
+    assert again.ask("POST", "/v1/models/intents/feedback", body, **labels)[0] == 200
+    kept = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [one["feedback"]["id"] for one in kept] == [*ids[:6], ids[-1]]
