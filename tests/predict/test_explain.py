@@ -37,6 +37,21 @@ def test_each_words_contribution_is_what_the_score_loses_without_it():
     assert other.label == "bad" and against["fine"] == -0.3
 
 
+def test_where_the_model_is_sure_anyhow_log_odds_tell_words_apart():
+    def sure(examples):
+        scores = [1 - 1e-7 if "fine" in one.inputs["text"] else 1 - 1e-4 for one in examples]
+        return [Prediction("good", score, {"good": score, "bad": 1 - score}) for score in scores]
+
+    found = explain(sure, Example("1", {"text": "a fine film"}), TASK)
+    assert max(abs(value) for _, value in found.contributions) < 1e-3
+    assert found.log_odds == pytest.approx([0, 6.9077, 0], abs=1e-3)
+
+
+def test_a_sign_for_something_masked_is_one_word():
+    _, words = said("call [PHONE] or [ID_CARD]")
+    assert set(words) == {"call", "[PHONE]", "or", "[ID_CARD]"}
+
+
 def test_chinese_is_cut_into_words_and_places_are_characters_of_the_text(monkeypatch):
     _, words = said("😀 这家店很好 fine")
     assert words["fine"] == 0 and any("好" in word for word in words)  # each is enough without the other

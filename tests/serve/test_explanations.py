@@ -29,6 +29,7 @@ def test_it_says_of_each_word_what_the_score_loses_without_it(server, tiny_bundl
     assert [one["contribution"] for one in row["words"]] == pytest.approx(
         [value for _, value in expected.contributions], abs=1e-5
     )
+    assert [one["log_odds"] for one in row["words"]] == pytest.approx(expected.log_odds, abs=1e-4)
     assert all(text[one["start"] : one["end"]] == one["text"] for one in row["words"])
     [without] = predictor.predict(["i lost  银行卡 today"])
     my = next(one for one in row["words"] if one["text"] == "my")

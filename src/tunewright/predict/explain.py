@@ -7,6 +7,7 @@ Contributions do not add up to the score: words that say the same can each be mi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +16,16 @@ from typing import Any
 from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import MachineError, UsageError, listing, nearest
+from tunewright.core.masking import KINDS
 from tunewright.core.types import Example, Prediction
 from tunewright.data import words
 
 MOST = 64  # parts that a text is cut into unless said otherwise: as many further passes
 _OTHER = rf"[^\W{words.HAN}]"
-_RUNS = re.compile(rf"[{words.HAN}]+|{_OTHER}+(?:['’.,:@-]{_OTHER}+)*")
+_SIGNS = "|".join(re.escape(f"[{kind.upper()}]") for kind in KINDS)
+_RUNS = re.compile(rf"{_SIGNS}|[{words.HAN}]+|{_OTHER}+(?:['’.,:@-]{_OTHER}+)*")
 PROBABILITY, VALUE = "probability", "value"
+LEAST = 1e-9  # a probability is taken to be so far from 0 and 1 where its odds are asked for
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,15 @@ class Explanation:
     """What each part adds to the `score` of `label`: positive ones speak for it.
 
     label: None for a number, whose `score` is the number itself. measure: what the score is, "probability" or "value".
+    log_odds: what each adds to the logarithm of the odds, which tells words apart where the model is sure whatever is left
+    out, and a probability hardly moves; None for a number.
     """
 
     label: Any
     score: float
     measure: str
     contributions: Sequence[tuple[Part, float]]
+    log_odds: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,10 @@ class Occlusion:
             near = nearest(label, whole.scores)
             raise UsageError(f"There is no label {label!r:.40} here.{near} Labels: {listing(whole.scores)}.")
         score = whole.scores[label]
-        found = [
-            score - one.scores.get(label, 0.0) for one in without
-        ]  # of a search beyond its nearest there is no score
-        return Explanation(label, score, PROBABILITY, list(zip(self.parts, found, strict=True)))
+        # Of a search, a document beyond the nearest has no score, and counts as 0.
+        others = [one.scores.get(label, 0.0) for one in without]
+        found = [(part, score - other) for part, other in zip(self.parts, others, strict=True)]
+        return Explanation(label, score, PROBABILITY, found, [_log_odds(score) - _log_odds(other) for other in others])
 
 
 def occlusion(example: Example, task: Task, most: int = MOST) -> Occlusion:
@@ -98,6 +105,11 @@ def explain(
     """Which words moved what `predict` says of the example; see Occlusion."""
     found = occlusion(example, task, most)
     return found.explained(predict(found.examples), label)
+
+
+def _log_odds(score: float) -> float:
+    bounded = min(max(score, LEAST), 1 - LEAST)
+    return math.log(bounded / (1 - bounded))
 
 
 def _words(text: Any) -> Iterator[tuple[int, int]]:

@@ -43,7 +43,9 @@ def router(service: Service, root: Path | None) -> APIRouter:
                     change()
                 except TunewrightError as error:
                     raise refusal(error) from None
-            service.audit.add(what, audit.DONE, **asked, version=repository.models[name].current.id)
+            model = repository.models[name]
+            tried = {"trial": model.trial.version.id} if model.trial else {}
+            service.audit.add(what, audit.DONE, **asked, version=model.current.id, **tried)
             return service.desired.settled(service.limits.seconds)
 
         others = await asyncio.to_thread(changed)

@@ -82,14 +82,16 @@ def _row(explanation: Explanation, example: Example, said: Prediction) -> dict[s
             return example.masked[part.role].original(part.start, part.end)
         return part.start, part.end
 
+    log_odds = explanation.log_odds or [None] * len(explanation.contributions)
     parts = [
         {
             "input": part.role,
             **dict(zip(("start", "end"), place(part), strict=True)),
             "text": example.inputs[part.role][part.start : part.end],
             "contribution": round(value, DIGITS),
+            "log_odds": None if odds is None else round(odds, DIGITS),
         }
-        for part, value in explanation.contributions
+        for (part, value), odds in zip(explanation.contributions, log_odds, strict=True)
     ]
     return {
         "label": explanation.label,

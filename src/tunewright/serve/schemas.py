@@ -65,7 +65,7 @@ EXPLANATION: Schema = {
         "measure": {"enum": ["probability", "value"]},
         "words": {
             "type": "array",
-            "items": {"type": "object", "required": ["input", "start", "end", "text", "contribution"]},
+            "items": {"type": "object", "required": ["input", "start", "end", "text", "contribution", "log_odds"]},
         },
         "error": TEXT,
     },
