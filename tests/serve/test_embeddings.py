@@ -55,6 +55,8 @@ def test_a_list_and_a_text_in_floats_and_in_base64_are_the_same_vectors(server):
     assert said["usage"]["prompt_tokens"] == said["usage"]["total_tokens"] > 0
     alone = ask(server, input=QUERIES[0]).json()["data"]
     assert len(alone) == 1 and alone[0]["embedding"] == said["data"][0]["embedding"]
+    null = dict.fromkeys(("encoding_format", "dimensions", "user", "input_type"))
+    assert ask(server, input=QUERIES[0], **null).json()["data"] == alone
     coded = ask(server, input=QUERIES[:2], encoding_format="base64").json()["data"]
     for one, other in zip(said["data"], coded, strict=True):
         assert np.frombuffer(base64.b64decode(other["embedding"]), "<f4").tolist() == one["embedding"]

@@ -84,10 +84,15 @@ def test_a_worker_that_is_killed_under_load_is_missed_by_no_other_request_and_co
     assert "ended with code -9; another starts in" in server.process.stderr.read().decode()
 
 
+def _folder(pid: int) -> Path:
+    """What the workers share."""
+    told = Path(f"/proc/{pid}/environ").read_bytes().split(b"PROMETHEUS_MULTIPROC_DIR=")[1].split(b"\0")[0]
+    return Path(told.decode()).parent
+
+
 def _answers(server, pid: int) -> bool:
     """Whether this process has answered a request: its counts are a file of its own."""
-    folder = Path(f"/proc/{pid}/environ").read_bytes().split(b"PROMETHEUS_MULTIPROC_DIR=")[1].split(b"\0")[0].decode()
-    file = Path(folder) / f"counter_{pid}.db"
+    file = _folder(pid) / f"metrics/counter_{pid}.db"
     return file.exists() and b"decisions" in file.read_bytes()
 
 
@@ -163,9 +168,11 @@ def test_told_to_stop_all_finish_what_they_have_and_none_is_left(server):
 
 def test_workers_do_not_outlive_the_process_that_looks_after_them(server):
     workers = workers_of(server.process)
+    folder = _folder(min(workers))
     server.process.kill()
     server.process.wait(60)
     until(lambda: not any(map(alive, workers)))
+    assert not folder.exists()
 
 
 def test_what_cannot_be_served_ends_it_as_one_process_would(command, tiny_bundle, tmp_path):

@@ -111,6 +111,8 @@ def _audited(log: Audit) -> type[APIRoute]:
     class Audited(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             inner = super().get_route_handler()
+            if self.methods == {"GET"}:  # reading changes nothing
+                return inner
 
             async def handle(request: Request) -> Response:
                 try:

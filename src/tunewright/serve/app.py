@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import time
@@ -129,8 +130,7 @@ class Guard:
         try:
             if refused := self._refused(Request(scope)):
                 self._service.metrics.refused(refused.code)
-                if scope["path"].startswith(ADMIN):
-                    self._service.audit.add(scope["path"][len(ADMIN) + 1 :][:ECHO], audit.REFUSED, code=refused.code)
+                self._audit(scope["path"], refused)
                 await failure(refused, scope["path"])(scope, receive, told)
             else:
                 await self._app(scope, receive, told)
@@ -147,6 +147,12 @@ class Guard:
             seconds = time.perf_counter() - started
             method = scope["method"] if scope["method"] in METHODS and route != "none" else "-"
             self._service.metrics.request(method, route, status, seconds)
+
+    def _audit(self, path: str, refused: RequestError) -> None:
+        """Keep that a key asked for what it may not. Who has none is counted, and fills no disk."""
+        if path.startswith(ADMIN) and CALLER.get() is not None:
+            with contextlib.suppress(RequestError):  # it is refused anyhow
+                self._service.audit.add(path[len(ADMIN) + 1 :][:ECHO], audit.REFUSED, code=refused.code)
 
     def _refused(self, request: Request) -> RequestError | None:
         """Why a request is not let in; None: it is."""

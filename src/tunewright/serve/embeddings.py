@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from tunewright.serve import schemas
 from tunewright.serve.http import EMBEDDINGS, answer, read_json
 from tunewright.serve.limits import ECHO, invalid, known_fields
+from tunewright.serve.predictions import optional
 from tunewright.serve.service import Service
 
 FORMATS, TYPES = ("float", "base64"), ("query", "document")
@@ -23,14 +24,13 @@ def router(service: Service) -> APIRouter:
     @routes.post(EMBEDDINGS, openapi_extra=schemas.body(schemas.EMBED), responses=schemas.gives(schemas.EMBEDDED))
     async def embed(request: Request) -> Response:
         """A vector of length 1 a text; the cosine of two is their product."""
-        asked = known_fields(await read_json(request, service.limits), schemas.EMBED["properties"], "The request")
+        told = known_fields(await read_json(request, service.limits), schemas.EMBED["properties"], "The request")
+        asked = optional(told, (("user", str, "a text"),))
         inputs, name = _inputs(asked.get("input")), asked.get("model")
         if not isinstance(name, str):
             raise invalid('"model" must be a text, one of /v1/models.')
         form = _one_of(asked, "encoding_format", FORMATS)
         documents = _one_of(asked, "input_type", TYPES) == "document"
-        if not isinstance(asked.get("user", ""), str):
-            raise invalid('"user" must be a text.')
         version, found = await service.vectors(name, inputs, documents=documents)
         _require_width(asked.get("dimensions"), len(found[0].vector))
         tokens = sum(one.tokens for one in found)

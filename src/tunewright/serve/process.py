@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -20,7 +21,8 @@ from tunewright.core.errors import TunewrightError
 def main() -> int:
     """Serve until told to stop; gives the exit code."""
     told = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_watch, daemon=True).start()
+    alone = threading.Event()  # the supervisor is no more
+    threading.Thread(target=_watch, args=(alone,), daemon=True).start()
     try:
         from tunewright.serve import server
         from tunewright.serve.start import Place, Settings, opened
@@ -37,12 +39,15 @@ def main() -> int:
 
     listening = socket.socket(fileno=told["socket"])
     server.run(app, service, listening, grace=settings.grace, started=started, **settings.tls)
+    if alone.is_set():
+        shutil.rmtree(told["folder"], ignore_errors=True)  # which else the supervisor does
     return 0
 
 
-def _watch() -> None:
+def _watch(alone: threading.Event) -> None:
     while os.read(0, 1):
         pass
+    alone.set()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
