@@ -203,3 +203,31 @@ def test_quotas_and_feedback_hold_for_all_workers_together_and_over_a_restart(pr
     assert again.ask("POST", "/v1/models/intents/feedback", body, **labels)[0] == 200
     kept = [json.loads(line) for line in file.read_text().splitlines()]
     assert [one["feedback"]["id"] for one in kept] == [*ids[:6], ids[-1]]
+
+
+def test_models_are_exchanged_and_tried_at_all_workers_under_load_without_a_failed_request(server):
+    said, stop = [], threading.Event()
+
+    def ask(number: int) -> None:
+        while not stop.is_set():
+            body = json.dumps({"inputs": [f"i lost my card {len(said) % 7} {number}"]})
+            said.append(server.ask("POST", "/v1/predict", body))
+            time.sleep(0.02)
+
+    def change(action: str, **asked) -> None:
+        status, told = server.ask("POST", f"/v1/admin/{action}", json.dumps({"name": "intents", **asked}))
+        assert status == 200 and told["workers"]["changed"] == 2, told
+
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask, number) for number in range(3)]
+        try:
+            for mode in ("canary", "shadow"):
+                change("trial", path="second", mode=mode, percent=50)
+                change("drop")
+            change("load", path="second")
+            change("rollback")
+        finally:
+            stop.set()
+        for one in asking:
+            one.result(60)
+    assert len(said) > 20 and {status for status, _ in said} == {200}
