@@ -231,3 +231,29 @@ def test_models_are_exchanged_and_tried_at_all_workers_under_load_without_a_fail
         for one in asking:
             one.result(60)
     assert len(said) > 20 and {status for status, _ in said} == {200}
+
+
+def test_a_worker_that_dies_again_and_again_waits_longer_each_time_and_one_that_lived_does_not(monkeypatch):
+    import socket
+    from types import SimpleNamespace
+
+    from tunewright.serve.start import Settings
+    from tunewright.serve.workers import FIRST, LONGEST, SHORT, Supervisor
+
+    now = 1000.0
+    monkeypatch.setattr("tunewright.serve.workers.time", SimpleNamespace(monotonic=lambda: now))
+    with socket.socket() as listening:
+        supervisor = Supervisor(Settings({}), 2, listening)
+
+        def ended(lived: float) -> float:
+            supervisor._running[0], supervisor._started[0] = SimpleNamespace(pid=1), now - lived
+            supervisor._ended(0, -9)
+            return supervisor._due.pop(0) - now
+
+        try:
+            assert ended(SHORT + 1) == 0
+            assert [ended(0) for _ in range(8)] == [FIRST, 1, 2, 4, 8, 16, LONGEST, LONGEST]
+            assert ended(SHORT + 1) == 0 and ended(0) == FIRST
+        finally:
+            supervisor._running.clear()
+            supervisor._end()
