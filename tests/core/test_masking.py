@@ -93,6 +93,14 @@ def test_several_in_one_text_are_each_told_and_nothing_between_them_is_lost():
     assert set(masked.counts) == set(KINDS) - {"ip"}
 
 
+def test_what_was_found_otherwise_is_masked_too_and_does_not_break_what_has_a_form():
+    text = "王芳 wrote from fang@qq.com to Ann"
+    more = [(len(text) - 3, len(text), "per"), (0, 2, "per"), (1, 2, "loc"), (14, 18, "per"), (5, 5, "per")]
+    masked = mask(text, more)
+    assert masked.text == "[PER] wrote from [EMAIL] to [PER]"
+    assert [text[slice(*masked.original(item.at, item.at + len(item.sign)))] for item in masked.items] == ["王芳", "fang@qq.com", "Ann"]  # fmt: skip
+
+
 def test_places_lead_back_to_the_text_that_was_given():
     text = "call 13812345678 or a@example.org about the card"
     masked = mask(text)

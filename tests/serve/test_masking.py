@@ -77,3 +77,52 @@ def test_places_in_any_answer_are_those_of_the_text_that_was_sent():
     for one in (found["entities"][0], found["triples"][0]["head"]):
         assert TEXT[one["start"] : one["end"]] == "card"
     assert (found["score"], found["start"]) == (1, None)
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory, tiny_backbone):
+    """A bundle that was taught to find things in requests."""
+    from tunewright.core.recipe_file import from_mapping
+    from tunewright.engine.local import train
+    from tunewright.testing import materials
+
+    folder = tmp_path_factory.mktemp("names")
+    texts = [f"{before} {name} {after}" for before in ("i lost my", "play", "help") for name in ("card", "song", "music") for after in ("now", "today", "too", "really")]  # fmt: skip
+    rows = [
+        {"text": text, "spans": [{"start": text.index(name), "end": text.index(name) + len(name), "label": "PER"}]}
+        for text in texts
+        for name in ("card", "song", "music")
+        if name in text
+    ]
+    recipe = {
+        "task": "token_classification",
+        "data": {"train": str(materials.write_rows(folder / "rows.jsonl", rows))},
+        "model": {"backbone": str(tiny_backbone)},
+        "train": {"epochs": 12, "batch_size": 8, "learning_rate": 5e-3, "precision": "fp32", "threads": 1},
+        "evaluate": {"resamples": 100, "baselines": []},
+        "predict": {"runtime": "torch"},
+    }
+    return train(from_mapping(recipe), out=folder / "ner").run / "bundle"
+
+
+def test_what_another_bundle_finds_is_masked_and_one_that_finds_nothing_is_refused(names, tiny_bundle, client):
+    from starlette.testclient import TestClient
+
+    from tunewright.core.errors import UsageError
+    from tunewright.serve.start import Settings, opened
+
+    app, service = opened(Settings({"intents": str(tiny_bundle)}, mask_entities=str(names)))
+    server, seen = TestClient(app, base_url="http://127.0.0.1"), []
+    worker = service.repository.models["intents"].current.worker
+    real = worker._compute
+    worker._compute = lambda examples: [seen.append(one.inputs["text"]) for one in examples] and real(examples)
+    assert (
+        server.post("/v1/predict", json={"inputs": ["i lost my card now", "", "call 13812345678"]}).status_code == 200
+    )
+    assert seen[0] == "i lost my [PER] now" and "[PHONE]" in seen[1]
+    assert 'tunewright_masked_total{kind="PER",model="intents"} 1.0' in server.get("/metrics").text
+    [row] = server.post("/v1/explain", json={"inputs": ["i lost my card now"]}).json()["explanations"]
+    assert (10, 14) in [(one["start"], one["end"]) for one in row["words"]]
+    service.repository.close(10)
+    with pytest.raises(UsageError, match="finds no stretches in a text"):
+        opened(Settings({"intents": str(tiny_bundle)}, mask_entities=str(tiny_bundle)))

@@ -1,7 +1,7 @@
 """Personal numbers and addresses in a text, each replaced by a sign for its kind; and places there and back.
 
 Found by their form, and where there is a check digit by that too (ISO 7064 MOD 11-2 for Chinese identity cards,
-ISO/IEC 7812-1 for bank cards), so that an order number seldom passes for one. Names have no form and are not found.
+ISO/IEC 7812-1 for bank cards), so that an order number seldom passes for one. Names have no form: who can find them hands their places in.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -77,8 +77,12 @@ class Masked:
         return place + moved
 
 
-def mask(text: str) -> Masked:
-    """The text with signs for e-mail addresses, phone numbers, Chinese identity cards, bank cards and IP addresses."""
+def mask(text: str, more: Iterable[tuple[int, int, str]] = ()) -> Masked:
+    """The text with signs for e-mail addresses, phone numbers, Chinese identity cards, bank cards and IP addresses.
+
+    more: stretches (start, end, kind) that were found otherwise, as names by a model; where one overlaps with what has a
+    form, or with one before it, that stays.
+    """
     rest = text.translate(_NARROW)
     found: list[tuple[int, int, str]] = []
     for kind, places in _FINDERS:
@@ -86,6 +90,9 @@ def mask(text: str) -> Masked:
         found += [(start, end, kind) for start, end in own]
         for start, end in own:  # nothing else is found in what has been
             rest = rest[:start] + "\0" * (end - start) + rest[end:]
+    for start, end, kind in sorted(more):
+        if start < end and not any(start < other and one < end for one, other, _ in found):
+            found.append((start, end, kind))
     parts, items, last, length = [], [], 0, 0
     for start, end, kind in sorted(found):
         item = Item(kind, start, end, length + start - last)

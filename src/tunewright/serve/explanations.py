@@ -32,7 +32,7 @@ def router(service: Service) -> APIRouter:
     async def explain(request: Request) -> Response:
         """Leave out each word once, and tell what the answer's score loses by it."""
         asked = _asked(await read_json(request, service.limits))
-        version, read = service.read(asked.get("model"), asked["inputs"], asked.get("version"))
+        version, read = await service.read(asked.get("model"), asked["inputs"], asked.get("version"))
         cut = [
             one if isinstance(one, str) else occlusion(one, version.bundle.task, asked.get("words", MOST))
             for one in read

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from tunewright.core.errors import TunewrightError, plural
 from tunewright.core.masking import Masked, mask
 from tunewright.core.names import is_empty
-from tunewright.core.types import Example, Prediction
+from tunewright.core.types import Example, Prediction, placed
 from tunewright.data.cell import is_unicode
 from tunewright.predict.features import Embedded
 from tunewright.predict.render import Form
@@ -26,7 +26,7 @@ from tunewright.serve.metrics import MOST_LABELS, Metrics
 from tunewright.serve.repository import Model, Repository, Version
 from tunewright.serve.store import Store
 from tunewright.serve.trial import CANARY, Trial, pairs
-from tunewright.serve.worker import Closed, Full
+from tunewright.serve.worker import BATCH, Closed, Full
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,12 @@ class Service:
         feedback: Feedback | None = None,
         audit: Audit | None = None,
         masks: bool = False,
+        entities: Version | None = None,
     ) -> None:
-        """masks: whether texts are masked before a model reads them."""
+        """masks: whether texts are masked before a model reads them; entities: a model whose finds are masked too."""
         self.store, self.feedback, self.audit = store or Store(), feedback, audit or Audit()
         self.repository, self.limits, self.metrics, self.keys = repository, limits, metrics, keys
-        self.masks = masks
+        self.masks, self.entities = masks, entities
         self.desired = desired or Alone()  # how other workers hear of a change
         self.draining = False
         self._comparing: set[asyncio.Task] = set()  # comparisons that are not done: a loop keeps no task by itself
@@ -105,7 +106,7 @@ class Service:
         Raises RequestError: too many or wrong inputs, no such model, a full queue, no answer in time.
         """
         model = self.repository.model(name)
-        read = self._read(model.version(version), inputs)
+        read = await self._prepared(model.version(version), inputs)
         examples = [one for one in read if isinstance(one, Example)]
         trial = model.trial if version is None and examples else None
         if trial and trial.takes(route if route is not None else json.dumps(inputs, sort_keys=True)):
@@ -158,7 +159,7 @@ class Service:
         Raises RequestError as `answer` does, and for an input that cannot be read: a vector has no place for an error.
         """
         version = self.repository.model(name).current
-        read = self._read(version, inputs)
+        read = await self._prepared(version, inputs)
         if problem := next((one for one in read if isinstance(one, str)), None):
             raise invalid(problem)
         try:
@@ -169,12 +170,12 @@ class Service:
         examples = [(embedder.document if documents else embedder.query)(text) for text in texts]
         return await self._computed(lambda: (version, worker.submit(examples)))
 
-    def read(
+    async def read(
         self, name: str | None, inputs: Sequence[Any], version: str | None = None
     ) -> tuple[Version, list[Example | str]]:
         """The version that is asked, and each input as an Example, or why it cannot be answered. Raises RequestError."""
         found = self.repository.model(name).version(version)
-        return found, self._read(found, inputs)
+        return found, await self._prepared(found, inputs)
 
     async def predictions(self, version: Version, examples: Sequence[Example]) -> list[Prediction]:
         """What a version says of examples; nothing is counted. Raises RequestError."""
@@ -213,10 +214,32 @@ class Service:
                 return f"Input {index}: {role} is empty."
             if not isinstance(value, str):
                 raise invalid(f"Input {index}: {role} must be a text; it is {value!r:.40}.")
-        return self._cleaned(example, version) if self.masks else example
+        return example
 
-    def _cleaned(self, example: Example, version: Version) -> Example:
-        masked = {role: mask(text) for role, text in example.inputs.items()}
+    async def _prepared(self, version: Version, inputs: Sequence[Any]) -> list[Example | str]:
+        """As `_read`, and masked where that is asked for."""
+        read = self._read(version, inputs)
+        if not self.masks:
+            return read
+        texts = [text for one in read if isinstance(one, Example) for text in one.inputs.values()]
+        found = iter(await self._entities(texts))
+        return [one if isinstance(one, str) else self._cleaned(one, version, found) for one in read]
+
+    async def _entities(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+        """What the model for entities finds in each text; nothing where there is no such model."""
+        if self.entities is None:
+            return [[] for _ in texts]
+        examples = [self.entities.predictor.example(text) for text in texts]
+        said = [
+            one
+            for start in range(0, len(examples), BATCH)
+            for one in await self.predictions(self.entities, examples[start : start + BATCH])
+        ]
+        return [[(span.start, span.end, span.label) for span in placed(one.value)] for one in said]
+
+    def _cleaned(self, example: Example, version: Version, found: Iterator[list[tuple[int, int, str]]]) -> Example:
+        """The example with its texts masked; `found`: entities of each text, taken from it in order."""
+        masked = {role: mask(text, next(found)) for role, text in example.inputs.items()}
         for one in masked.values():
             self.metrics.masked(version.name, one.counts)
         texts = {role: one.text for role, one in masked.items()}

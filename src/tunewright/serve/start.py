@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunewright.core import catalog
+from tunewright.core.errors import UsageError
 from tunewright.predict.predictor import AUTO
 from tunewright.serve.audit import Audit
 from tunewright.serve.desired import Alone, Shared
@@ -16,7 +17,7 @@ from tunewright.serve.feedback import Feedback
 from tunewright.serve.keys import Door, Doors, Keys
 from tunewright.serve.limits import Limits
 from tunewright.serve.metrics import Metrics
-from tunewright.serve.repository import Repository
+from tunewright.serve.repository import Repository, Version
 from tunewright.serve.service import Service
 from tunewright.serve.store import Store
 
@@ -43,6 +44,7 @@ class Settings:
     keep_texts: bool = False  # whether with the texts, masked
     audit: str | None = None  # the file that admins' actions are added to
     mask_input: bool = False  # whether texts are masked before a model reads them
+    mask_entities: str | None = None  # a bundle whose entities are masked too
     tls: Mapping[str, str] = field(default_factory=dict)  # uvicorn's names for certificate and key
 
     def plain(self) -> dict[str, Any]:
@@ -92,12 +94,26 @@ def opened(
         store=store,
         feedback=Feedback(store, Path(settings.feedback), settings.keep_texts) if settings.feedback else None,
         audit=Audit(Path(settings.audit)) if settings.audit else None,
-        masks=settings.mask_input,
+        masks=settings.mask_input or settings.mask_entities is not None,
+        entities=_entities(repository, settings.mask_entities) if settings.mask_entities else None,
     )
     models = None if settings.models is None else Path(settings.models)
     if isinstance(desired, Shared):
         desired.follow()
     return create_app(service, models=models, local=settings.local), service
+
+
+def _entities(repository: Repository, path: str) -> Version:
+    """The bundle that finds what is masked, opened as any that answers. Raises UsageError for one that finds no stretches."""
+    version = repository.open("mask", path)
+    task = version.bundle.task
+    if not task.placed or len(task.inputs) > 1:
+        version.close()
+        raise UsageError(
+            f"--mask-entities {path} finds no stretches in a text (its task is {catalog.name_of(task)}). Name a bundle "
+            "that does, as of token_classification."
+        )
+    return version
 
 
 def _doors(settings: Settings) -> Door | None:

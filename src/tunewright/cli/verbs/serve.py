@@ -72,6 +72,9 @@ AUDIT = typer.Option(None, "--audit", metavar="FILE", help="Add what admins do t
 MASK_INPUT = typer.Option(
     False, "--mask-input", help="Mask e-mail addresses, phone, card and identity numbers before a model reads them."
 )
+MASK_ENTITIES = typer.Option(
+    None, "--mask-entities", metavar="BUNDLE", help="Mask what this bundle finds as well, such as names."
+)
 RUNTIME = typer.Option(
     "auto",
     "--runtime",
@@ -107,6 +110,7 @@ def command(
     keep_texts: bool = KEEP_TEXTS,
     audit: Path = AUDIT,
     mask_input: bool = MASK_INPUT,
+    mask_entities: str = MASK_ENTITIES,
     runtime: str = RUNTIME,
     queue: int = QUEUE,
     max_bytes: int = MAX_BYTES,
@@ -145,6 +149,7 @@ def command(
         keep_texts=keep_texts,
         audit=_text(audit),
         mask_input=mask_input,
+        mask_entities=mask_entities,
         models=_text(models),
         local=is_loopback(host),
         grace=grace,
