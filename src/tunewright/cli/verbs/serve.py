@@ -34,8 +34,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from socket import socket
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -44,6 +43,9 @@ from tunewright.core.errors import MachineError, UsageError
 from tunewright.core.progress import Progress
 from tunewright.serve.keys import is_loopback
 from tunewright.serve.limits import Limits
+
+if TYPE_CHECKING:
+    from tunewright.serve.start import Settings
 
 BUNDLES = typer.Argument(None, metavar="BUNDLE...", help="Bundles, or the runs that hold them; or NAME=PATH.")
 HOST = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
@@ -126,10 +128,7 @@ def command(
     if new_key is not None:
         _make_key(new_key, keys, key_name, quotas, json)
         return
-    if key_name or quotas:
-        raise UsageError("--key-name and --quota belong to --new-key ROLE, which makes a key.")
-    if keep_texts and feedback is None:
-        raise UsageError("--keep-texts belongs to --feedback FILE.")
+    _refuse_idle(key_name, quotas, keep_texts, feedback)
     _refuse_unsafe(host, keys or jwt, no_keys)
     if not bundles:
         raise UsageError("Which bundle? Name one or several: tunewright serve runs/first.")
@@ -137,29 +136,29 @@ def command(
         raise UsageError(f"--models {models} is no folder.")
     tls = _tls(tls_cert, tls_key)
     limits = Limits(body_bytes=max_bytes, inputs=max_inputs, characters=max_characters, waiting=queue, seconds=timeout)
-    start, server, named = _libraries()
-    settings = start.Settings(
+    settings_of, named = _libraries()
+    settings = settings_of(
         bundles={name: str(path) for name, path in named(bundles).items()},
         runtime=runtime,
         limits=limits,
-        keys=_text(keys),
-        jwt=_text(jwt),
-        state=_text(state),
-        feedback=_text(feedback),
+        **_texts(keys=keys, jwt=jwt, state=state, feedback=feedback, audit=audit, models=models),
         keep_texts=keep_texts,
-        audit=_text(audit),
         mask_input=mask_input,
         mask_entities=mask_entities,
-        models=_text(models),
         local=is_loopback(host),
         grace=grace,
         tls=tls,
     )
-    progress = output.progress(quiet)
+    _run(settings, workers, host, port, output.progress(quiet), json)
+
+
+def _run(settings: Settings, workers: int, host: str, port: int, progress: Progress, json: bool) -> None:
+    """Serve until told to stop, by this process or by several that it looks after."""
+    from tunewright.serve import server, start
 
     def listens(listening: socket) -> Callable[[list[Any]], None]:
         name = f"[{host}]" if ":" in host else host
-        url = f"{'https' if tls else 'http'}://{name}:{listening.getsockname()[1]}"
+        url = f"{'https' if settings.tls else 'http'}://{name}:{listening.getsockname()[1]}"
         return lambda told: _started(url, told, progress, json)
 
     if workers > 1:
@@ -173,7 +172,7 @@ def command(
     listening = server.bind(host, port)
     told = [model.current.about() for model in service.repository.models.values()]
     started = listens(listening)
-    server.run(app, service, listening, grace=grace, started=lambda: started(told), **tls)
+    server.run(app, service, listening, grace=settings.grace, started=lambda: started(told), **settings.tls)
 
 
 def _started(url: str, told: list[Any], progress: Progress, json: bool) -> None:
@@ -183,20 +182,29 @@ def _started(url: str, told: list[Any], progress: Progress, json: bool) -> None:
     progress.say(f"Answering at {url}. Stop with Ctrl-C.")
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def _texts(**paths: Path | None) -> dict[str, str | None]:
+    return {name: None if path is None else str(path) for name, path in paths.items()}
 
 
-def _libraries() -> tuple[ModuleType, ModuleType, Callable[[list[str]], dict[str, Path]]]:
-    """What needs the extra `serve`, or libraries that take their time: starting, running, and how bundles are called."""
+def _libraries() -> tuple[type[Settings], Callable[[list[str]], dict[str, Path]]]:
+    """What needs the extra `serve`: a server's settings, and how bundles are called."""
     try:
-        from tunewright.serve import server, start
+        from tunewright.serve import server  # noqa: F401  (that uvicorn is there)
         from tunewright.serve.repository import named
+        from tunewright.serve.start import Settings
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("tunewright"):
             raise
         raise MachineError(f"`serve` needs the package {error.name}: pip install 'tunewright[serve]'.") from None
-    return start, server, named
+    return Settings, named
+
+
+def _refuse_idle(key_name: str, quotas: list[str], keep_texts: bool, feedback: Path | None) -> None:
+    """Raise UsageError for options that would change nothing."""
+    if key_name or quotas:
+        raise UsageError("--key-name and --quota belong to --new-key ROLE, which makes a key.")
+    if keep_texts and feedback is None:
+        raise UsageError("--keep-texts belongs to --feedback FILE.")
 
 
 def _refuse_unsafe(host: str, keys: Path | None, no_keys: bool) -> None:
