@@ -1,6 +1,8 @@
 """Servers for tests: in this process, and as a program on a free port of this machine.
 
-client:  function: client(bundle, **limits) gives a test client of a server in this process.
+client:  function: client(**limits) gives a test client of a server in this process; `bundles` are its models by name.
+light_bundle: a bundle that is served by our own kernels, without torch.
+search_bundle: a bundle that searches (task matching), served by the like.
 program: function: program(*arguments) starts `tunewright serve` on a free port and waits until it answers; it is told to
          stop when the test ends, whatever happened. Gives a Program.
 """
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tunewright.core import catalog
 
 SECONDS = 60  # for anything that a program does
 
@@ -57,11 +61,15 @@ def client(tiny_bundle):
     from starlette.testclient import TestClient
 
     from tunewright.serve.app import create_app
-    from tunewright.serve.keys import Keys
+    from tunewright.serve.audit import Audit
+    from tunewright.serve.feedback import Feedback
+    from tunewright.serve.keys import Doors, Keys
     from tunewright.serve.limits import Limits
     from tunewright.serve.metrics import Metrics
     from tunewright.serve.repository import Repository
     from tunewright.serve.service import Service
+    from tunewright.serve.store import Store
+    from tunewright.serve.tokens import Tokens
 
     with ExitStack() as stack:
 
@@ -71,20 +79,66 @@ def client(tiny_bundle):
             models: Path | None = None,
             local: bool = True,
             names=("intents",),
+            bundles: dict[str, Path] | None = None,
+            feedback: Path | None = None,
+            texts: bool = False,
+            audit: Path | None = None,
+            jwt: Path | None = None,
             **limits: Any,
         ) -> TestClient:
             bounds, metrics = Limits(**limits), Metrics()
             repository = Repository(bounds, batch=metrics.batch)
             stack.callback(repository.close, 10)
-            for name in names:
-                repository.publish(repository.open(name, tiny_bundle))
-            service = Service(repository, limits=bounds, metrics=metrics, keys=Keys(keys) if keys else None)
+            for name, bundle in (bundles or dict.fromkeys(names, tiny_bundle)).items():
+                repository.publish(repository.open(name, bundle))
+            doors = [*([Keys(keys)] if keys else []), *([Tokens(jwt)] if jwt else [])]
+            store = Store()
+            service = Service(
+                repository,
+                limits=bounds,
+                metrics=metrics,
+                keys=Doors(*doors) if doors else None,
+                store=store,
+                feedback=Feedback(store, feedback, texts) if feedback else None,
+                audit=Audit(audit) if audit else None,
+            )
             app = create_app(service, models=models, local=local)
             made = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True)
             made.service = service
             return made
 
         yield made
+
+
+@pytest.fixture(scope="session")
+def light_bundle(tmp_path_factory, train_tiny):
+    folder = train_tiny(tmp_path_factory.mktemp("light") / "intents", predict__runtime="native") / "bundle"
+    if missing := catalog.create("runtimes", "native").lacks(folder):
+        pytest.skip(missing)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def search_bundle(tmp_path_factory, tiny_backbone):
+    from tunewright.core.recipe_file import from_mapping
+    from tunewright.engine.local import train
+    from tunewright.testing import materials
+
+    folder = tmp_path_factory.mktemp("search")
+    things = ("card", "phone", "银行卡", "手机", "music", "rain", "房间", "火车")
+    rows = [{"query": f"lost {one} {n}", "document": f"missing {one}"} for one in things for n in range(6)]
+    recipe = {
+        "task": "matching",
+        "data": {"train": str(materials.write_rows(folder / "rows.jsonl", rows))},
+        "model": {"backbone": str(tiny_backbone)},
+        "train": {"epochs": 1, "batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "threads": 1},
+        "evaluate": {"resamples": 100, "baselines": []},
+        "predict": {"runtime": "native"},
+    }
+    made = train(from_mapping(recipe), out=folder / "faq").run / "bundle"
+    if missing := catalog.create("runtimes", "native").lacks(made):
+        pytest.skip(missing)
+    return made
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ ASKED = {"inputs": ["i lost my card"]}
 @pytest.fixture
 def keys(tmp_path):
     file = tmp_path / "keys.json"
-    return file, {role: new_key(file, role)[0] for role in ("predict", "admin")}
+    return file, {role: new_key(file, role)[0] for role in ("predict", "feedback", "admin")}
 
 
 def bearer(key):
@@ -35,7 +35,7 @@ def test_a_key_is_kept_as_a_salted_hash_that_only_its_owner_reads(keys):
     for key in made.values():
         assert key not in text and key.split("_", 2)[2] not in text
     stored = json.loads(text)["keys"]
-    assert len({one["salt"] for one in stored}) == len({one["hash"] for one in stored}) == 2
+    assert len({one["salt"] for one in stored}) == len({one["hash"] for one in stored}) == 3
     assert Keys(file).find(made["admin"]).role == "admin"
 
 
@@ -63,7 +63,9 @@ def test_a_file_that_holds_no_keys_is_refused(tmp_path):
     (tmp_path / "odd.json").write_text('{"keys": [{"id": 1}]}')
     with pytest.raises(UsageError, match="is no file of keys"):
         Keys(tmp_path / "odd.json")
-    with pytest.raises(UsageError, match=r"There is no role 'admn'. Did you mean 'admin'\? Roles: predict, admin."):
+    with pytest.raises(
+        UsageError, match=r"There is no role 'admn'. Did you mean 'admin'\? Roles: predict, feedback, admin."
+    ):
         new_key(tmp_path / "new.json", "admn")
 
 

@@ -16,19 +16,9 @@ from contextlib import closing
 
 import pytest
 
-from tunewright.core import catalog
 from tunewright.core.bundle import open_bundle, seal
 
 ASKED = json.dumps({"inputs": ["i lost my card"]})
-
-
-@pytest.fixture(scope="module")
-def light_bundle(tmp_path_factory, train_tiny):
-    """A bundle that is served by our own kernels, without torch."""
-    folder = train_tiny(tmp_path_factory.mktemp("light") / "intents", predict__runtime="native") / "bundle"
-    if missing := catalog.create("runtimes", "native").lacks(folder):
-        pytest.skip(missing)
-    return folder
 
 
 # ------------------------------------------------------------------------------------------------------ before it runs
@@ -40,7 +30,7 @@ def light_bundle(tmp_path_factory, train_tiny):
         ([], "Which bundle? Name one or several: tunewright serve runs/first."),
         (["none"], "There is no bundle none."),
         (["none", "--host", "0.0.0.0"], "--host 0.0.0.0 is reached from other machines, and everyone there could ask."),
-        (["none", "--keys", "k.json", "--no-keys"], "--keys and --no-keys contradict each other."),
+        (["none", "--keys", "k.json", "--no-keys"], "--keys (or --jwt) and --no-keys contradict each other."),
         (["none", "--keys", "k.json"], "k.json holds no keys."),
         (["none", "--models", "nowhere"], "--models nowhere is no folder."),
         (["none", "--tls-cert", "c.pem"], "HTTPS needs --tls-cert and --tls-key, two files in PEM form; --tls-cert is none."),

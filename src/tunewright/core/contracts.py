@@ -17,7 +17,7 @@ from pydantic import Field
 
 from tunewright.core.beside import Beside
 from tunewright.core.edits import Edits
-from tunewright.core.errors import RecipeError
+from tunewright.core.errors import MachineError, RecipeError
 from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example, Label, Note, Policy, Prediction, Window
 
@@ -577,6 +577,15 @@ class Runtime(Component):
     @abstractmethod
     def open(self, bundle: Path) -> Outputs:
         """A function from windows' features to the model's outputs, one array a window, in order, without padding."""
+
+    def features(self, bundle: Path) -> Outputs:
+        """As `open`, but what the model's last map is applied to: (hidden,) a window under a head that pools.
+
+        Raises MachineError where the runtime cannot give it.
+        """
+        raise MachineError(
+            "This runtime gives a model's answers alone, and not its features. Choose another --runtime."
+        )
 
 
 @dataclass(frozen=True)

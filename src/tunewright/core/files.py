@@ -16,6 +16,9 @@ from typing import Any
 
 from tunewright.core.errors import DamagedFile, MachineError
 
+# Ends of lines to some readers, though not to JSON.
+_LINES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "\x85\u2028\u2029"}
+
 
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` to `path` atomically (UTF-8, line feeds as given)."""
@@ -26,6 +29,22 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` to `path` as indented JSON, atomically. Not-a-number becomes null, as JSON has no other word."""
     write_text(path, json.dumps(jsonable(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def append_json(path: Path | str, value: Any) -> None:
+    """Add `value` to `path` as one line of JSON, on the disk when this returns. Several processes may do so at once: a line is
+    written whole. One that a kill left half is closed first, so that it spoils no other."""
+    text = json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False)
+    line = text.translate(_LINES).encode("utf-8", errors="backslashreplace")
+    with machine_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            size = os.fstat(handle).st_size
+            torn = size and os.pread(handle, 1, size - 1) != b"\n"
+            os.write(handle, (b"\n" if torn else b"") + line + b"\n")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read_json(path: Path | str) -> Any:

@@ -15,8 +15,8 @@ BATCH_TOKENS = 1024  # padded tokens at a time; larger batches hold more padding
 SILENT = 4  # of ONNX Runtime's levels: only what ends the process; errors come as exceptions
 
 
-def open_onnx(file: Path, pad_id: int) -> Callable[[Sequence[Features]], list[np.ndarray]]:
-    """The network in `file` as a function from windows to its logits, one float32 array a window, without padding."""
+def open_onnx(file: Path | bytes, pad_id: int) -> Callable[[Sequence[Features]], list[np.ndarray]]:
+    """The network in `file`, or serialised, as a function from windows to what it gives, one float32 array a window."""
     try:
         import onnxruntime
     except ImportError:
@@ -25,7 +25,9 @@ def open_onnx(file: Path, pad_id: int) -> Callable[[Sequence[Features]], list[np
     options.log_severity_level = SILENT
     options.intra_op_num_threads = cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave others the cores
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        file if isinstance(file, bytes) else str(file), options, providers=["CPUExecutionProvider"]
+    )
     names = [found.name for found in session.get_inputs()]
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 from tunewright.core.cache import cache_folder
+from tunewright.core.errors import MachineError, ModelError
 from tunewright.core.files import read_json, sha256
 from tunewright.models import table
 from tunewright.models.saved import MARK
 
+PRODUCTS = (
+    "Gemm",
+    "MatMul",
+    "FusedMatMul",
+    "FusedGemm",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+)
+ROUNDING = "DynamicQuantizeLinear"  # what stands before a product of integers
 MAKING = ("onnx", "onnxruntime", "torch")  # packages that make the file
 
 
@@ -46,6 +58,37 @@ def find(bundle: Path, precision: str) -> Path:
         if not file.is_file():
             _make(bundle, precision, file)
     return file
+
+
+def pad_id(bundle: Path) -> int:
+    """The id that fills shorter windows up."""
+    return read_json(bundle / "model" / "processor.json")["pad_id"]
+
+
+def without_last_map(file: Path) -> bytes:
+    """The network up to what its last linear map is applied to, as a serialised ONNX model. No torch.
+
+    Goes back from the output over steps on single numbers (scales, types, the bias) to the product of matrices, in
+    floats or in integers; of integers it takes what they are rounded from. Raises MachineError without the package onnx,
+    ModelError where there is no such product.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MachineError("Features need the package onnx: pip install 'tunewright[onnx]'.") from None
+    model = onnx.load(str(file))
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    waiting = deque([model.graph.output[0].name])
+    while waiting:
+        node = made_by.get(waiting.popleft())
+        if node is not None and node.op_type in PRODUCTS:
+            before = made_by.get(node.input[0])
+            features = before.input[0] if before is not None and before.op_type == ROUNDING else node.input[0]
+            del model.graph.output[:]
+            model.graph.output.append(onnx.helper.make_tensor_value_info(features, onnx.TensorProto.FLOAT, None))
+            return model.SerializeToString()
+        waiting.extend(node.input if node is not None else ())
+    raise ModelError(f"{file} does not end with a linear map, so that it has no features to give.")
 
 
 def _make(bundle: Path, precision: str, target: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -17,15 +19,26 @@ from starlette.requests import ClientDisconnect
 
 from tunewright import __version__
 from tunewright.core.errors import TunewrightError
-from tunewright.serve import admin, metrics, open_inference, predictions, schemas
+from tunewright.serve import (
+    admin,
+    audit,
+    embeddings,
+    explanations,
+    feedback,
+    metrics,
+    open_inference,
+    predictions,
+    schemas,
+)
 from tunewright.serve.http import answer, failure
-from tunewright.serve.keys import Key
-from tunewright.serve.limits import RequestError
+from tunewright.serve.keys import CALLER, Key
+from tunewright.serve.limits import ECHO, RequestError
 from tunewright.serve.service import Service, refusal
 
 log = logging.getLogger("tunewright.serve")
 OPEN = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")  # probes carry no key
 ADMIN = "/v1/admin"
+FEEDBACK = re.compile(r"/v1/models/[^/]+/feedback")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 METHODS = ("GET", "POST")  # that are counted by name: a request may call its own anything
 GIVEN_UP = 499  # the client left before it had its answer
@@ -41,6 +54,9 @@ def create_app(service: Service, *, models: Path | None = None, local: bool = Tr
     app = FastAPI(title="Tunewright", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(predictions.router(service))
     app.include_router(open_inference.router(service))
+    app.include_router(embeddings.router(service))
+    app.include_router(explanations.router(service))
+    app.include_router(feedback.router(service))
     app.include_router(admin.router(service, models))
 
     @app.get("/health/live")
@@ -114,6 +130,7 @@ class Guard:
         try:
             if refused := self._refused(Request(scope)):
                 self._service.metrics.refused(refused.code)
+                self._audit(scope["path"], refused)
                 await failure(refused, scope["path"])(scope, receive, told)
             else:
                 await self._app(scope, receive, told)
@@ -131,6 +148,12 @@ class Guard:
             method = scope["method"] if scope["method"] in METHODS and route != "none" else "-"
             self._service.metrics.request(method, route, status, seconds)
 
+    def _audit(self, path: str, refused: RequestError) -> None:
+        """Keep that a key asked for what it may not. Who has none is counted, and fills no disk."""
+        if path.startswith(ADMIN) and CALLER.get() is not None:
+            with contextlib.suppress(RequestError):  # it is refused anyhow
+                self._service.audit.add(path[len(ADMIN) + 1 :][:ECHO], audit.REFUSED, code=refused.code)
+
     def _refused(self, request: Request) -> RequestError | None:
         """Why a request is not let in; None: it is."""
         path = request.scope["path"]  # not the URL's, into which older Starlettes write the Host header
@@ -144,18 +167,22 @@ class Guard:
             return self._without_key(request)
         if self._local and _name(request.headers.get("host", "")) not in LOOPBACK:
             return RequestError(403, "host", "Without keys this server answers to 127.0.0.1 and localhost alone.")
-        if not self._local and path.startswith(ADMIN):
-            return RequestError(403, "admin", "Without keys nobody is an admin from elsewhere: start it with --keys.")
+        if not self._local and (needed := _needed(path)) != "predict":
+            word = "is an admin" if needed == "admin" else "gives feedback"
+            return RequestError(403, needed, f"Without keys nobody {word} from elsewhere: start it with --keys.")
         return None
 
     def _without_key(self, request: Request) -> RequestError | None:
-        key = self._key(request)
+        key, needed = self._key(request), _needed(request.scope["path"])
+        CALLER.set(key)
         if key is None:
             return RequestError(401, "no_key", "Send a key: Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"})
-        role = "admin" if request.scope["path"].startswith(ADMIN) else "predict"
-        if not key.may(role):
-            return RequestError(403, "role", f"This key has the role {key.role}; {role} is needed.")
-        request.scope.setdefault("state", {})["key"] = key.id
+        if not key.may(needed):
+            return RequestError(403, "role", f"This key has the role {key.role}; {needed} is needed.")
+        try:
+            self._service.store.take(key, "requests", 1)
+        except RequestError as error:
+            return error
         return None
 
     def _key(self, request: Request) -> Key | None:
@@ -163,6 +190,13 @@ class Guard:
         if scheme.lower() != "bearer":
             given = request.headers.get("x-api-key", "")
         return self._service.keys.find(given.strip())  # type: ignore[union-attr]
+
+
+def _needed(path: str) -> str:
+    """What a key must be allowed to do on a route."""
+    if path.startswith(ADMIN):
+        return "admin"
+    return "feedback" if FEEDBACK.fullmatch(path) else "predict"
 
 
 def _name(host: str) -> str:

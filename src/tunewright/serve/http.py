@@ -9,6 +9,7 @@ from fastapi import Request, Response
 
 from tunewright.serve.limits import Limits, RequestError, as_json, parse
 
+EMBEDDINGS = "/v1/embeddings"  # an error there is OpenAI's
 OPEN_INFERENCE = "/v2"  # below it an error is a text, as the protocol has it
 
 
@@ -48,6 +49,17 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
 
 def failure(error: RequestError, path: str) -> Response:
     """An error as the route's protocol has it."""
+    if path == EMBEDDINGS:
+        return _openai(error)
     plain = path == OPEN_INFERENCE or path.startswith(f"{OPEN_INFERENCE}/")
     told = error.message if plain else {"message": error.message, "code": error.code}
     return answer({"error": told}, error.status, error.headers)
+
+
+def _openai(error: RequestError) -> Response:
+    """As clients of OpenAI's API read it: there, what is wrong with a request's content has the status 400."""
+    status = 400 if error.status == 422 else error.status
+    kind = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}.get(status)
+    kind = kind or ("invalid_request_error" if status < 500 else "server_error")
+    told = {"message": error.message, "type": kind, "param": None, "code": error.code}
+    return answer({"error": told}, status, error.headers)

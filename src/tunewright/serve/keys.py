@@ -6,16 +6,27 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from tunewright.core.errors import UsageError, listing, nearest
 from tunewright.core.files import read_json, write_json
 from tunewright.core.run import now
+from tunewright.serve import quota
 
-ROLES = ("predict", "admin")  # what each may do includes what those before it may
+MAY = {  # role → what it may do; who labels need not ask, and who asks need not label
+    "predict": ("predict",),
+    "feedback": ("feedback",),
+    "admin": ("predict", "feedback", "admin"),
+}
+ROLES = tuple(MAY)
 PREFIX = "tw"
+NAME = re.compile(r"\w[\w.@-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -27,22 +38,55 @@ class Key:
     salt: str
     hash: str
     created: str
+    name: str = ""  # whose it is, for the audit log
+    quotas: Mapping[str, int] = field(default_factory=dict)  # as serve/quota.py names them
 
-    def may(self, role: str) -> bool:
-        """Whether it may do what `role` may."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+    def may(self, what: str) -> bool:
+        """Whether it may do this."""
+        return what in MAY.get(self.role, ())
+
+    @property
+    def who(self) -> str:
+        """As logs name it."""
+        return self.name or self.id
 
 
-def new_key(file: Path, role: str) -> tuple[str, Key]:
-    """Make a key, add its hash to the file (which nobody else may read), and give the key: it is never seen again."""
+CALLER: ContextVar[Key | None] = ContextVar("caller", default=None)  # whose request is being answered
+
+
+class Door(Protocol):
+    """Who finds the key in what a request sends."""
+
+    def find(self, given: str) -> Key | None:
+        """The key that this is, None where it is none."""
+
+
+class Doors:
+    """Several of them, asked in turn."""
+
+    def __init__(self, *doors: Door) -> None:
+        self._doors = doors
+
+    def find(self, given: str) -> Key | None:
+        """See Door.find."""
+        return next((key for door in self._doors if (key := door.find(given)) is not None), None)
+
+
+def new_key(file: Path, role: str, name: str = "", quotas: Mapping[str, int] | None = None) -> tuple[str, Key]:
+    """Make a key, add its hash to the file (which nobody else may read), and give the key: it is never seen again.
+
+    name: whose it is. Raises UsageError for a role that is none or a name that cannot be one.
+    """
     if role not in ROLES:
         raise UsageError(f"There is no role {role!r:.40}.{nearest(role, ROLES)} Roles: {listing(ROLES)}.")
+    if name and not NAME.fullmatch(name):
+        raise UsageError(f"{name!r:.40} cannot be a key's name: letters, digits and the signs . @ - _, 64 at most.")
     keys = _read(file) if file.exists() else ()
-    secret, salt, name = secrets.token_urlsafe(32), secrets.token_hex(16), secrets.token_hex(4)
-    key = Key(name, role, salt, _hashed(secret, salt), now())
+    secret, salt, id = secrets.token_urlsafe(32), secrets.token_hex(16), secrets.token_hex(4)
+    key = Key(id, role, salt, _hashed(secret, salt), now(), name, dict(quotas or {}))
     write_json(file, {"keys": [asdict(one) for one in (*keys, key)]})
     os.chmod(file, 0o600)
-    return f"{PREFIX}_{name}_{secret}", key
+    return f"{PREFIX}_{id}_{secret}", key
 
 
 class Keys:
@@ -76,7 +120,7 @@ class Keys:
 def _read(file: Path) -> tuple[Key, ...]:
     try:
         keys = tuple(Key(**one) for one in read_json(file)["keys"])
-        if all(key.role in ROLES for key in keys):
+        if all(key.role in ROLES and quota.are(key.quotas) for key in keys):
             return keys
     except (KeyError, TypeError, ValueError):
         pass

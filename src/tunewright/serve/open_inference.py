@@ -18,6 +18,7 @@ from tunewright.serve.http import answer, read
 from tunewright.serve.limits import ECHO, Limits, invalid, parse
 from tunewright.serve.repository import Version
 from tunewright.serve.service import Service
+from tunewright.serve.trial import HEADER
 
 HEADER_LENGTH = "inference-header-content-length"  # bytes of JSON before the tensors' own bytes
 NUMBERS = ("FP32", "FP64", "INT8", "INT16", "INT32", "INT64")
@@ -48,7 +49,7 @@ def router(service: Service) -> APIRouter:
     async def metadata(name: str, version: str | None = None) -> Response:
         """A model's inputs and outputs."""
         model = service.repository.model(name)
-        opened = [one.id for one in (model.current, model.previous) if one is not None]
+        opened = [one.id for one in model.opened]
         return answer(_metadata(model.version(version), opened))
 
     @routes.get("/models/{name}/ready")
@@ -73,7 +74,7 @@ def router(service: Service) -> APIRouter:
         task = service.repository.model(name).version(version).bundle.task
         asked, tail = _split(await read(request, limits), request.headers.get(HEADER_LENGTH), limits)
         inputs, wanted = _inputs(asked, tail, task), _wanted(asked, task)
-        said = await service.answer(name, inputs, version)
+        said = await service.answer(name, inputs, version, route=request.headers.get(HEADER))
         outputs = [_output(one, said.rows(), task) for one in wanted]
         about = {"model_name": name, "model_version": said.version.id}
         if "id" in asked:

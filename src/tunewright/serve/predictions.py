@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +13,7 @@ from tunewright.serve import schemas
 from tunewright.serve.http import answer, read_json
 from tunewright.serve.limits import Limits, RequestError, as_json, invalid, known_fields, parse
 from tunewright.serve.service import Service, refusal
+from tunewright.serve.trial import HEADER
 
 LINES = 64  # of a stream that are answered together
 NDJSON = "application/x-ndjson"
@@ -29,7 +30,9 @@ def router(service: Service) -> APIRouter:
     async def predict(request: Request) -> Response:
         """Answer a list of inputs."""
         asked = _asked(await read_json(request, limits))
-        said = await service.answer(asked.get("model"), asked["inputs"], asked.get("version"))
+        said = await service.answer(
+            asked.get("model"), asked["inputs"], asked.get("version"), route=request.headers.get(HEADER)
+        )
         rows = said.rows(asked.get("all_scores", False))
         return answer({"model": said.version.name, "version": said.version.id, "predictions": rows})
 
@@ -73,41 +76,45 @@ def _asked(value: Any) -> dict[str, Any]:
     inputs = asked.get("inputs")
     if not isinstance(inputs, list):
         raise invalid('"inputs" must be a list, as {"inputs": ["a text"]}.')
-    for name, kind, said in (
-        ("model", str, "a text"),
-        ("version", str, "a text"),
-        ("all_scores", bool, "true or false"),
-    ):
-        if asked.get(name) is None:
-            asked.pop(name, None)
-        elif not isinstance(asked[name], kind):
+    return optional(
+        asked, (("model", str, "a text"), ("version", str, "a text"), ("all_scores", bool, "true or false"))
+    )
+
+
+def optional(given: Mapping[str, Any], fields: Iterable[tuple[str, type, str]]) -> dict[str, Any]:
+    """The request without fields that are null. fields: name, type, and what it is called; raises RequestError."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    for name, kind, said in fields:
+        if name in asked and not isinstance(asked[name], kind):
             raise invalid(f'"{name}" must be {said}.')
     return asked
 
 
 async def _answered(service: Service, request: Request, model: str | None, all_scores: bool) -> AsyncIterator[bytes]:
     """The answer to every line, as lines; one that cannot be answered has an `error` and stays in its place."""
-    index = 0
+    index, route = 0, request.headers.get(HEADER)
     async for lines in _lines(request, service.limits):
+        if route is None:  # the whole stream goes the way of its first line
+            route = repr(lines[0])
         rows: list[dict[str, Any]] = []
         for part in (lines[start : start + LINES] for start in range(0, len(lines), LINES)):
-            rows += await _rows(service, part, model, all_scores)
+            rows += await _rows(service, part, model, all_scores, route)
         yield b"".join(as_json({"line": index + place, **row}) + b"\n" for place, row in enumerate(rows, 1))
         index += len(lines)
 
 
 async def _rows(
-    service: Service, lines: Sequence[bytes | RequestError], model: str | None, all_scores: bool
+    service: Service, lines: Sequence[bytes | RequestError], model: str | None, all_scores: bool, route: str
 ) -> list[dict[str, Any]]:
     """Answers to lines; where one of them cannot be read, each is answered by itself, so that only that one fails."""
     try:
         inputs = [_input(line, service.limits) for line in lines]
-        return (await service.answer(model, inputs, patient=True)).rows(all_scores)
+        return (await service.answer(model, inputs, patient=True, route=route)).rows(all_scores)
     except (RequestError, TunewrightError) as error:
         if len(lines) == 1:
             told = error if isinstance(error, RequestError) else refusal(error)
             return [{"decision": "error", "error": told.message}]
-    return [row for line in lines for row in await _rows(service, [line], model, all_scores)]
+    return [row for line in lines for row in await _rows(service, [line], model, all_scores, route)]
 
 
 def _input(line: bytes | RequestError, limits: Limits) -> Any:

@@ -14,10 +14,12 @@ from tunewright.core import catalog
 from tunewright.core.bundle import Bundle, open_bundle
 from tunewright.core.errors import UsageError, listing, nearest
 from tunewright.core.types import Example, Prediction
+from tunewright.predict.features import Embedder
 from tunewright.predict.predictor import AUTO, Predictor, find_runtime
 from tunewright.serve import certificate
 from tunewright.serve.limits import ECHO, Limits, RequestError
-from tunewright.serve.worker import Worker
+from tunewright.serve.trial import Trial
+from tunewright.serve.worker import Closed, Worker
 
 DIGITS = 12  # of a manifest's digest that name a version
 NAME = re.compile(r"\w[\w.-]{0,63}")
@@ -31,6 +33,7 @@ class Version:
     name: str
     predictor: Predictor
     worker: Worker
+    vectors: Vectors  # of texts, where it searches
 
     @property
     def bundle(self) -> Bundle:
@@ -41,6 +44,13 @@ class Version:
     def id(self) -> str:
         """The beginning of its manifest's digest: the same bundle is the same version everywhere."""
         return self.bundle.about["digest"][:DIGITS]
+
+    def close(self) -> tuple[Worker, ...]:
+        """Take no more requests; gives the threads that are still answering."""
+        workers = (self.worker, *self.vectors.workers)
+        for worker in workers:
+            worker.close()
+        return workers
 
     def about(self) -> dict[str, Any]:
         """As `/v1/models` lists it. Folders are the server's own matter."""
@@ -57,12 +67,39 @@ class Version:
         }
 
 
+class Vectors:
+    """The texts' vectors of a version: opened when first asked for, since it holds the network once more, then by a thread of its own."""
+
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+        self._predictor, self._limits = predictor, limits
+        self._lock = threading.Lock()
+        self._closed = False
+        self._opened: tuple[Embedder, Worker] | None = None
+
+    def open(self) -> tuple[Embedder, Worker]:
+        """What embeds, and its thread; the first call takes as long as opening a model. Raises BundleError, MachineError or Closed."""
+        with self._lock:
+            if self._closed:
+                raise Closed
+            if self._opened is None:
+                embedder = Embedder(self._predictor)
+                self._opened = embedder, Worker(embedder, waiting=self._limits.waiting)
+            return self._opened
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The thread, if there is one; from now on there is no other."""
+        self._closed = True
+        return () if self._opened is None else self._opened[1:]
+
+
 class Model:
-    """A name with the version that answers now, and the one before, which is kept open so that it is back at once."""
+    """A name with the version that answers now, the one before, kept open so that it is back at once, and one on trial."""
 
     def __init__(self, current: Version) -> None:
         self._lock = threading.Lock()
         self._current, self._previous = current, None
+        self._trial: Trial | None = None
 
     @property
     def current(self) -> Version:
@@ -74,9 +111,20 @@ class Model:
         """The version that answered before."""
         return self._previous
 
+    @property
+    def trial(self) -> Trial | None:
+        """The version on trial, with what it gets."""
+        return self._trial
+
+    @property
+    def opened(self) -> tuple[Version, ...]:
+        """All versions that are open, the one that answers first."""
+        tried = self._trial.version if self._trial else None
+        return tuple(one for one in (self._current, self._previous, tried) if one is not None)
+
     def version(self, wanted: str | None) -> Version:
         """The version with this id, or the one that answers. Raises RequestError where it is not open."""
-        opened = [one for one in (self._current, self._previous) if one is not None]
+        opened = self.opened
         for one in opened:
             if wanted in (None, one.id):
                 return one
@@ -94,27 +142,75 @@ class Model:
             return version, version.worker.submit(examples)
 
     def swap(self, version: Version) -> None:
-        """Let `version` answer from the next request on. What waits for the one before is still answered by it."""
+        """Let `version` answer from the next request on. What waits for the one before is still answered by it.
+
+        Raises RequestError while a version is on trial against the one that would go.
+        """
         with self._lock:
+            if self._trial is not None:
+                version.close()
+                raise RequestError(
+                    409, "trial", f"A version of {self._current.name} is on trial: promote or drop it first."
+                )
             dropped, self._previous, self._current = self._previous, self._current, version
         if dropped is not None:
-            dropped.worker.close()
+            dropped.close()
 
     def rollback(self) -> Version:
-        """Let the version before answer again. Raises RequestError where there is none."""
+        """Let the version before answer again, and drop what is on trial. Raises RequestError where there is none."""
         with self._lock:
             if self._previous is None:
                 raise RequestError(409, "no_previous_version", f"{self._current.name} has no version before this one.")
             self._current, self._previous = self._previous, self._current
-            return self._current
+            dropped, self._trial = self._trial, None
+        if dropped is not None:
+            dropped.version.close()
+        return self._current
+
+    def begin(self, trial: Trial) -> None:
+        """Put a version on trial, in the place of one that was. Raises RequestError where it cannot stand for this model."""
+        about, own = trial.version.bundle.task, self._current.bundle.task
+        problem = None
+        if (catalog.name_of(about), about.inputs) != (catalog.name_of(own), own.inputs):
+            problem = RequestError(422, "another_task", f"It has another task than {self._current.name}.")
+        with self._lock:
+            if trial.version.id in [one.id for one in (self._current, self._previous) if one is not None]:
+                problem = RequestError(409, "same_version", f"Version {trial.version.id} is open already.")
+            dropped = self._trial
+            if problem is None:
+                self._trial = trial
+        if problem is not None:
+            trial.version.close()
+            raise problem
+        if dropped is not None:
+            dropped.version.close()
+
+    def promote(self) -> None:
+        """Let the version on trial answer everything. Raises RequestError where there is none."""
+        with self._lock:
+            trial = self._required()
+            dropped, self._previous, self._current = self._previous, self._current, trial.version
+            self._trial = None
+        if dropped is not None:
+            dropped.close()
+
+    def drop(self) -> None:
+        """End the trial; what its version has, it still answers. Raises RequestError where there is none."""
+        with self._lock:
+            trial = self._required()
+            self._trial = None
+        trial.version.close()
+
+    def _required(self) -> Trial:
+        if self._trial is None:
+            raise RequestError(409, "no_trial", f"No version of {self._current.name} is on trial.")
+        return self._trial
 
     def close(self) -> list[Worker]:
         """Take no more requests; gives the threads that are still answering."""
         with self._lock:
-            workers = [one.worker for one in (self._current, self._previous) if one is not None]
-        for worker in workers:
-            worker.close()
-        return workers
+            opened = self.opened
+        return [worker for one in opened for worker in one.close()]
 
 
 class Repository:
@@ -137,7 +233,7 @@ class Repository:
             return [prediction for _, prediction in predictor.predictions(examples)]
 
         worker = Worker(compute, waiting=self._limits.waiting, batch=lambda inputs: self._batch(name, inputs))
-        return Version(name, predictor, worker)
+        return Version(name, predictor, worker, Vectors(predictor, self._limits))
 
     def publish(self, version: Version) -> None:
         """Let an opened version answer under its name, from the next request on."""

@@ -33,6 +33,7 @@ PREDICTION: Schema = {
     "type": "object",
     "description": "The keys of the task's answers, and these. `error` stands where an input cannot be answered.",
     "properties": {
+        "id": {**TEXT, "description": "For feedback, where the server keeps it."},
         "score": {"type": ["number", "null"]},
         "decision": {"enum": ["model", "abstain", "parent", "error"]},
         "truncated_tokens": {"type": ["integer", "null"]},
@@ -46,8 +47,60 @@ PREDICTIONS: Schema = {
     "properties": {"model": TEXT, "version": TEXT, "predictions": {"type": "array", "items": PREDICTION}},
     "required": ["model", "version", "predictions"],
 }
+FEEDBACK = form(
+    {"id": {**TEXT, "description": "Of an answer."}, "label": {"description": "As a row of training data has it."}}
+)
+EXPLAIN = form(
+    {"inputs": {"type": "array", "items": INPUT, "maxItems": 16}},
+    model=PREDICT["properties"]["model"],
+    version=PREDICT["properties"]["version"],
+    label={**TEXT, "description": "The label to explain; left out: the one with the best score."},
+    words={"type": "integer", "minimum": 1, "maximum": 256, "default": 64, "description": "Parts of a text at most."},
+)
+EXPLANATION: Schema = {
+    "type": "object",
+    "properties": {
+        "label": {"type": ["string", "null"]},
+        "score": {"type": "number"},
+        "measure": {"enum": ["probability", "value"]},
+        "words": {
+            "type": "array",
+            "items": {"type": "object", "required": ["input", "start", "end", "text", "contribution", "log_odds"]},
+        },
+        "error": TEXT,
+    },
+}
+EXPLANATIONS: Schema = {
+    "type": "object",
+    "properties": {"model": TEXT, "version": TEXT, "explanations": {"type": "array", "items": EXPLANATION}},
+    "required": ["model", "version", "explanations"],
+}
+EMBED = form(
+    {"input": {"oneOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}, "model": TEXT},
+    encoding_format={"enum": ["float", "base64"], "default": "float"},
+    dimensions={"type": "integer", "description": "The vectors' own width: they are not cut."},
+    user={**TEXT, "description": "Read and forgotten."},
+    input_type={"enum": ["query", "document"], "default": "query", "description": "What asks, or what is found."},
+)
+EMBEDDED: Schema = {
+    "type": "object",
+    "properties": {
+        "object": {"const": "list"},
+        "model": TEXT,
+        "data": {"type": "array", "items": {"type": "object", "required": ["object", "index", "embedding"]}},
+        "usage": {"type": "object", "required": ["prompt_tokens", "total_tokens"]},
+    },
+    "required": ["object", "model", "data", "usage"],
+}
+OPENAI_ERROR = form(
+    {"error": form({"message": TEXT, "type": TEXT, "param": {"type": ["string", "null"]}, "code": TEXT})}
+)
 LOAD = form({"name": TEXT, "path": {**TEXT, "description": "A bundle's folder below the one given by --models."}})
-ROLLBACK = form({"name": TEXT})
+NAMED = form({"name": TEXT})
+TRIAL = form(
+    {"name": TEXT, "path": LOAD["properties"]["path"], "mode": {"enum": ["canary", "shadow"]}},
+    percent={"type": "number", "minimum": 0, "maximum": 100, "default": 10, "description": "Of the requests."},
+)
 ERROR = form({"error": form({"message": TEXT, "code": TEXT})})
 PLAIN_ERROR = form({"error": TEXT})  # as the Open Inference Protocol has it
 TENSOR: Schema = {

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunewright.core.errors import TunewrightError, plural
+from tunewright.core.masking import Masked, mask
 from tunewright.core.names import is_empty
-from tunewright.core.types import Example, Prediction
+from tunewright.core.types import Example, Prediction, placed
 from tunewright.data.cell import is_unicode
+from tunewright.predict.features import Embedded
 from tunewright.predict.render import Form
-from tunewright.serve.keys import Keys
+from tunewright.serve.audit import Audit
+from tunewright.serve.desired import Alone
+from tunewright.serve.feedback import Feedback
+from tunewright.serve.keys import CALLER, Door
 from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, texts
 from tunewright.serve.metrics import MOST_LABELS, Metrics
 from tunewright.serve.repository import Model, Repository, Version
-from tunewright.serve.worker import Closed, Full
+from tunewright.serve.store import Store
+from tunewright.serve.trial import CANARY, Trial, pairs
+from tunewright.serve.worker import BATCH, Closed, Full
+
+
+@dataclass(frozen=True)
+class Cleaned(Example):
+    """An example whose texts were masked. masked: role → its text as the model reads it, and the way back."""
+
+    masked: Mapping[str, Masked] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -25,19 +42,46 @@ class Answered:
 
     version: Version
     said: Sequence[tuple[Example, Prediction] | str]
+    id: str | None = None  # for feedback
 
     def rows(self, all_scores: bool = False) -> list[dict[str, Any]]:
-        """Plain data, as `predict --json` has it."""
+        """Plain data, as `predict --json` has it; places are those of the texts as they were sent."""
         form = Form(self.version.bundle.task, all_scores=all_scores)
-        return [form.failed(one) if isinstance(one, str) else form.answered(*one) for one in self.said]
+        rows = [form.failed(one) if isinstance(one, str) else self._row(form, *one) for one in self.said]
+        return rows if self.id is None else [{"id": f"{self.id}.{place}", **row} for place, row in enumerate(rows)]
+
+    def _row(self, form: Form, example: Example, prediction: Prediction) -> dict[str, Any]:
+        row = form.answered(example, prediction)
+        if not isinstance(example, Cleaned):
+            return row
+        task = self.version.bundle.task
+        return _placed_back(row, example.masked[task.located or task.inputs[0]])
 
 
 class Service:
     """The state of one server. draining: it finishes what it has, and is not ready for more."""
 
-    def __init__(self, repository: Repository, *, limits: Limits, metrics: Metrics, keys: Keys | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        limits: Limits,
+        metrics: Metrics,
+        keys: Door | None = None,
+        desired: Alone | None = None,
+        store: Store | None = None,
+        feedback: Feedback | None = None,
+        audit: Audit | None = None,
+        masks: bool = False,
+        entities: Version | None = None,
+    ) -> None:
+        """masks: whether texts are masked before a model reads them; entities: a model whose finds are masked too."""
+        self.store, self.feedback, self.audit = store or Store(), feedback, audit or Audit()
         self.repository, self.limits, self.metrics, self.keys = repository, limits, metrics, keys
+        self.masks, self.entities = masks, entities
+        self.desired = desired or Alone()  # how other workers hear of a change
         self.draining = False
+        self._comparing: set[asyncio.Task] = set()  # comparisons that are not done: a loop keeps no task by itself
         metrics.watch(lambda: {name: model.current.worker.depth for name, model in repository.models.items()})
 
     @property
@@ -46,19 +90,96 @@ class Service:
         return bool(self.repository.models) and not self.draining
 
     async def answer(
-        self, name: str | None, inputs: Sequence[Any], version: str | None = None, *, patient: bool = False
+        self,
+        name: str | None,
+        inputs: Sequence[Any],
+        version: str | None = None,
+        *,
+        patient: bool = False,
+        route: str | None = None,
     ) -> Answered:
-        """Predictions for raw inputs, as JSON has them. patient: wait for a place in the queue.
+        """Predictions for raw inputs, as JSON has them.
+
+        patient: wait for a place in the queue; route: what decides whether a version on trial gets the request, where no
+        version is named: by default the inputs themselves.
 
         Raises RequestError: too many or wrong inputs, no such model, a full queue, no answer in time.
         """
         model = self.repository.model(name)
-        read = self._read(model.version(version), inputs)
+        read = await self._prepared(model.version(version), inputs)
         examples = [one for one in read if isinstance(one, Example)]
-        used, predictions = await self._predictions(model, examples, version, patient)
+        trial = model.trial if version is None and examples else None
+        if trial and trial.takes(route if route is not None else json.dumps(inputs, sort_keys=True)):
+            used, predictions = await self._tried(model, trial, examples, patient)
+        else:
+            used, predictions = await self._predictions(model, examples, version, patient)
         self.metrics.answered(used.name, predictions, _counted(used), len(read) - len(examples))
-        said = iter(zip(examples, predictions, strict=True))
-        return Answered(used, [one if isinstance(one, str) else next(said) for one in read])
+        rows = iter(zip(examples, predictions, strict=True))
+        said = Answered(used, [one if isinstance(one, str) else next(rows) for one in read])
+        return said if self.feedback is None else replace(said, id=self.feedback.remember(said))
+
+    async def _tried(
+        self, model: Model, trial: Trial, examples: Sequence[Example], patient: bool
+    ) -> tuple[Version, list[Prediction]]:
+        """Both versions answer; gives the canary's answers, or those of the version in place: of a shadow, and where the
+        canary fails. The other's are compared when they are there."""
+        loop = asyncio.get_running_loop()
+        mine = loop.create_task(self._timed(model, examples, model.current.id, patient))
+        other = loop.create_task(self._timed(model, examples, trial.version.id, patient=False))
+        comparing = loop.create_task(self._compared(model, trial, mine, other, len(examples)))
+        self._comparing.add(comparing)
+        comparing.add_done_callback(self._comparing.discard)
+        if trial.mode == CANARY:
+            try:
+                return (await other)[0]
+            except Exception:  # whatever it is, the version in place answers; it is counted as failed
+                pass
+        return (await mine)[0]
+
+    async def _timed(
+        self, model: Model, examples: Sequence[Example], version: str, patient: bool
+    ) -> tuple[tuple[Version, list[Prediction]], float]:
+        started = time.perf_counter()
+        return await self._predictions(model, examples, version, patient), time.perf_counter() - started
+
+    async def _compared(self, model: Model, trial: Trial, mine: asyncio.Task, other: asyncio.Task, rows: int) -> None:
+        name = model.current.name
+        before, after = await asyncio.gather(mine, other, return_exceptions=True)
+        if isinstance(after, BaseException) or isinstance(before, BaseException):
+            busy = all(isinstance(one, (tuple, RequestError)) for one in (before, after))
+            self.metrics.not_compared(name, trial, "busy" if busy else "failed", rows)
+            return
+        (_, old), slow = before
+        (_, new), slower = after
+        self.metrics.compared(name, trial, pairs(old, new), (slow, slower))
+
+    async def vectors(self, name: str, inputs: Sequence[str], *, documents: bool) -> tuple[Version, list[Embedded]]:
+        """A vector a text, of a model that searches. documents: the texts are what is found, and not what asks.
+
+        Raises RequestError as `answer` does, and for an input that cannot be read: a vector has no place for an error.
+        """
+        version = self.repository.model(name).current
+        read = await self._prepared(version, inputs)
+        if problem := next((one for one in read if isinstance(one, str)), None):
+            raise invalid(problem)
+        try:
+            embedder, worker = await asyncio.to_thread(version.vectors.open)
+        except Closed:
+            raise RequestError(503, "stopping", "The model is being exchanged.", {"Retry-After": "1"}) from None
+        texts = [next(iter(one.inputs.values())) for one in read]  # type: ignore[union-attr]
+        examples = [(embedder.document if documents else embedder.query)(text) for text in texts]
+        return await self._computed(lambda: (version, worker.submit(examples)))
+
+    async def read(
+        self, name: str | None, inputs: Sequence[Any], version: str | None = None
+    ) -> tuple[Version, list[Example | str]]:
+        """The version that is asked, and each input as an Example, or why it cannot be answered. Raises RequestError."""
+        found = self.repository.model(name).version(version)
+        return found, await self._prepared(found, inputs)
+
+    async def predictions(self, version: Version, examples: Sequence[Example]) -> list[Prediction]:
+        """What a version says of examples; nothing is counted. Raises RequestError."""
+        return (await self._computed(lambda: (version, version.worker.submit(examples)), patient=True))[1]
 
     def _read(self, version: Version, inputs: Sequence[Any]) -> list[Example | str]:
         """Each input as an Example, or why it cannot be answered. Raises RequestError for what is no input at all."""
@@ -69,7 +190,10 @@ class Service:
                 f"{plural(len(inputs), 'input')}: a request may have {self.limits.inputs:,}. Send several requests, or "
                 "use /v1/predict/stream.",
             )
-        return [self._example(version, item, index) for index, item in enumerate(inputs)]
+        read = [self._example(version, item, index) for index, item in enumerate(inputs)]
+        if (key := CALLER.get()) is not None:
+            self.store.take(key, "rows", len(read))
+        return read
 
     def _example(self, version: Version, item: Any, index: int) -> Example | str:
         task = version.bundle.task
@@ -92,26 +216,59 @@ class Service:
                 raise invalid(f"Input {index}: {role} must be a text; it is {value!r:.40}.")
         return example
 
+    async def _prepared(self, version: Version, inputs: Sequence[Any]) -> list[Example | str]:
+        """As `_read`, and masked where that is asked for."""
+        read = self._read(version, inputs)
+        if not self.masks:
+            return read
+        texts = [text for one in read if isinstance(one, Example) for text in one.inputs.values()]
+        found = iter(await self._entities(texts))
+        return [one if isinstance(one, str) else self._cleaned(one, version, found) for one in read]
+
+    async def _entities(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+        """What the model for entities finds in each text; nothing where there is no such model."""
+        if self.entities is None:
+            return [[] for _ in texts]
+        examples = [self.entities.predictor.example(text) for text in texts]
+        said = [
+            one
+            for start in range(0, len(examples), BATCH)
+            for one in await self.predictions(self.entities, examples[start : start + BATCH])
+        ]
+        return [[(span.start, span.end, span.label) for span in placed(one.value)] for one in said]
+
+    def _cleaned(self, example: Example, version: Version, found: Iterator[list[tuple[int, int, str]]]) -> Example:
+        """The example with its texts masked; `found`: entities of each text, taken from it in order."""
+        masked = {role: mask(text, next(found)) for role, text in example.inputs.items()}
+        for one in masked.values():
+            self.metrics.masked(version.name, one.counts)
+        texts = {role: one.text for role, one in masked.items()}
+        return Cleaned(example.id, texts, example.label, example.columns, masked)
+
     async def _predictions(
         self, model: Model, examples: Sequence[Example], version: str | None, patient: bool
     ) -> tuple[Version, list[Prediction]]:
         if not examples:
             return model.version(version), []
+        return await self._computed(lambda: model.submit(examples, version), patient=patient)
+
+    async def _computed(
+        self, submit: Callable[[], tuple[Version, Future[list[Any]]]], *, patient: bool = False
+    ) -> tuple[Version, list[Any]]:
+        """The version that `submit` hands examples to, and its answers. patient: wait for a place in the queue."""
         try:
             async with asyncio.timeout(self.limits.seconds):
-                used, future = await self._submitted(model, examples, version, patient)
+                used, future = await self._submitted(submit, patient)
                 return used, await asyncio.wrap_future(future)
         except TimeoutError:
             raise RequestError(
                 504, "timeout", f"No answer within {self.limits.seconds:g} s. Send fewer or shorter inputs."
             ) from None
 
-    async def _submitted(
-        self, model: Model, examples: Sequence[Example], version: str | None, patient: bool
-    ) -> tuple[Version, Any]:
+    async def _submitted(self, submit: Callable[[], tuple[Version, Any]], patient: bool) -> tuple[Version, Any]:
         while True:
             try:
-                return model.submit(examples, version)
+                return submit()
             except Full as full:
                 if not patient:
                     raise RequestError(
@@ -123,6 +280,19 @@ class Service:
             except Closed:
                 raise RequestError(503, "stopping", "The server is stopping.", {"Retry-After": "1"}) from None
             await asyncio.sleep(0.01)
+
+
+def _placed_back(value: Any, masked: Masked) -> Any:
+    """An answer's plain data with its places in the text as it was sent; what it quotes stays masked."""
+    if isinstance(value, list):
+        return [_placed_back(one, masked) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _placed_back(one, masked) for name, one in value.items()}
+    start, end = found.get("start"), found.get("end")
+    if isinstance(start, int) and isinstance(end, int):
+        found["start"], found["end"] = masked.original(start, end)
+    return found
 
 
 def _counted(version: Version) -> frozenset[str]:

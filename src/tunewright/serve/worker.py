@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
-from tunewright.core.types import Example, Prediction
+from tunewright.core.types import Example
 
 BATCH = 64  # inputs that are computed together: more only make the first of them wait
 SMOOTH = 0.2  # share of the newest batch in the seconds that an input takes
 
-Compute = Callable[[Sequence[Example]], list[Prediction]]
+Compute = Callable[[Sequence[Example]], Sequence[Any]]  # one answer an example
 
 
 class Closed(Exception):
@@ -33,7 +34,7 @@ class Full(Exception):
 @dataclass(frozen=True)
 class _Job:
     examples: Sequence[Example]
-    done: Future[list[Prediction]] = field(default_factory=Future)
+    done: Future[list[Any]] = field(default_factory=Future)
 
 
 class Worker:
@@ -55,7 +56,7 @@ class Worker:
         """Requests that wait."""
         return len(self._jobs)
 
-    def submit(self, examples: Sequence[Example]) -> Future[list[Prediction]]:
+    def submit(self, examples: Sequence[Example]) -> Future[list[Any]]:
         """Answers to these examples, in order. Raises Full, or Closed."""
         with self._changed:
             if self._closed:

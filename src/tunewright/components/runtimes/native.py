@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from tunewright.core.contracts import Outputs, Runtime
 from tunewright.core.run import cores
+
+if TYPE_CHECKING:
+    from tunewright.models.saved import Saved
 
 BATCH_TOKENS = 1024  # for each core, in one call: enough to keep it busy, and little memory for the hidden states
 
@@ -33,17 +36,31 @@ class Native(Runtime):
 
     def open(self, bundle: Path) -> Outputs:
         """See Runtime.open."""
-        from tunewright.kernels.encoder import Encoder
         from tunewright.models import saved
-        from tunewright.models.batches import stretches
 
         model = saved.read(bundle / "model")
-        encoder = Encoder(model.encoder)
-        threads = cores()
+        return _answering(model, model.weight, model.bias)
 
-        def answer(windows: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
-            kinds = [window["token_type_ids"] for window in windows] if "token_type_ids" in windows[0] else None
-            hidden, offsets = encoder([window["input_ids"] for window in windows], kinds, threads=threads)
-            return model.head.answer(hidden, offsets, model.weight, model.bias)
+    def features(self, bundle: Path) -> Outputs:
+        """See Runtime.features: the map that changes nothing stands in the last one's place."""
+        from tunewright.models import saved
 
-        return lambda windows: [one for part in stretches(windows, threads * BATCH_TOKENS) for one in answer(part)]
+        model = saved.read(bundle / "model")
+        width = model.weight.shape[1]
+        return _answering(model, np.eye(width, dtype=np.float32), np.zeros(width, dtype=np.float32))
+
+
+def _answering(model: Saved, weight: np.ndarray, bias: np.ndarray) -> Outputs:
+    """The encoder and the head, with this map at their end."""
+    from tunewright.kernels.encoder import Encoder
+    from tunewright.models.batches import stretches
+
+    encoder = Encoder(model.encoder)
+    threads = cores()
+
+    def answer(windows: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
+        kinds = [window["token_type_ids"] for window in windows] if "token_type_ids" in windows[0] else None
+        hidden, offsets = encoder([window["input_ids"] for window in windows], kinds, threads=threads)
+        return model.head.answer(hidden, offsets, weight, bias)
+
+    return lambda windows: [one for part in stretches(windows, threads * BATCH_TOKENS) for one in answer(part)]

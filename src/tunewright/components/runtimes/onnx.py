@@ -39,10 +39,15 @@ class Onnx(Runtime):
 
     def open(self, bundle: Path) -> Outputs:
         """See Runtime.open. For a bundle that was made without this runtime, its file is made once, in the cache."""
-        from tunewright.core.files import read_json
         from tunewright.models import onnx_files
         from tunewright.models.onnx import open_onnx
 
-        return open_onnx(
-            onnx_files.find(bundle, self.precision), read_json(bundle / "model" / "processor.json")["pad_id"]
-        )
+        return open_onnx(onnx_files.find(bundle, self.precision), onnx_files.pad_id(bundle))
+
+    def features(self, bundle: Path) -> Outputs:
+        """See Runtime.features: the graph without its last map (needs the package onnx)."""
+        from tunewright.models import onnx_files
+        from tunewright.models.onnx import open_onnx
+
+        cut = onnx_files.without_last_map(onnx_files.find(bundle, self.precision))
+        return open_onnx(cut, onnx_files.pad_id(bundle))

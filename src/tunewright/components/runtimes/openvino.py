@@ -50,20 +50,31 @@ class Openvino(Runtime):
 
     def open(self, bundle: Path) -> Outputs:
         """See Runtime.open. For a bundle that was made without this runtime, its file is made once, in the cache."""
-        from tunewright.core.files import read_json
+        from tunewright.models import onnx_files
+
+        return self._compiled(str(onnx_files.find(bundle, "fp32")), bundle)
+
+    def features(self, bundle: Path) -> Outputs:
+        """See Runtime.features: the graph without its last map (needs the package onnx)."""
+        from tunewright.models import onnx_files
+
+        cut = onnx_files.without_last_map(onnx_files.find(bundle, "fp32"))
+        return self._compiled(_core().read_model(model=cut), bundle)
+
+    def _compiled(self, network: Any, bundle: Path) -> Outputs:
         from tunewright.models import onnx_files
         from tunewright.models.batches import in_batches
 
         settings = {"INFERENCE_PRECISION_HINT": PRECISIONS[self.precision], "INFERENCE_NUM_THREADS": cores()}
-        compiled = _core().compile_model(str(onnx_files.find(bundle, "fp32")), "CPU", settings)
+        compiled = _core().compile_model(network, "CPU", settings)
         names = [found.get_any_name() for found in compiled.inputs]
         request, alone = compiled.create_infer_request(), threading.Lock()
-        pad_id = read_json(bundle / "model" / "processor.json")["pad_id"]
 
         def run(batch: dict[str, np.ndarray]) -> np.ndarray:
             with alone:  # the request's memory is one
                 return request.infer({name: batch[name] for name in names})[0].copy()
 
+        pad_id = onnx_files.pad_id(bundle)
         return lambda windows: in_batches(run, windows, pad_id, BATCH_TOKENS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,10 +41,21 @@ class Torch(Runtime):
 
     def open(self, bundle: Path) -> Outputs:
         """See Runtime.open."""
+        from tunewright.models.inference import outputs
+
+        return self._answering(bundle, outputs)
+
+    def features(self, bundle: Path) -> Outputs:
+        """See Runtime.features."""
+        from tunewright.models.inference import pooled
+
+        return self._answering(bundle, lambda *given, **more: list(pooled(*given, **more)))
+
+    def _answering(self, bundle: Path, compute: Callable[..., list[np.ndarray]]) -> Outputs:
+        """The bundle's network, and what `compute` (of models/inference.py) gives of it."""
         import torch
 
         from tunewright.core.files import read_json
-        from tunewright.models.inference import outputs
         from tunewright.models.layout import load_model
 
         device = _device()
@@ -55,7 +66,7 @@ class Torch(Runtime):
 
         def run(windows: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
             with torch.autocast(device, torch.bfloat16, enabled=rounded):
-                return outputs(model, windows, pad_id=pad_id, device=device)
+                return compute(model, windows, pad_id=pad_id, device=device)
 
         return run
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewright.core.errors import MachineError
 from tunewright.testing import materials
 from tunewright.testing.conformance import Subject
 
@@ -40,6 +41,21 @@ def a_window_alone_gets_the_same_answer(subject: Subject) -> None:
     alone = [run([window])[0] for window in materials.windows()]
     assert _furthest(together, alone) <= _tolerance(subject, together)
     assert run([]) == []
+
+
+def its_features_are_what_the_last_map_is_applied_to(subject: Subject) -> None:
+    """A runtime that gives features gives those of which the network's own map makes its answers."""
+    network, folder = _bundle(subject, "pooled")
+    if subject.create().lacks(folder):
+        return
+    try:
+        found = subject.create().features(folder)(materials.windows())
+    except MachineError:
+        return
+    weight, bias = (part.detach().numpy() for part in (network.head.output.weight, network.head.output.bias))
+    answers = subject.create().open(folder)(materials.windows())
+    assert all(one.shape == weight.shape[1:] and one.dtype == np.float32 for one in found)
+    assert _furthest([weight @ one + bias for one in found], answers) <= _tolerance(subject, answers)
 
 
 def _furthest(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
