@@ -45,7 +45,15 @@ def evidence(texts=ROWS):
 
     task = catalog.create("tasks", "text_classification")
     return Evidence(
-        task, materials.LABELS, rows, rows, losses=losses, value=lambda given: (0.0, -_distance(given)), imitate=None
+        task,
+        materials.LABELS,
+        rows,
+        rows,
+        losses=losses,
+        value=lambda given: (0.0, -_distance(given)),
+        imitate=None,
+        hidden=None,
+        fit_head=None,
     )
 
 

@@ -89,7 +89,7 @@ def test_the_index_is_the_documents_under_the_very_model_that_is_saved(trained):
 def test_plain_transformers_gives_the_same_answers(trained):
     _, _, outcome = trained
     certificate = json.loads((outcome.bundle / "certificate.json").read_text())
-    assert certificate["passed"] and len(certificate["checks"]) == 3
+    assert certificate["passed"] and len([one for one in certificate["checks"] if ": " not in one["name"]]) == 3
 
 
 def test_sentence_transformers_opens_the_encoder_and_finds_the_same_cosines(trained):

@@ -597,7 +597,7 @@ def test_python_compresses_and_exports_as_the_command_line_does(run, tmp_path):
     assert found.report["targets"][0]["name"] == "size"
     served = tunewright.export(run, tmp_path / "served", format="safetensors")
     assert served.last.compared.flips == [] and len(tunewright.load(served.bundle).predict(TEXTS)) == len(TEXTS)
-    with pytest.raises(UsageError, match=r"There is no format 'onx'. Did you mean 'onnx'"):
+    with pytest.raises(UsageError, match=r"There is no format 'onx'\. Did you mean 'onnx'"):
         tunewright.export(run, tmp_path / "other", format="onx")
     with pytest.raises(UsageError, match="exists already"):
         tunewright.compress(run, tmp_path / "small", passes="prune_layers")

@@ -343,8 +343,9 @@ def _calibrate(
             save.fold_calibration(model, calibrated)  # affine: the mean of calibrated outputs is the calibrated mean
             save.write_model(model, plan, members.folder(bundle, number))
         step(1)
-    built = [dataclasses.replace(item, logits=item.logits * calibrated.scale + calibrated.shift) for item in items]
-    return calibrated, built, list(_infer_saved(bundle, plan, dataset, "validation", _exact(bundle), progress))
+    if plan.recipe.task.scored:  # others are not calibrated
+        items = [dataclasses.replace(item, logits=item.logits * calibrated.scale + calibrated.shift) for item in items]
+    return calibrated, items, list(_infer_saved(bundle, plan, dataset, "validation", _exact(bundle), progress))
 
 
 def _choose_runtime(
