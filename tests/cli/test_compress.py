@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tunewright.stages import speed
+from tunewright.stages.compression import speed
 
 
 @pytest.fixture(autouse=True)

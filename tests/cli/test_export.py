@@ -8,7 +8,7 @@ import pytest
 from tunewright.core import catalog
 from tunewright.core.bundle import open_bundle
 from tunewright.predict.predictor import Predictor
-from tunewright.stages import speed
+from tunewright.stages.compression import speed
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

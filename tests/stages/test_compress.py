@@ -25,10 +25,10 @@ from tunewright.models import members
 from tunewright.models.layout import load_model
 from tunewright.models.processor import Processor
 from tunewright.serve.certificate import require
-from tunewright.stages import compress as stage
-from tunewright.stages import rewrite as rewrite_stage
-from tunewright.stages import speed
-from tunewright.stages.bench import Bench
+from tunewright.stages.compression import compress as stage
+from tunewright.stages.compression import rewrite as rewrite_stage
+from tunewright.stages.compression import speed
+from tunewright.stages.compression.bench import Bench
 from tunewright.testing import materials
 
 TEXTS = ["i lost my card", "我要音乐", "is the weather cold today", "Quite other words: zebra 龘 7!", "来一首歌 now"]
@@ -204,7 +204,7 @@ def test_where_no_pass_is_left_nothing_is_written_and_the_message_says_what_to_d
 
 def test_the_upper_end_of_the_interval_counts_and_not_the_loss_alone(run, tmp_path, monkeypatch):
     from tunewright.core.statistics import Interval
-    from tunewright.stages import certificate
+    from tunewright.stages.compression import certificate
 
     real = certificate.compare
 
@@ -432,7 +432,7 @@ def test_an_answer_that_flips_is_refused_where_none_may(run, tmp_path, monkeypat
 def test_where_numbers_are_rounded_few_more_rows_than_of_the_original_may_depend_on_others(flips, own, passed):
     from tunewright.core.types import Example, Prediction
     from tunewright.predict.infer import Inferred
-    from tunewright.stages import certificate
+    from tunewright.stages.compression import certificate
     from tunewright.stages.evaluate import Judged
 
     logits, rows = np.zeros(2), [Example(f"a:{row}", {"text": "x"}) for row in range(50)]

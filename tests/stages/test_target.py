@@ -12,12 +12,12 @@ from tunewright.core.bundle import open_bundle
 from tunewright.core.errors import Refused, UsageError
 from tunewright.core.files import read_json
 from tunewright.core.gate import Gate
-from tunewright.stages import compress as stage
-from tunewright.stages import hunt as hunt_stage
-from tunewright.stages import speed
-from tunewright.stages.speed import Speed
-from tunewright.stages.step import Costs
-from tunewright.stages.target import parse
+from tunewright.stages.compression import compress as stage
+from tunewright.stages.compression import hunt as hunt_stage
+from tunewright.stages.compression import speed
+from tunewright.stages.compression.speed import Speed
+from tunewright.stages.compression.step import Costs
+from tunewright.stages.compression.target import parse
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_it_ends_when_no_step_brings_anything_nearer(run, tmp_path, monkeypatch)
 
 
 def test_without_names_every_pass_that_serves_may_be_tried_and_what_prunes_is_mended(run):
-    from tunewright.stages.rewrite import opened
+    from tunewright.stages.compression.rewrite import opened
 
     steps = hunt_stage.steps_worth_trying(opened(open_bundle(run).model_folder))
     names = ["+".join(type(one).__name__ for one in step) for step in steps]
@@ -183,7 +183,7 @@ def _measured_as(monkeypatch, steps, start=4.0):
     """Let each step lose so much, and leave that share of the size, in place of what is measured."""
     from tunewright.core.gate import check
     from tunewright.core.statistics import Interval
-    from tunewright.stages.bench import Bench
+    from tunewright.stages.compression.bench import Bench
 
     real = Bench.tried
 

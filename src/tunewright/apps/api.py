@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tunewright.engine.search import Found
     from tunewright.predict.predictor import Predictor
     from tunewright.stages.combine import Combined
-    from tunewright.stages.compress import Compressed
+    from tunewright.stages.compression.compress import Compressed
 
 
 def train(
@@ -142,7 +142,7 @@ def compress(
     (everything), report. Raises Refused where no pass is left within the budget, or nothing reaches the target.
     """
     from tunewright.core.bundle import open_bundle
-    from tunewright.stages import compress as stage
+    from tunewright.stages.compression import compress as stage
 
     opened = open_bundle(bundle, variant)
     steps = stage.parse(passes, [f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()])
@@ -174,7 +174,7 @@ def export(
     ending. The others, and what it returns: as for `compress`. Raises Refused where an answer flips, or a logit is off.
     """
     from tunewright.core.bundle import open_bundle
-    from tunewright.stages import compress as stage
+    from tunewright.stages.compression import compress as stage
 
     opened = open_bundle(bundle, variant)
     rows = None if data is None else str(data)

@@ -36,7 +36,7 @@ import typer
 from tunewright.cli import output
 
 if TYPE_CHECKING:
-    from tunewright.stages.compress import Compressed
+    from tunewright.stages.compression.compress import Compressed
 
 
 def command(
@@ -81,7 +81,7 @@ def command(
     opened = open_bundle(bundle, variant)
     columns = parse_columns(column or (), opened.task)
     progress = output.progress(quiet)
-    from tunewright.stages import compress
+    from tunewright.stages.compression import compress
 
     steps = compress.parse(passes, changes or ())
     out = out or compress.beside(opened, "compressed")

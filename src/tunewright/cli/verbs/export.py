@@ -41,7 +41,7 @@ def command(
     opened = open_bundle(bundle, variant)
     columns = parse_columns(column or (), opened.task)
     progress = output.progress(quiet)
-    from tunewright.stages.compress import beside, export
+    from tunewright.stages.compression.compress import beside, export
 
     found = export(opened, form, out or beside(opened, form), data=data, columns=columns, progress=progress)
     finish(found, quiet, json)

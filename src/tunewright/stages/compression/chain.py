@@ -10,10 +10,10 @@ from typing import Any
 
 from tunewright.core.contracts import CompressionPass
 from tunewright.core.files import write_json, write_text
-from tunewright.stages import speed
-from tunewright.stages.bench import Bench
-from tunewright.stages.rewrite import CARD
-from tunewright.stages.step import State, Tried
+from tunewright.stages.compression import speed
+from tunewright.stages.compression.bench import Bench
+from tunewright.stages.compression.rewrite import CARD
+from tunewright.stages.compression.step import State, Tried
 
 CERTIFICATE = "certificate.json"
 

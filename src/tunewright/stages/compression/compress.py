@@ -18,13 +18,13 @@ from tunewright.core.progress import Progress, Silent
 from tunewright.models import members
 from tunewright.predict.predictor import EXACT
 from tunewright.stages import runtimes
-from tunewright.stages import target as target_of
-from tunewright.stages.bench import Bench
-from tunewright.stages.chain import Chain, report, write
-from tunewright.stages.hunt import Hunt, steps_worth_trying
-from tunewright.stages.learned_rows import rows_of
-from tunewright.stages.step import State, Tried
-from tunewright.stages.target import Target
+from tunewright.stages.compression import target as target_of
+from tunewright.stages.compression.bench import Bench
+from tunewright.stages.compression.chain import Chain, report, write
+from tunewright.stages.compression.hunt import Hunt, steps_worth_trying
+from tunewright.stages.compression.learned_rows import rows_of
+from tunewright.stages.compression.step import State, Tried
+from tunewright.stages.compression.target import Target
 
 MAX_LOSS = 0.005  # of the deciding metric, by the upper end of its interval, where passes are named
 MAX_LOSS_SEARCHED = 0.05  # and where a target is to be reached, which costs what it costs

@@ -23,8 +23,8 @@ from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, infer
 from tunewright.predict.predictor import EXACT
 from tunewright.stages import judge, runtimes, save
-from tunewright.stages.evidence import some, unlabelled
-from tunewright.stages.step import State
+from tunewright.stages.compression.evidence import some, unlabelled
+from tunewright.stages.compression.step import State
 
 CARD = "README.md"
 COPIED = ("decision.json", "reference.json", CARD)  # files of a bundle that a compressed one takes over

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from tunewright.core import catalog
 from tunewright.core.contracts import Compressible, CompressionPass
 from tunewright.core.errors import MachineError
-from tunewright.stages.bench import Bench
-from tunewright.stages.step import Costs, State, Tried
-from tunewright.stages.target import Target
+from tunewright.stages.compression.bench import Bench
+from tunewright.stages.compression.step import Costs, State, Tried
+from tunewright.stages.compression.target import Target
 
 LITTLE = 1e-3  # of the deciding metric: a smaller loss does not make a step cheaper when steps are compared
 

@@ -23,13 +23,13 @@ from tunewright.core.types import Example
 from tunewright.models import members
 from tunewright.predict.infer import Inferred, infer
 from tunewright.predict.predictor import AUTO, Predictor
-from tunewright.stages import certificate, rewrite, speed
-from tunewright.stages.certificate import Compared, Served
+from tunewright.stages.compression import certificate, rewrite, speed
+from tunewright.stages.compression.certificate import Compared, Served
+from tunewright.stages.compression.evidence import Lessons, copied, some, unlabelled
+from tunewright.stages.compression.rewrite import Rewriter, called, exactly
+from tunewright.stages.compression.speed import Raced
+from tunewright.stages.compression.step import Rows, State, Tried, step_name
 from tunewright.stages.evaluate import answer
-from tunewright.stages.evidence import Lessons, copied, some, unlabelled
-from tunewright.stages.rewrite import Rewriter, called, exactly
-from tunewright.stages.speed import Raced
-from tunewright.stages.step import Rows, State, Tried, step_name
 
 CHECKED = 256  # rows on which what was saved is held against what was built
 

@@ -22,8 +22,8 @@ from tunewright.models.processor import SETTINGS, Processor
 from tunewright.predict.infer import Inferred
 from tunewright.predict.render import answer as plain
 from tunewright.stages import parity, verdict
+from tunewright.stages.compression.evidence import unlabelled
 from tunewright.stages.evaluate import Judged
-from tunewright.stages.evidence import unlabelled
 
 SAME = 1e-3  # largest difference of a logit that counts as the same number
 BESIDE = (

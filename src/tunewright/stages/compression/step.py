@@ -12,8 +12,8 @@ from tunewright.core.bundle import Bundle
 from tunewright.core.contracts import Compressible, CompressionPass
 from tunewright.core.gate import Gate
 from tunewright.core.types import Example
-from tunewright.stages.certificate import Compared, loss_told
-from tunewright.stages.speed import Speed
+from tunewright.stages.compression.certificate import Compared, loss_told
+from tunewright.stages.compression.speed import Speed
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewright.core.errors import UsageError, listing, nearest
-from tunewright.stages.step import Costs
+from tunewright.stages.compression.step import Costs
 
 SYNTAX = re.compile(r"\s*([a-z0-9_]+)\s*(<=?|>=?)\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-zµμ/]*)\s*", re.IGNORECASE)
 TIMES = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001, "μs": 0.001}

@@ -13,9 +13,9 @@ from tunewright.data.augment import key_of
 from tunewright.data.cell import nothing_in
 from tunewright.data.dataset import DESCRIPTION, Dataset
 from tunewright.predict.source import choose_columns, open_file
+from tunewright.stages.compression.evidence import some
+from tunewright.stages.compression.step import Rows
 from tunewright.stages.evaluate import labelled, sealed_uses
-from tunewright.stages.evidence import some
-from tunewright.stages.step import Rows
 
 MOST_ROWS = 50_000  # that passes learn from, with labels, and as many without; they are in memory
 

@@ -16,7 +16,7 @@ from tunewright.core.types import Example, Prediction
 from tunewright.predict.footprint import peak
 from tunewright.predict.infer import Inferred
 from tunewright.predict.predictor import Predictor
-from tunewright.stages.evidence import some, unlabelled
+from tunewright.stages.compression.evidence import some, unlabelled
 
 ALONE = 100  # rows that are answered one at a time
 BLOCK = 10  # of them in a row by one bundle: threads of the other, which spin for a while, disturb the first alone
