@@ -1,14 +1,19 @@
-"""How many answers are right, estimated from scores alone."""
+"""How many answers are right, estimated from scores alone.
+
+Each score stands for the share of validation rows that were right with scores like it: average confidence, mended where
+scores do not mean what they say.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-BINS = 15  # of scores, as many rows each
+BINS, ROWS_A_BIN = 15, 25  # of scores at most, with so many rows each at least
 FEWEST = 50  # rows below which nothing is estimated
 
 
@@ -31,50 +36,44 @@ def learn(scores: np.ndarray, right: np.ndarray) -> dict[str, Any] | None:
     """What scores say of rightness, from rows whose answers were judged; None: too few rows."""
     if len(scores) < FEWEST:
         return None
-    order = np.argsort(scores, kind="stable")
-    parts = np.array_split(order, min(BINS, len(scores) // 25))
+    parts = np.array_split(np.argsort(scores, kind="stable"), min(BINS, len(scores) // ROWS_A_BIN))
     at = np.array([scores[part].mean() for part in parts])
-    share = _rising(np.array([right[part].mean() for part in parts]), np.array([len(part) for part in parts]))
-    wrong = round(float((1 - right).sum()))
-    threshold = float(np.sort(scores)[wrong]) if wrong < len(scores) else 1.1
-    p = np.interp(scores, at, share)
+    share = _rising([float(right[part].mean()) for part in parts], [len(part) for part in parts])
+    expected = np.interp(scores, at, share)
     return {
-        "expected": float(p.mean()),
-        "spread": float(p.var()),
-        "at": at,
-        "share": share,
-        "threshold": threshold,
         "rows": len(scores),
         "accuracy": float(right.mean()),
+        "at": at,
+        "share": share,
+        "mean": float(expected.mean()),
+        "spread": float(expected.var()),
     }
 
 
 def sketch(scores: np.ndarray, usual: Mapping[str, Any]) -> np.ndarray:
-    """Sums over rows: what each is expected to be right, and what that varies by."""
-    p = np.interp(scores, usual["at"], usual["share"])
-    return np.array([p.sum(), (p * (1 - p)).sum(), (p * p).sum(), (scores >= usual["threshold"]).sum(), scores.sum()])
+    """Sums over rows: of how likely each is right, and of the squares of that."""
+    expected = np.interp(scores, usual["at"], usual["share"])
+    return np.array([expected.sum(), (expected**2).sum()])
 
 
 def estimate(usual: Mapping[str, Any], sums: np.ndarray, rows: int) -> Estimate:
     """The estimate for `rows` rows with these sums."""
-    from scipy.stats import norm
-
-    value = float(sums[0] / rows)
-    drawn = float(sums[1]) / rows**2  # which of the rows are right
+    value, square = (float(total) / rows for total in sums)
+    drawn = max(0.0, value - square) / rows  # which of the rows are right, were they drawn by what is likely
     known = usual["accuracy"] * (1 - usual["accuracy"]) / usual["rows"]  # what scores mean, from so many rows
-    half = 1.96 * float(np.sqrt(drawn + known))
-    spread = max(0.0, float(sums[2]) / rows - value**2)
-    error = float(np.sqrt(spread / rows + usual["spread"] / usual["rows"])) or 1e-9
-    p = float(norm.cdf((value - usual["expected"]) / error))
+    half = 1.96 * math.sqrt(drawn + known)
+    error = math.sqrt(max(0.0, square - value**2) / rows + usual["spread"] / usual["rows"])
+    p = 0.5 * math.erfc((usual["mean"] - value) / max(error, 1e-9) / math.sqrt(2))
     return Estimate(value, max(0.0, value - half), min(1.0, value + half), p)
 
 
-def _rising(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The nearest values that do not fall (pool adjacent violators)."""
-    blocks: list[list[float]] = []
+def _rising(values: list[float], weights: list[int]) -> np.ndarray:
+    """The nearest values that do not fall (pool adjacent violators, Ayer et al. 1955)."""
+    blocks: list[tuple[float, int, int]] = []
     for value, weight in zip(values, weights, strict=True):
-        blocks.append([value, weight, 1])
-        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
-            (a, n, k), (b, m, l) = blocks[-2:]
-            blocks[-2:] = [[(a * n + b * m) / (n + m), n + m, k + l]]
-    return np.concatenate([np.full(int(count), value) for value, _, count in blocks])
+        count = 1
+        while blocks and blocks[-1][0] >= value:
+            above, rows, length = blocks.pop()
+            value, weight, count = (above * rows + value * weight) / (rows + weight), rows + weight, count + length
+        blocks.append((value, weight, count))
+    return np.repeat([value for value, _, _ in blocks], [count for _, _, count in blocks])

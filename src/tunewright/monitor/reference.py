@@ -12,7 +12,7 @@ import numpy as np
 from tunewright.core import catalog
 from tunewright.core.bundle import Bundle
 from tunewright.core.contracts import Signal, Task
-from tunewright.core.errors import BundleError
+from tunewright.core.errors import BundleError, RecipeError
 from tunewright.core.files import read_json
 from tunewright.core.types import Prediction
 from tunewright.monitor import accuracy
@@ -73,7 +73,7 @@ def from_dict(stored: Mapping[str, Any], file: Path) -> Reference:
         }
         known = stored["accuracy"]
         return Reference(signals, None if known is None else _arrays(known), int(stored["rows"]))  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecipeError):
         raise BundleError(f"{file} does not hold what is usual as this version writes it. Restore it.") from None
 
 

@@ -32,6 +32,7 @@ from tunewright.core.errors import plural
 if TYPE_CHECKING:
     from tunewright.core.progress import Progress
     from tunewright.monitor.offline import Monitored
+    from tunewright.monitor.windows import Look
     from tunewright.predict.predictor import Predictor
     from tunewright.predict.stream import Stream
 
@@ -102,30 +103,41 @@ def _stream(
 
 
 def _tell(found: Monitored, problems: Sequence[str]) -> None:
-    from tunewright.monitor.windows import ACCURACY
     from tunewright.stages.report import formats
 
-    names = [name for name in found.looks[0].tests if name != ACCURACY]
-    head = ["rows", *(name.replace("_", " ") for name in names), "estimated accuracy", "alarm"]
+    output.say(f"\nCompared with {plural(found.usual, 'usual row')}, window by window:")
+    cells = []
+    for name in found.looks[0].drifts:
+        look = min(found.looks, key=lambda look: look.drifts[name].p)
+        drift = look.drifts[name]
+        alarms = sum(check.name == name for gate in found.gates for check in gate.failed)
+        cells.append([_shown(name), _p(drift.p), _rows(look), formats.percent(drift.distance), str(alarms)])
+    output.table(["signal", "least p", "in rows", "distance", "alarms"], cells)
+    output.say()
     cells = []
     for look, gate in zip(found.looks, found.gates, strict=True):
         estimate = look.estimate
-        shown = (
-            "-"
+        value, between = (
+            ("-", "-")
             if estimate is None
-            else f"{formats.percent(estimate.value)} ({formats.between(estimate.to_dict(), 'accuracy')})"
+            else (formats.percent(estimate.value), formats.between(estimate.to_dict(), "accuracy"))
         )
-        alarms = ", ".join(check.name.replace("_", " ") for check in gate.failed)
-        first = f"{look.first + 1}-{look.first + look.rows}"
-        cells.append([first, *(_p(look.drifts[name].p) for name in names), shown, alarms or "-"])
-    output.say(f"\nCompared with {plural(found.usual, 'usual row')}; p-values by window and signal:")
-    output.table(head, cells)
+        cells.append([_rows(look), value, between, ", ".join(_shown(check.name) for check in gate.failed) or "-"])
+    output.table(["rows", "estimated accuracy", "interval", "alarm"], cells)
     usual = "" if found.accuracy is None else f" Usually {formats.percent(found.accuracy)} of the answers are right."
-    output.say(f"\nAn alarm is a p-value below {found.gates[0].checks[0].limit:.2g}.{usual}")
+    output.say(f"\nAn alarm is a p below {_p(found.gates[0].checks[0].limit)}.{usual}")
     if found.left_over:
         output.say(f"Left out at the end: {plural(found.left_over, 'row')}, too few for a window.")
     if found.problems:
         output.say(f"{plural(found.problems, 'row')} could not be answered: {problems[0]}")
+
+
+def _shown(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _rows(look: Look) -> str:
+    return f"{look.first + 1}–{look.first + look.rows}"
 
 
 def _p(p: float) -> str:
