@@ -14,7 +14,8 @@ from tunewright.core.contracts import Traffic
 from tunewright.core.files import read_json, write_json
 from tunewright.monitor import accuracy
 from tunewright.monitor.reference import Reference, of_bundle
-from tunewright.monitor.windows import FEWEST, Monitor, Watching
+from tunewright.monitor.watching import Watching
+from tunewright.monitor.windows import FEWEST, Monitor
 
 
 def test_a_new_bundle_says_what_is_usual_without_holding_any_text(watched):

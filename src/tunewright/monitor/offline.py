@@ -12,7 +12,8 @@ from tunewright.core.progress import Progress
 from tunewright.monitor import reference
 from tunewright.monitor.reference import Reference
 from tunewright.monitor.traffic import traffic_of
-from tunewright.monitor.windows import FEWEST, Look, Monitor, Watching
+from tunewright.monitor.watching import Watching
+from tunewright.monitor.windows import FEWEST, Look, Monitor
 from tunewright.predict.infer import chunked
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.stream import Stream

@@ -18,20 +18,10 @@ from tunewright.core.types import Note
 from tunewright.monitor import accuracy
 from tunewright.monitor.accuracy import Estimate
 from tunewright.monitor.reference import Reference
+from tunewright.monitor.watching import Watching
 
 ACCURACY = "estimated_accuracy"
 FEWEST = 50  # answers below which nothing is said: means of features are not normal yet
-
-
-@dataclass(frozen=True)
-class Watching:
-    """How closely answers are watched."""
-
-    window: int = 500  # answers that are compared with what is usual: fewer react sooner, more see less
-    looks: int = 5  # times that a window is looked at while it is exchanged: a sudden change is seen before it is full
-    level: float = (
-        0.01  # how often, by chance, a window of unchanged answers raises an alarm, over all signals and looks
-    )
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,8 @@ class Monitor:
 
     def __init__(self, reference: Reference, watching: Watching | None = None) -> None:
         self.reference, self.watching = reference, watching or Watching()
-        self._pane = max(1, math.ceil(self.watching.window / self.watching.looks))
+        # answers between two looks
+        self.pane = max(1, math.ceil(self.watching.window / self.watching.looks))
         self._panes: deque[_Pane] = deque(maxlen=self.watching.looks)
         self._open: _Pane | None = None
         self.rows = 0  # that were seen in all
@@ -102,13 +93,13 @@ class Monitor:
         """Take rows in; gives a look whenever another pane is full."""
         start = 0
         while start < len(traffic):
-            room = self._pane - (self._open.rows if self._open else 0)
+            room = self.pane - (self._open.rows if self._open else 0)
             part = traffic.part(start, start + room)
             start += room
             self.rows += len(part)
             new = self._sums(part)
             self._open = new if self._open is None else self._open + new
-            if self._open.rows == self._pane:
+            if self._open.rows == self.pane:
                 yield self._close()
 
     def rest(self) -> Look | None:

@@ -17,6 +17,7 @@ from tunewright.core.types import Example, Prediction
 from tunewright.predict.predictor import AUTO, Predictor, find_runtime
 from tunewright.serve import certificate
 from tunewright.serve.limits import ECHO, Limits, RequestError
+from tunewright.serve.watch import Watch, Watched
 from tunewright.serve.worker import Worker
 
 DIGITS = 12  # of a manifest's digest that name a version
@@ -31,6 +32,7 @@ class Version:
     name: str
     predictor: Predictor
     worker: Worker
+    watched: Watched | None = None  # what is seen of its answers
 
     @property
     def bundle(self) -> Bundle:
@@ -40,7 +42,7 @@ class Version:
     @property
     def id(self) -> str:
         """The beginning of its manifest's digest: the same bundle is the same version everywhere."""
-        return self.bundle.about["digest"][:DIGITS]
+        return version_of(self.bundle)
 
     def about(self) -> dict[str, Any]:
         """As `/v1/models` lists it. Folders are the server's own matter."""
@@ -55,6 +57,11 @@ class Version:
             "runtime": catalog.describe(self.predictor.runtime),
             "created": self.bundle.about["created"],
         }
+
+
+def version_of(bundle: Bundle) -> str:
+    """The beginning of its manifest's digest: the same bundle is the same version everywhere."""
+    return bundle.about["digest"][:DIGITS]
 
 
 class Model:
@@ -74,9 +81,14 @@ class Model:
         """The version that answered before."""
         return self._previous
 
+    @property
+    def opened(self) -> tuple[Version, ...]:
+        """The versions that are open, the one that answers first."""
+        return tuple(one for one in (self._current, self._previous) if one is not None)
+
     def version(self, wanted: str | None) -> Version:
         """The version with this id, or the one that answers. Raises RequestError where it is not open."""
-        opened = [one for one in (self._current, self._previous) if one is not None]
+        opened = self.opened
         for one in opened:
             if wanted in (None, one.id):
                 return one
@@ -111,19 +123,24 @@ class Model:
     def close(self) -> list[Worker]:
         """Take no more requests; gives the threads that are still answering."""
         with self._lock:
-            workers = [one.worker for one in (self._current, self._previous) if one is not None]
+            workers = [one.worker for one in self.opened]
         for worker in workers:
             worker.close()
         return workers
 
 
 class Repository:
-    """All models of a server. `batch`: told a model's name and how many inputs are computed together."""
+    """All models of a server. `batch`: told a model's name and how many inputs are computed together; watch: looks at what
+    they answer."""
 
     def __init__(
-        self, limits: Limits, runtime: str = AUTO, batch: Callable[[str, int], None] = lambda name, inputs: None
+        self,
+        limits: Limits,
+        runtime: str = AUTO,
+        batch: Callable[[str, int], None] = lambda name, inputs: None,
+        watch: Watch | None = None,
     ) -> None:
-        self._limits, self._runtime, self._batch = limits, runtime, batch
+        self._limits, self._runtime, self._batch, self._watch = limits, runtime, batch, watch
         self._models: dict[str, Model] = {}
 
     def open(self, name: str, path: Path | str) -> Version:
@@ -133,11 +150,16 @@ class Repository:
         certificate.require(bundle, runtime)
         predictor = Predictor(bundle, self._runtime)
 
+        watched = self._watch.over(name, version_of(bundle), bundle) if self._watch else None
+
         def compute(examples: Sequence[Example]) -> list[Prediction]:
-            return [prediction for _, prediction in predictor.predictions(examples)]
+            answered = list(predictor.answers(examples))
+            if watched is not None:
+                self._watch.see(watched, bundle, answered)  # type: ignore[union-attr]
+            return [prediction for _, prediction in answered]
 
         worker = Worker(compute, waiting=self._limits.waiting, batch=lambda inputs: self._batch(name, inputs))
-        return Version(name, predictor, worker)
+        return Version(name, predictor, worker, watched)
 
     def publish(self, version: Version) -> None:
         """Let an opened version answer under its name, from the next request on."""

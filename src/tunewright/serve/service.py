@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from tunewright.serve.keys import Keys
 from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, texts
 from tunewright.serve.metrics import MOST_LABELS, Metrics
 from tunewright.serve.repository import Model, Repository, Version
+from tunewright.serve.traces import Traces
 from tunewright.serve.worker import Closed, Full
 
 
@@ -35,10 +37,25 @@ class Answered:
 class Service:
     """The state of one server. draining: it finishes what it has, and is not ready for more."""
 
-    def __init__(self, repository: Repository, *, limits: Limits, metrics: Metrics, keys: Keys | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        limits: Limits,
+        metrics: Metrics,
+        keys: Keys | None = None,
+        traces: Traces | None = None,
+    ) -> None:
         self.repository, self.limits, self.metrics, self.keys = repository, limits, metrics, keys
+        self.traces = traces or Traces()
         self.draining = False
         metrics.watch(lambda: {name: model.current.worker.depth for name, model in repository.models.items()})
+        metrics.watch_answers(lambda: [one.watched for one in self.versions if one.watched is not None])
+
+    @property
+    def versions(self) -> list[Version]:
+        """Every version that is open, of all models."""
+        return [version for model in self.repository.models.values() for version in model.opened]
 
     @property
     def ready(self) -> bool:
@@ -55,7 +72,10 @@ class Service:
         model = self.repository.model(name)
         read = self._read(model.version(version), inputs)
         examples = [one for one in read if isinstance(one, Example)]
-        used, predictions = await self._predictions(model, examples, version, patient)
+        started = time.perf_counter()
+        with self.traces.answer(model=model.current.name, inputs=len(examples)):
+            used, predictions = await self._predictions(model, examples, version, patient)
+        self.metrics.computed(used.name, time.perf_counter() - started)
         self.metrics.answered(used.name, predictions, _counted(used), len(read) - len(examples))
         said = iter(zip(examples, predictions, strict=True))
         return Answered(used, [one if isinstance(one, str) else next(said) for one in read])

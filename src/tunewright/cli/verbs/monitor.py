@@ -66,7 +66,7 @@ def command(
     progress = output.progress(quiet)
     from tunewright.monitor import offline
     from tunewright.monitor.reference import of_bundle
-    from tunewright.monitor.windows import Watching
+    from tunewright.monitor.watching import Watching
     from tunewright.predict.predictor import Predictor
 
     usual = of_bundle(opened) if reference is None else None

@@ -10,6 +10,11 @@ keeps its hash. Told to stop (SIGTERM, Ctrl-C), it finishes the requests that it
 With --models an admin may exchange a model while it answers (POST /v1/admin/load), and take that back
 (POST /v1/admin/rollback): no request fails meanwhile.
 
+Answers are compared with those that were usual on validation (see `tunewright monitor`), as sums that hold no text: the page
+at / and /metrics show what is seen, and where answers differ, the log says so, and every address named with --alert: a webhook
+(https://…), or e-mail and whatever else the package apprise knows (mailto://…). Addresses with passwords go into the variable
+TUNEWRIGHT_ALERTS, separated by spaces.
+
 Examples:
 
   tunewright serve runs/first
@@ -19,11 +24,15 @@ Examples:
   tunewright serve --new-key predict --keys keys.json
 
   tunewright serve runs/first --host 0.0.0.0 --keys keys.json
+
+  tunewright serve runs/first --alert https://chat.example.org/hooks/models --monitor-window 1000
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -33,11 +42,16 @@ import typer
 from tunewright.cli import output
 from tunewright.core.errors import MachineError, UsageError
 from tunewright.core.progress import Progress
+from tunewright.monitor.watching import Watching
 from tunewright.serve.keys import is_loopback
 from tunewright.serve.limits import Limits
 
 if TYPE_CHECKING:
+    from tunewright.serve.metrics import Metrics
     from tunewright.serve.service import Service
+    from tunewright.serve.watch import Watch
+
+CLOSING = 5.0  # seconds for what is still to be looked at, and again for what is to be sent
 
 
 def command(
@@ -72,6 +86,19 @@ def command(
         Limits.seconds, "--timeout", min=0.1, help="Seconds for a request to arrive, and to be answered."
     ),
     grace: float = typer.Option(1.0, "--grace", min=0.0, help="Seconds between SIGTERM and the last new request."),
+    monitor_window: int = typer.Option(
+        Watching.window, "--monitor-window", min=250, help="Answers that are compared with what is usual at a time."
+    ),
+    no_monitor: bool = typer.Option(False, "--no-monitor", help="Do not look at answers."),
+    alert: list[str] = typer.Option(
+        None, "--alert", metavar="URL", envvar="TUNEWRIGHT_ALERTS", help="Where alarms are sent. May be repeated."
+    ),
+    alert_pause: float = typer.Option(
+        3600.0, "--alert-pause", min=0.0, help="Seconds after an alert in which a model raises no further one."
+    ),
+    traces: bool = typer.Option(
+        False, "--traces", help="Send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says."
+    ),
     tls_cert: Path = typer.Option(None, "--tls-cert", metavar="FILE", help="Serve HTTPS with this certificate."),
     tls_key: Path = typer.Option(None, "--tls-key", metavar="FILE", help="The certificate's private key."),
     quiet: bool = output.QUIET,
@@ -89,7 +116,11 @@ def command(
     limits = Limits(body_bytes=max_bytes, inputs=max_inputs, characters=max_characters, waiting=queue, seconds=timeout)
     progress = output.progress(quiet)
     app, server = _libraries()
-    service = _opened(bundles, runtime, limits, keys, progress)
+    if no_monitor and alert:
+        raise UsageError("--alert needs the monitor: leave out --no-monitor.")
+    stack = contextlib.ExitStack()
+    watch = None if no_monitor else Watching(window=monitor_window)
+    service = _opened(bundles, runtime, limits, keys, progress, watch, alert or (), alert_pause, traces, stack)
     listening = server.bind(host, port)
     url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
@@ -100,7 +131,8 @@ def command(
         progress.say(f"Answering at {url}. Stop with Ctrl-C.")
 
     made = app.create_app(service, models=models, local=is_loopback(host))
-    server.run(made, service, listening, grace=grace, started=started, **tls)
+    with stack:
+        server.run(made, service, listening, grace=grace, started=started, **tls)
 
 
 def _libraries() -> tuple[ModuleType, ModuleType]:
@@ -114,24 +146,54 @@ def _libraries() -> tuple[ModuleType, ModuleType]:
     return app, server
 
 
-def _opened(bundles: list[str], runtime: str, limits: Limits, keys: Path | None, progress: Progress) -> Service:
-    """Every bundle open and certified, before the first request is taken."""
+def _opened(
+    bundles: list[str],
+    runtime: str,
+    limits: Limits,
+    keys: Path | None,
+    progress: Progress,
+    watching: Watching | None,
+    alert: Sequence[str],
+    pause: float,
+    traced: bool,
+    stack: contextlib.ExitStack,
+) -> Service:
+    """Every bundle open and certified, before the first request is taken. stack: gets what is to be closed at the end."""
     from tunewright.core import catalog
     from tunewright.serve.keys import Keys
     from tunewright.serve.metrics import Metrics
     from tunewright.serve.repository import Repository, named
     from tunewright.serve.service import Service
+    from tunewright.serve.traces import Traces, by_environment
 
     known = None if keys is None else Keys(keys)
     metrics = Metrics()
-    repository = Repository(limits, runtime, metrics.batch)
+    traces = by_environment() if traced else Traces()
+    stack.callback(traces.close)
+    repository = Repository(limits, runtime, metrics.batch, _watch(watching, alert, pause, metrics, stack))
     for name, path in named(bundles).items():
         version = repository.open(name, path)
         if version.predictor.note:
             progress.say(f"{name}: {version.predictor.note}")
         progress.say(f"{name}: version {version.id}, by {catalog.name_of(version.predictor.runtime)}.")
         repository.publish(version)
-    return Service(repository, limits=limits, metrics=metrics, keys=known)
+    return Service(repository, limits=limits, metrics=metrics, keys=known, traces=traces)
+
+
+def _watch(
+    watching: Watching | None, alert: Sequence[str], pause: float, metrics: Metrics, stack: contextlib.ExitStack
+) -> Watch | None:
+    """What looks at answers and tells of alarms; None: nobody does."""
+    from tunewright.serve.alerts import Alerts
+    from tunewright.serve.watch import Watch
+
+    if watching is None:
+        return None
+    alerts = Alerts(alert, pause, metrics.alert)
+    watch = Watch(watching, (metrics.alarm, alerts.alarm))
+    stack.callback(alerts.close, CLOSING)
+    stack.callback(watch.close, CLOSING)
+    return watch
 
 
 def _refuse_unsafe(host: str, keys: Path | None, no_keys: bool) -> None:

@@ -18,6 +18,7 @@ class Embedding(Signal):
     """Means of random features of a Gaussian kernel are compared."""
 
     title: ClassVar[Note] = Note("embedding of texts", "文本的嵌入")
+    of_texts: ClassVar[bool] = True
 
     def suits(self, task: Task) -> bool:
         """See Signal.suits. Of tasks that give a row one vector."""

@@ -18,6 +18,7 @@ class UnknownCharacters(Signal):
     """Known are those that two usual texts hold at least: what one text alone holds is nowhere kept."""
 
     title: ClassVar[Note] = Note("unknown characters", "没见过的字符")
+    of_texts: ClassVar[bool] = True
 
     def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
         """See Signal.learn. Each usual row is looked at as if it were new: by what the others hold."""

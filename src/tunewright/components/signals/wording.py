@@ -20,6 +20,7 @@ class Wording(Signal):
     """Means of random features of a Gaussian kernel are compared."""
 
     title: ClassVar[Note] = Note("wording of texts", "文本用词")
+    of_texts: ClassVar[bool] = True
 
     def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
         """See Signal.learn."""
