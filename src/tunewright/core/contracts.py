@@ -669,6 +669,7 @@ class Signal(Component):
     """Something about answered rows that a monitor watches: what is usual, and whether rows go on to be drawn like that."""
 
     title: ClassVar[Note]  # what it is about, in a few words
+    least: ClassVar[float] = 0.0  # distance from which on a difference is worth an alarm, however certain it is
     of_texts: ClassVar[bool] = False  # whether it is about what texts are like, of which scores say nothing
 
     def suits(self, task: Task) -> bool:

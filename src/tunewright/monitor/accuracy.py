@@ -20,11 +20,12 @@ FEWEST = 50  # rows below which nothing is estimated
 @dataclass(frozen=True)
 class Estimate:
     """The estimated share of right answers, and bounds that hold the true one in 19 of 20 windows, if scores go on to mean
-    what they meant. p: how often by chance alone it is as far below the usual."""
+    what they meant. drop: how far it is below what is usual; p: how often by chance alone it is as far below."""
 
     value: float
     low: float
     high: float
+    drop: float
     p: float
 
     def to_dict(self) -> dict[str, float]:
@@ -64,7 +65,7 @@ def estimate(usual: Mapping[str, Any], sums: np.ndarray, rows: int) -> Estimate:
     half = 1.96 * math.sqrt(drawn + known)
     error = math.sqrt(max(0.0, square - value**2) / rows + usual["spread"] / usual["rows"])
     p = 0.5 * math.erfc((usual["mean"] - value) / max(error, 1e-9) / math.sqrt(2))
-    return Estimate(value, max(0.0, value - half), min(1.0, value + half), p)
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half), usual["mean"] - value, p)
 
 
 def _rising(values: list[float], weights: list[int]) -> np.ndarray:

@@ -43,6 +43,11 @@ class Monitored:
         return tuple(look.gate(self.level, len(self.looks)) for look in self.looks)
 
     @property
+    def limit(self) -> float:
+        """The p-value below which an alarm is raised."""
+        return self.looks[0].limit(self.level, len(self.looks))
+
+    @property
     def alarm(self) -> bool:
         """Whether any window differs from what is usual more than chance would have it."""
         return not all(gate.passed for gate in self.gates)
@@ -50,7 +55,7 @@ class Monitored:
     def to_dict(self) -> dict[str, Any]:
         """As `monitor --json` prints it."""
         windows = [
-            {**look.to_dict(), "alarms": [check.name for check in gate.failed], "limit": gate.checks[0].limit}
+            {**look.to_dict(), "alarms": [check.name for check in gate.failed], "limit": self.limit}
             for look, gate in zip(self.looks, self.gates, strict=True)
         ]
         return {

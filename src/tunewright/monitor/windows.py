@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog, gate
-from tunewright.core.contracts import Traffic
+from tunewright.core.contracts import Signal, Traffic
 from tunewright.core.drift import Drift
 from tunewright.core.gate import Gate
 from tunewright.core.types import Note
@@ -21,6 +21,8 @@ from tunewright.monitor.reference import Reference
 from tunewright.monitor.watching import Watching
 
 ACCURACY = "estimated_accuracy"
+TITLE = Note("the estimated share of right answers", "估计的答对比例")
+LEAST_DROP = 0.02  # of the estimated accuracy that is worth an alarm
 FEWEST = 50  # answers below which nothing is said: means of features are not normal yet
 
 
@@ -28,41 +30,51 @@ FEWEST = 50  # answers below which nothing is said: means of features are not no
 class Look:
     """What `rows` answers, the first of which was number `first` (from 0), say of themselves.
 
-    drifts: the signal's name → how it differs from what is usual; estimate: of the share of right answers, None where
+    drifts: the signal → how it differs from what is usual; estimate: of the share of right answers, None where
     nothing is known of it.
     """
 
     first: int
     rows: int
-    drifts: Mapping[str, Drift]
+    drifts: Mapping[Signal, Drift]
     estimate: Estimate | None
 
     @property
     def tests(self) -> dict[str, float]:
         """Everything that can raise an alarm, with its p-value."""
-        found = {name: drift.p for name, drift in self.drifts.items()}
+        found = {catalog.name_of(signal): drift.p for signal, drift in self.drifts.items()}
         return found if self.estimate is None else {**found, ACCURACY: self.estimate.p}
 
     def gate(self, level: float, looks: int) -> Gate:
-        """Whether all is as usual; `level` is shared by so many looks and all tests, however these depend on each other
-        (Bonferroni), so that all of them together raise a false alarm no more often."""
-        limit = level / looks / max(1, len(self.tests))
-        return Gate("monitor", tuple(gate.check(name, p, ">=", limit, _why(name)) for name, p in self.tests.items()))
+        """Whether all is as usual.
+
+        `level` is shared by so many looks and all tests, however these depend on each other (Bonferroni), so that all of
+        them together raise a false alarm no more often. What differs too little to matter is no check.
+        """
+        limit = self.limit(level, looks)
+        checks = [
+            gate.check(catalog.name_of(signal), drift.p, ">=", limit, _as_usual(signal.title))
+            for signal, drift in self.drifts.items()
+            if drift.distance >= signal.least
+        ]
+        if self.estimate is not None and self.estimate.drop >= LEAST_DROP:
+            checks.append(gate.check(ACCURACY, self.estimate.p, ">=", limit, _as_usual(TITLE)))
+        return Gate("monitor", tuple(checks))
+
+    def limit(self, level: float, looks: int) -> float:
+        """The p-value of a single test below which an alarm is raised."""
+        return level / looks / max(1, len(self.tests))
 
     def to_dict(self) -> dict[str, Any]:
         """As `monitor --json` and the server's status have it."""
-        drifts = {name: {"p": drift.p, "distance": drift.distance} for name, drift in self.drifts.items()}
+        drifts = {
+            catalog.name_of(one): {"p": drift.p, "distance": drift.distance} for one, drift in self.drifts.items()
+        }
         estimate = None if self.estimate is None else self.estimate.to_dict()
         return {"first": self.first, "rows": self.rows, "signals": drifts, "estimated_accuracy": estimate}
 
 
-def _why(name: str) -> Note:
-    if name == ACCURACY:
-        return Note(
-            "p-value: as many answers as usual are right, to judge by their scores.",
-            "p 值：从分数看，答对的比例与平时一样。",
-        )
-    title = catalog.find("signals", name).title  # type: ignore[attr-defined]
+def _as_usual(title: Note) -> Note:
     return Note(f"p-value: {title.en} as usual.", f"p 值：{title.zh}与平时一样。")
 
 
@@ -115,9 +127,7 @@ class Monitor:
             window = window + pane
         *sketches, scores = window.sketches
         compared = zip(self.reference.signals.items(), sketches, strict=True)
-        drifts = {
-            catalog.name_of(signal): signal.compare(usual, sketch, window.rows) for (signal, usual), sketch in compared
-        }
+        drifts = {signal: signal.compare(usual, sketch, window.rows) for (signal, usual), sketch in compared}
         known = self.reference.accuracy
         estimate = None if known is None else accuracy.estimate(known, scores, window.rows)
         return Look(self.rows - window.rows, window.rows, drifts, estimate)

@@ -146,12 +146,12 @@ class _Seen(Collector):
                 usual.add_metric(own, one.usual.accuracy["accuracy"])
             if not one.looks:
                 continue
-            _, look, gate = one.looks[-1]
-            limit.add_metric(own, gate.checks[0].limit)
+            _, look, _, bound = one.looks[-1]
+            limit.add_metric(own, bound)
             for name, value in look.tests.items():
                 p.add_metric((*own, name), value)
-            for name, drift in look.drifts.items():
-                distance.add_metric((*own, name), drift.distance)
+            for name, drift in look.to_dict()["signals"].items():
+                distance.add_metric((*own, name), drift["distance"])
             if look.estimate is not None:
                 accuracy.add_metric(own, look.estimate.value)
         yield from (p, limit, distance, accuracy, usual, rows, skipped)

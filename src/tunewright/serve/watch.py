@@ -68,9 +68,9 @@ class Watched:
 
     def __init__(self, name: str, version: str, usual: Reference, watching: Watching) -> None:
         self.name, self.version, self.usual = name, version, usual
-        self.looks: deque[tuple[str, Look, Gate]] = deque(
+        self.looks: deque[tuple[str, Look, Gate, float]] = deque(
             maxlen=KEPT
-        )  # when, what was seen, and whether it is as usual
+        )  # when, what was seen, whether it is as usual, and the p-value below which it is not
         self.skipped = 0  # answers that nobody looked at, as too many waited
         self._monitor, self._watching = Monitor(usual, watching), watching
 
@@ -84,7 +84,8 @@ class Watched:
         alarms = []
         for look in self._monitor.add(traffic_of(bundle.task, answered)):
             gate = look.gate(self._watching.level, self._watching.looks)
-            self.looks.append((now(), look, gate))
+            limit = look.limit(self._watching.level, self._watching.looks)
+            self.looks.append((now(), look, gate, limit))
             if not gate.passed:
                 alarms.append(Alarm(self.name, self.version, look, gate, (self.usual.accuracy or {}).get("accuracy")))
         return alarms
@@ -95,10 +96,10 @@ class Watched:
             {
                 "time": time,
                 **look.to_dict(),
-                "limit": gate.checks[0].limit,
+                "limit": limit,
                 "alarms": [check.name for check in gate.failed],
             }
-            for time, look, gate in list(self.looks)
+            for time, look, gate, limit in list(self.looks)
         ]
         return {
             "usual_rows": self.usual.rows,

@@ -103,13 +103,15 @@ def _stream(
 
 
 def _tell(found: Monitored, problems: Sequence[str]) -> None:
+    from tunewright.core import catalog
     from tunewright.stages.report import formats
 
     output.say(f"\nCompared with {plural(found.usual, 'usual row')}, window by window:")
     cells = []
-    for name in found.looks[0].drifts:
-        look = min(found.looks, key=lambda look: look.drifts[name].p)
-        drift = look.drifts[name]
+    for signal in found.looks[0].drifts:
+        name = catalog.name_of(signal)
+        look = min(found.looks, key=lambda look: look.drifts[signal].p)
+        drift = look.drifts[signal]
         alarms = sum(check.name == name for gate in found.gates for check in gate.failed)
         cells.append([_shown(name), _p(drift.p), _rows(look), formats.percent(drift.distance), str(alarms)])
     output.table(["signal", "least p", "in rows", "distance", "alarms"], cells)
@@ -125,7 +127,7 @@ def _tell(found: Monitored, problems: Sequence[str]) -> None:
         cells.append([_rows(look), value, between, ", ".join(_shown(check.name) for check in gate.failed) or "-"])
     output.table(["rows", "estimated accuracy", "interval", "alarm"], cells)
     usual = "" if found.accuracy is None else f" Usually {formats.percent(found.accuracy)} of the answers are right."
-    output.say(f"\nAn alarm is a p below {_p(found.gates[0].checks[0].limit)}.{usual}")
+    output.say(f"\nAn alarm is a p below {_p(found.limit)}.{usual}")
     if found.left_over:
         output.say(f"Left out at the end: {plural(found.left_over, 'row')}, too few for a window.")
     if found.problems:

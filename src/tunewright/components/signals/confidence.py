@@ -18,6 +18,7 @@ class Confidence(Signal):
     """Scores, in bins that hold as many of the usual rows each."""
 
     title: ClassVar[Note] = Note("how sure answers are", "回答的把握")
+    least: ClassVar[float] = 0.05  # of 100 rows, 5 in another bin
 
     def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
         """See Signal.learn."""

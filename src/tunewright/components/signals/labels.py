@@ -21,6 +21,7 @@ class Labels(Signal):
     """Where every row has one label, their counts are compared as a whole; else each label by itself."""
 
     title: ClassVar[Note] = Note("labels given", "给出的标签")
+    least: ClassVar[float] = 0.05  # of 100 rows, 5 of another label
 
     most: int = 200  # labels that are counted by themselves, the most frequent ones; the others are counted together
 

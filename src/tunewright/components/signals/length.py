@@ -18,6 +18,7 @@ class Length(Signal):
     """Tokens of each text, in bins that hold as many of the usual rows each."""
 
     title: ClassVar[Note] = Note("length of texts", "文本长度")
+    least: ClassVar[float] = 0.05  # of 100 rows, 5 in another bin
 
     def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
         """See Signal.learn."""
