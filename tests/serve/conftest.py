@@ -1,6 +1,6 @@
 """Servers for tests: in this process, and as a program on a free port of this machine.
 
-client:  function: client(bundle, **limits) gives a test client of a server in this process.
+client:  function: client(**limits) gives a test client of a server in this process.
 program: function: program(*arguments) starts `tunewright serve` on a free port and waits until it answers; it is told to
          stop when the test ends, whatever happened. Gives a Program.
 """
@@ -71,14 +71,19 @@ def client(tiny_bundle):
             models: Path | None = None,
             local: bool = True,
             names=("intents",),
+            bundle: Path = tiny_bundle,
+            watch=None,
+            traces=None,
             **limits: Any,
         ) -> TestClient:
             bounds, metrics = Limits(**limits), Metrics()
-            repository = Repository(bounds, batch=metrics.batch)
+            repository = Repository(bounds, batch=metrics.batch, watch=watch)
             stack.callback(repository.close, 10)
             for name in names:
-                repository.publish(repository.open(name, tiny_bundle))
-            service = Service(repository, limits=bounds, metrics=metrics, keys=Keys(keys) if keys else None)
+                repository.publish(repository.open(name, bundle))
+            service = Service(
+                repository, limits=bounds, metrics=metrics, keys=Keys(keys) if keys else None, traces=traces
+            )
             app = create_app(service, models=models, local=local)
             made = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True)
             made.service = service

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 HITS = 10  # tables at least as far apart after which a p-value is known well enough
-DRAWS, AT_A_TIME = 40_000, 1000  # tables drawn at most, and together: the least p-value is 1 / 40 001
+DRAWS, AT_A_TIME = 10_000, 1000  # tables drawn at most, and together
+EXPECTED = 5  # rows that a category must be expected to have, before the chi-squared test counts it by itself
 BINS = 10  # that a number is cut into, at quantiles: enough to see its form, few enough for 100 rows
 FEATURES = 32  # random features of a vector: more see finer differences and need more rows
 SHARED_BY = 2  # rows that must hold a number before it is remembered
@@ -67,7 +68,20 @@ def _permuted(
         if hits + len(far) >= HITS:
             return HITS / (drawn + int(far[HITS - hits - 1]) + 1)
         hits, drawn = hits + len(far), drawn + AT_A_TIME
-    return (hits + 1) / (drawn + 1)
+    least = (hits + 1) / (drawn + 1)
+    return least if hits else min(least, _far_out(pooled, now, rows))
+
+
+def _far_out(pooled: np.ndarray, now: np.ndarray, rows: int) -> float:
+    """The p-value of a table that no drawn one comes near: of the chi-squared test, rare categories counted as one."""
+    from scipy.stats import chi2
+
+    rare = pooled * min(rows, pooled.sum() - rows) < EXPECTED * pooled.sum()
+    pooled, now = (np.append(counts[~rare], counts[rare].sum()) for counts in (pooled, now))
+    pooled, now = pooled[pooled > 0], now[pooled > 0]
+    share = rows / pooled.sum()
+    square = float(np.sum((now - pooled * share) ** 2 / (pooled * share * (1 - share))))
+    return float(chi2.sf(square, len(pooled) - 1)) if len(pooled) > 1 else 1.0
 
 
 def compare_occurrences(before: np.ndarray, rows_before: int, now: np.ndarray, rows: int) -> Drift:

@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent / "web"
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.svg": ("page.svg", "image/svg+xml"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/page.texts.js": ("page.texts.js", "text/javascript; charset=utf-8"),
 }

@@ -1,7 +1,7 @@
 "use strict";
 // The status page. What the server says is only ever set as text, never as HTML. A key is kept in a variable alone.
 const EVERY = 2000, KEPT = 90; // milliseconds between two looks; looks that the live charts show
-const SVG = "http://www.w3.org/2000/svg", WIDE = 320, HIGH = 150, LEFT = 34, LOW = 128, TOP = 8;
+const SVG = "http://www.w3.org/2000/svg", WIDE = 460, HIGH = 170, LEFT = 38, LOW = 148, TOP = 8;
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((node) => [node.id, node]));
 let language = (navigator.language || "").startsWith("zh") ? "zh" : "en";
 let key = "", chosen = null, status = null, problem = "", inputs = "";
@@ -134,7 +134,7 @@ function live(model) {
 }
 
 function chart(node, most, least = 0) {
-  const svg = draw("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img"});
+  const svg = draw("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img"});
   const y = (value) => LOW - (LOW - TOP) * (value - least) / (most - least || 1);
   for (const share of [0, 0.5, 1]) {
     const value = least + share * (most - least);
@@ -210,7 +210,7 @@ function estimates(seen) {
   const points = (edge) => known.map((one, place) => `${x(place).toFixed(1)},${y(one.estimated_accuracy[edge]).toFixed(1)}`);
   svg.append(draw("polygon", {class: "band", points: [...points("high"), ...points("low").reverse()].join(" ")}));
   svg.append(draw("line", {class: "usual", x1: LEFT, x2: WIDE, y1: y(seen.usual_accuracy), y2: y(seen.usual_accuracy)}));
-  svg.append(draw("text", {x: WIDE, y: y(seen.usual_accuracy) - 4, "text-anchor": "end", text: say("usual")}));
+  svg.append(draw("text", {x: LEFT + 2, y: y(seen.usual_accuracy) + 13, text: say("usual")}));
   svg.append(draw("polyline", {class: "line", points: points("value").join(" ")}));
   known.forEach((one, place) => svg.append(draw("circle", {class: one.alarms.length ? "dot bad" : "dot", r: 3.5, cx: x(place), cy: y(one.estimated_accuracy.value)})));
 }
