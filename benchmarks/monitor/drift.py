@@ -17,7 +17,7 @@ import argparse
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from tunewright.monitor import reference
 from tunewright.monitor.traffic import traffic_of
 from tunewright.monitor.watching import Watching
 from tunewright.monitor.windows import Monitor
+from tunewright.predict.infer import Inferred
 from tunewright.predict.predictor import Predictor
 
 WINDOWS = 200  # without a shift
@@ -69,10 +70,11 @@ def joined(*parts: Answered) -> Answered:
     )
 
 
-def answered(predictor: Predictor, file: str, known: bool) -> Answered:
-    """A file's rows, answered. known: their labels are among the model's."""
+def answered(predictor: Predictor, file: str) -> Answered:
+    """A file's rows, answered. Where the model does not know their labels, no answer is right."""
     with open(file, encoding="utf-8", newline="") as opened:
         rows = list(csv.DictReader(opened))
+    known = {row["label"] for row in rows} <= set(predictor.labels)
     found = list(predictor.answers(Example(str(n), {"text": row["text"]}) for n, row in enumerate(rows)))
     if known:
         found = [(_labelled(item, row["label"]), said) for (item, said), row in zip(found, rows, strict=True)]
@@ -80,9 +82,7 @@ def answered(predictor: Predictor, file: str, known: bool) -> Answered:
     return Answered(found, traffic_of(predictor.bundle.task, found), np.array(right))
 
 
-def _labelled(item, label):
-    from dataclasses import replace
-
+def _labelled(item: Inferred, label: str) -> Inferred:
     return replace(item, example=replace(item.example, label=label))
 
 
@@ -150,7 +150,7 @@ def measure(run: str, validation: str, test: str, others: list[str]) -> dict:
     """Everything about one bundle."""
     predictor, random = Predictor(open_bundle(run)), np.random.default_rng(0)
     task = predictor.bundle.task
-    known = [answered(predictor, file, known=True) for file in (validation, test)]
+    known = [answered(predictor, file) for file in (validation, test)]
     size, pool = len(known[0].right), joined(*known)
     size = min(size, len(pool.right) - 1000)
     labels = np.array([item.example.label for item, _ in pool.rows])
@@ -169,7 +169,7 @@ def measure(run: str, validation: str, test: str, others: list[str]) -> dict:
             task, pool, size, lambda n, p=places: pool.take(random.choice(p, n)), random
         )
     for file in others:
-        rows = answered(predictor, file, known=False)
+        rows = answered(predictor, file)
         told[f"30% {Path(file).parent.name}/{Path(file).stem}"] = shifted(task, pool, size, lambda n, r=rows: r.take(random.choice(len(r.right), n)), random)  # fmt: skip
     return told
 

@@ -25,8 +25,8 @@ from tunewright.core.report import report_language
 from tunewright.core.types import Example, Policy
 from tunewright.models import beside, members
 from tunewright.models.processor import Processor
-from tunewright.predict.infer import Inferred, infer
-from tunewright.predict.predictor import AUTO, EXACT, Predictor
+from tunewright.predict.infer import Inferred, decide, infer
+from tunewright.predict.predictor import AUTO, EXACT, Predictor, find_runtime
 from tunewright.stages import certificate, judge, runtimes, save, speed
 from tunewright.stages.certificate import Compared, Served
 from tunewright.stages.evaluate import answer
@@ -35,7 +35,7 @@ from tunewright.stages.speed import Raced, Speed
 
 CHECKED = 256  # rows on which what was saved is held against what was built
 CARD = "README.md"
-COPIED = ("decision.json", "reference.json", CARD)  # files of a bundle that a compressed one takes over
+COPIED = ("decision.json", CARD)  # files of a bundle that a compressed one takes over
 CERTIFICATE = "certificate.json"
 
 
@@ -302,9 +302,18 @@ class Chain:
         )
         if (target / CARD).exists():
             write_text(target / CARD, (target / CARD).read_text("utf-8") + _about(report))
+        self._write_reference(target)
         write_json(target / "report.json", report)
         write_text(target / "report.html", render_compression(report))
         self._seal(target, self.best.policy, self._kept)
+
+    def _write_reference(self, target: Path) -> None:
+        """What is usual of the smaller model's answers: its scores, and even its tokens, may be others."""
+        assert self.best is not None
+        runtime, _ = find_runtime(target, AUTO)
+        items = self._answered(target, runtime, self.rows.validation)
+        said = decide(items, self.bundle.task, self.bundle.labels, self.best.policy)
+        save.write_reference(target, list(zip(items, said, strict=True)), self.bundle.task, self._data_language)
 
     @property
     def _kept(self) -> list[str]:
@@ -352,9 +361,12 @@ class Chain:
     @property
     def language(self) -> str:
         """What the report is told in."""
+        return report_language(self.recipe.report.language, self._data_language)
+
+    @property
+    def _data_language(self) -> str:
         reference = self.bundle.folder / "reference.json"
-        of_data = read_json(reference).get("language", "en") if reference.exists() else "en"
-        return report_language(self.recipe.report.language, of_data)
+        return read_json(reference).get("language", "en") if reference.exists() else "en"
 
     def _say(self, tried: Tried) -> None:
         told = (
