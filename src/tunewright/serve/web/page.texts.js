@@ -17,7 +17,7 @@ const TEXTS = {
     signal: "signal", p: "p", distance: "distance", none: "nothing yet", usual: "usual",
     decision: {model: "answered", abstain: "abstained", parent: "wider label", error: "not answered"},
     score: "score", sure: "score {score}", scores: "next: ",
-    names: {labels: "labels given", confidence: "how sure answers are", length: "length of texts", unknown_characters: "unknown characters",
+    names: {given_labels: "labels given", confidence: "how sure answers are", text_length: "length of texts", unknown_characters: "unknown characters",
       unknown_tokens: "unknown tokens", wording: "wording of texts", embedding: "embedding of texts", estimated_accuracy: "estimated accuracy"},
   },
   zh: {
@@ -36,7 +36,7 @@ const TEXTS = {
     signal: "信号", p: "p 值", distance: "距离", none: "暂无", usual: "平时",
     decision: {model: "已回答", abstain: "弃答", parent: "上级标签", error: "未能回答"},
     score: "分数", sure: "分数 {score}", scores: "其次：",
-    names: {labels: "给出的标签", confidence: "回答的把握", length: "文本长度", unknown_characters: "没见过的字符",
+    names: {given_labels: "给出的标签", confidence: "回答的把握", text_length: "文本长度", unknown_characters: "没见过的字符",
       unknown_tokens: "没见过的词元", wording: "文本用词", embedding: "文本的嵌入", estimated_accuracy: "估计准确率"},
   },
 };

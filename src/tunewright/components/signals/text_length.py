@@ -14,7 +14,7 @@ from tunewright.core.types import Note
 
 
 @dataclass(frozen=True)
-class Length(Signal):
+class TextLength(Signal):
     """Tokens of each text, in bins that hold as many of the usual rows each."""
 
     title: ClassVar[Note] = Note("length of texts", "文本长度")

@@ -17,7 +17,7 @@ NONE = ""  # of a row that was given no label
 
 
 @dataclass(frozen=True)
-class Labels(Signal):
+class GivenLabels(Signal):
     """Where every row has one label, their counts are compared as a whole; else each label by itself."""
 
     title: ClassVar[Note] = Note("labels given", "给出的标签")
