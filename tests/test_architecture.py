@@ -62,7 +62,12 @@ BROUGHT = {
     "packaging": "transformers",
     "starlette": "fastapi",
 }
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "mlflow": "mlflow-skinny", "opentelemetry": "opentelemetry-sdk"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "mlflow": "mlflow-skinny",
+    "opentelemetry": "opentelemetry-sdk",
+}
 # Words that are a component's name and, in these files, the value of something else.
 OTHER_WORDS = {
     ("stages/assemble.py", "freeze"): "a value of model.word_embeddings",

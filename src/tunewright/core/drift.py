@@ -18,7 +18,9 @@ HITS = 10  # tables at least as far apart after which a p-value is known well en
 DRAWS, AT_A_TIME = 10_000, 1000  # tables drawn at most, and together
 EXPECTED = 5  # rows that a category must be expected to have, before the chi-squared test counts it by itself
 BINS = 10  # that a number is cut into, at quantiles: enough to see its form, few enough for 100 rows
-FEATURES = 32  # random features of a vector: more see finer differences and need more rows
+FEATURES = 64  # random features of a vector at most: more see finer differences and need more rows
+FEATURES_A_NUMBER = 4  # of a vector of few numbers: more would say the same again
+DIGITS = 8  # after the point, of means and covariances that are kept
 SHARED_BY = 2  # rows that must hold a number before it is remembered
 ROWS_A_FEATURE = 5  # rows that it takes to know one feature's spread
 
@@ -133,12 +135,12 @@ def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
 
 def learn_features(vectors: np.ndarray) -> dict[str, Any] | None:
     """Mean and spread of random features of vectors (rows, numbers), as many as the rows can bear; None: too few rows."""
-    features = min(FEATURES, len(vectors) // ROWS_A_FEATURE)
+    features = min(FEATURES, len(vectors) // ROWS_A_FEATURE, FEATURES_A_NUMBER * vectors.shape[1])
     if features < 2 or not vectors.shape[1]:
         return None
     usual = {"rows": len(vectors), "width": kernel_width(vectors), "features": features}
     found = features_of(vectors, usual)
-    return {**usual, "mean": found.mean(axis=0), "covariance": np.cov(found, rowvar=False)}
+    return {**usual, "mean": found.mean(axis=0).round(DIGITS), "covariance": np.cov(found, rowvar=False).round(DIGITS)}
 
 
 def features_of(vectors: np.ndarray, usual: Mapping[str, Any]) -> np.ndarray:

@@ -18,7 +18,7 @@ from tunewright.core.progress import Progress, Silent
 from tunewright.core.types import Example, Label, Prediction, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
-from tunewright.predict.infer import Inferred
+from tunewright.predict.infer import Inferred, stepping
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.render import Form
 from tunewright.predict.source import Source
@@ -116,8 +116,7 @@ class Stream:
         the others are counted. A label may be one that the model does not know."""
         labels: deque[Label] = deque()
         with (progress or Silent()).task("Predicting", self._source.total) as step:
-            for item, prediction in self._predictor.answers(self._unlabelled(labels)):
-                step(1)
+            for item, prediction in stepping(self._predictor.answers(self._unlabelled(labels)), step):
                 yield replace(item, example=replace(item.example, label=labels.popleft())), prediction
 
     def _unlabelled(self, labels: deque[Label]) -> Iterator[Example]:

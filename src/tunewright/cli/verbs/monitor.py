@@ -127,7 +127,7 @@ def _tell(found: Monitored, problems: Sequence[str]) -> None:
         cells.append([_rows(look), value, between, ", ".join(_shown(check.name) for check in gate.failed) or "-"])
     output.table(["rows", "estimated accuracy", "interval", "alarm"], cells)
     usual = "" if found.accuracy is None else f" Usually {formats.percent(found.accuracy)} of the answers are right."
-    output.say(f"\nAn alarm is a p below {_p(found.limit)}.{usual}")
+    output.say(f"\nAn alarm is a p below {found.limit:.2g}.{usual}")
     if found.left_over:
         output.say(f"Left out at the end: {plural(found.left_over, 'row')}, too few for a window.")
     if found.problems:
