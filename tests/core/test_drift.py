@@ -50,12 +50,12 @@ def test_names_that_go_together_raise_no_alarm_by_that():
 def test_means_of_random_features_are_right_where_nothing_differs_and_see_what_does():
     random = np.random.default_rng(2)
     p, seen = [], []
-    for _ in range(150):
+    for _ in range(200):
         usual = drift.learn_features(random.normal(size=(400, 8)))
         for rows, kept in ((random.normal(size=(100, 8)), p), (random.normal(size=(100, 8)) * 1.6, seen)):
             sums = drift.features_of(rows, usual).sum(axis=0)
             kept.append(drift.compare_means(usual["mean"], usual["covariance"], usual["rows"], sums, 100).p)
-    assert np.mean(np.array(p) < 0.05) <= 0.10 and np.mean(np.array(p) < 0.01) <= 0.04
+    assert np.mean(np.array(p) < 0.05) <= 0.05 and np.mean(np.array(p) < 0.01) <= 0.01  # 0.12 and 0.05 without STEADY
     assert np.mean(np.array(seen) < 0.001) > 0.9  # the mean is the same, the spread is not
 
 

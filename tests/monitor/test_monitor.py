@@ -48,7 +48,7 @@ def test_windows_follow_each_other_and_share_the_level(command, watched):
     assert [(one["first"], one["rows"]) for one in said["windows"]] == [(0, 60), (60, 60), (120, 60), (180, 60)]
     assert said["left_over"] == 10
     tests = len(said["windows"][0]["signals"]) + 1
-    assert said["windows"][0]["limit"] == pytest.approx(0.01 / 4 / tests)
+    assert said["windows"][0]["limit"] == pytest.approx(Watching.level / 4 / tests)
 
 
 def test_rows_that_are_usual_can_be_named(command, watched, tmp_path):

@@ -11,6 +11,4 @@ class Watching:
 
     window: int = 500  # answers that are compared with what is usual: fewer react sooner, more see less
     looks: int = 5  # times that a window is looked at while it is exchanged: a sudden change is seen before it is full
-    level: float = (
-        0.01  # how often, by chance, a window of unchanged answers raises an alarm, over all signals and looks
-    )
+    level: float = 0.03  # how often, by chance, a window of unchanged answers raises an alarm, at most

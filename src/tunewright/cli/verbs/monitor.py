@@ -28,6 +28,7 @@ import typer
 
 from tunewright.cli import output
 from tunewright.core.errors import plural
+from tunewright.monitor.watching import Watching
 
 if TYPE_CHECKING:
     from tunewright.core.progress import Progress
@@ -48,9 +49,9 @@ def command(
         metavar="FILE",
         help="Rows that are usual, in place of the bundle's validation rows. Labels are used where they have some.",
     ),
-    window: int = typer.Option(500, "--window", min=50, help="Rows that are compared at a time."),
+    window: int = typer.Option(Watching.window, "--window", min=50, help="Rows that are compared at a time."),
     level: float = typer.Option(
-        0.01, "--level", min=1e-6, max=0.5, help="How often rows without a change may raise an alarm."
+        Watching.level, "--level", min=1e-6, max=0.5, help="How often rows without a change may raise an alarm."
     ),
     column: list[str] = output.COLUMN,
     runtime: str = typer.Option("auto", "--runtime", metavar="NAME", help="What computes, as for `predict`."),
@@ -66,7 +67,6 @@ def command(
     progress = output.progress(quiet)
     from tunewright.monitor import offline
     from tunewright.monitor.reference import of_bundle
-    from tunewright.monitor.watching import Watching
     from tunewright.predict.predictor import Predictor
 
     usual = of_bundle(opened) if reference is None else None

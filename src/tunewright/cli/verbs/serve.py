@@ -89,6 +89,13 @@ def command(
     monitor_window: int = typer.Option(
         Watching.window, "--monitor-window", min=250, help="Answers that are compared with what is usual at a time."
     ),
+    monitor_level: float = typer.Option(
+        Watching.level,
+        "--monitor-level",
+        min=1e-6,
+        max=0.5,
+        help="How often a window of unchanged answers may raise an alarm.",
+    ),
     no_monitor: bool = typer.Option(False, "--no-monitor", help="Do not look at answers."),
     alert: list[str] = typer.Option(
         None, "--alert", metavar="URL", envvar="TUNEWRIGHT_ALERTS", help="Where alarms are sent. May be repeated."
@@ -119,7 +126,7 @@ def command(
     if no_monitor and alert:
         raise UsageError("--alert needs the monitor: leave out --no-monitor.")
     stack = contextlib.ExitStack()
-    watch = None if no_monitor else Watching(window=monitor_window)
+    watch = None if no_monitor else Watching(window=monitor_window, level=monitor_level)
     service = _opened(bundles, runtime, limits, keys, progress, watch, alert or (), alert_pause, traces, stack)
     listening = server.bind(host, port)
     url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
