@@ -47,6 +47,16 @@ def test_names_that_go_together_raise_no_alarm_by_that():
     assert drift.compare_occurrences(np.array([10, 200]), 500, np.array([30, 40]), 100).p < 1e-6
 
 
+def test_many_names_raise_no_alarm_by_their_number():
+    random = np.random.default_rng(4)
+    shares = np.full(30, 0.2)
+    p = [
+        drift.compare_occurrences(random.binomial(500, shares), 500, random.binomial(100, shares), 100).p
+        for _ in range(100)
+    ]
+    assert np.mean(np.array(p) < 0.05) <= 0.1  # nearly always, without taking their number into account
+
+
 def test_means_of_random_features_are_right_where_nothing_differs_and_see_what_does():
     random = np.random.default_rng(2)
     p, seen = [], []
