@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := models,datasets,tensorboard,mlflow,onnx,openvino,augment,search,serve,jwt,dev
+EXTRAS := models,datasets,tensorboard,mlflow,onnx,openvino,augment,search,serve,jwt,alerts,otel,dev
 # Waiting threads sleep, so that several programs can share the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 

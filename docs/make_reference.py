@@ -47,7 +47,10 @@ PLAIN = {
 }
 # Kinds of which a recipe names no settings: they follow from the task or from what is served.
 NOT_IN_RECIPES = ("backbones", "heads")
-OPTIONS = {"passes": "`--passes` of `tunewright compress`"}  # of kinds that the command line names, and no key
+OPTIONS = {  # of kinds that no key names
+    "passes": "`--passes` of `tunewright compress`",
+    "signals": "nobody: a monitor looks at every one that suits the task",
+}
 
 
 def pages() -> list[Path]:

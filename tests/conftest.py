@@ -8,6 +8,8 @@ train_tiny:    function: train_tiny(folder, **changes) trains on these rows and 
                dotted recipe keys with __ for the dot, as train_tiny(folder, train__method="lora").
 tiny_run:      folder of one such run, trained once a session: read it, never change it.
 tiny_bundle:   the bundle in it; copy it before changing it.
+watched:       a bundle with validation rows enough to say what is usual: .bundle, and CSV files: .validation (its own), .same
+               (250 rows drawn alike), .other (of them 30 % of another kind).
 command:       function: command("predict", bundle, "rows.csv") runs the command line in this process and gives
                (exit code, standard output, standard error).
 
@@ -107,6 +109,49 @@ def tiny_bundle(tiny_run) -> Path:
     return tiny_run / "bundle"
 
 
+SAID = {
+    "card": ["i lost my card", "my card is lost", "the bank card is not here", "我的卡丢了", "银行卡找不到了"],
+    "music": ["play a good song", "play my music now", "i want music", "我要音乐", "来一首歌"],
+    "weather": ["is the weather cold today", "rain or sun tomorrow", "is it hot", "今天天气好不好", "明天下雨吗"],
+}
+MORE = ["now", "today", "very much", "really", "too", "please", "again", "很", "吗", "my", "the", "good", "is"]
+FOREIGN = ["Ωmega σigma ∆elta", "zzz qqq xxx jjj", "ярко светит солнце над морем и горами"]
+
+
+class Watched(NamedTuple):
+    """A bundle with files of rows."""
+
+    bundle: Path
+    validation: Path
+    same: Path
+    other: Path
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory, train_tiny) -> Watched:
+    folder = tmp_path_factory.mktemp("watched")
+    train, validation, test, same = (
+        _written(folder / f"{name}.csv", _watched_rows(seed, count))
+        for seed, (name, count) in enumerate([("train", 300), ("validation", 400), ("test", 60), ("same", 250)])
+    )
+    rows, mixed = _watched_rows(9, 250), random.Random(9)
+    rows = [(mixed.choice(FOREIGN), label) if mixed.random() < 0.3 else (text, label) for text, label in rows]
+    other = _written(folder / "other.csv", rows)
+    data = {"data__train": str(train), "data__validation": str(validation), "data__test": str(test)}
+    run = train_tiny(folder / "run", **data, evaluate__slices=["length"])
+    return Watched(run / "bundle", validation, same, other)
+
+
+def _watched_rows(seed: int, count: int) -> list[tuple[str, str]]:
+    drawn = random.Random(seed)
+    found = []
+    for number in range(count):
+        label = drawn.choice(list(SAID))
+        more = " ".join(drawn.choices(MORE, k=drawn.randint(1, 8)))
+        found.append((f"{drawn.choice(SAID[label])} {more} {number % 7}", label))
+    return found
+
+
 @pytest.fixture
 def command(capsys):
     from tunewright.cli import main
@@ -123,9 +168,9 @@ def command(capsys):
     return run
 
 
-def _written(path: Path, rows: list[tuple[str, str, str]]) -> Path:
+def _written(path: Path, rows: list[tuple[str, ...]]) -> Path:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["text", "label", "language"])
+        writer.writerow(["text", "label", "language"][: len(rows[0])])
         writer.writerows(rows)
     return path

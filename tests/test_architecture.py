@@ -32,6 +32,7 @@ LAYERS = (
     ("models",),
     ("training", "components"),
     ("predict",),
+    ("monitor",),
     ("serve", "stages"),
     ("engine",),
     ("apps",),
@@ -39,7 +40,7 @@ LAYERS = (
 )
 TOP = len(LAYERS)  # tunewright/__init__.py and single modules beside it: the public surface, above everything
 # Kinds of which a bundle is served, or data prepared, without torch.
-LIGHT_KINDS = ("tasks", "readers", "calibrators", "baselines")
+LIGHT_KINDS = ("tasks", "readers", "calibrators", "baselines", "signals")
 # Libraries that may be imported in several folders: the ground everything stands on.
 SHARED = {"numpy", "torch", "transformers", "safetensors", "tokenizers", "yaml", "pydantic"}
 # Libraries with two homes, each with its reason; every other one has a single folder.
@@ -61,7 +62,13 @@ BROUGHT = {
     "packaging": "transformers",
     "starlette": "fastapi",
 }
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "mlflow": "mlflow-skinny", "jwt": "pyjwt"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "mlflow": "mlflow-skinny",
+    "jwt": "pyjwt",
+    "opentelemetry": "opentelemetry-sdk",
+}
 # Words that are a component's name and, in these files, the value of something else.
 OTHER_WORDS = {
     ("stages/assemble.py", "freeze"): "a value of model.word_embeddings",
@@ -229,7 +236,7 @@ def early_torch(house: House) -> list[str]:
 
 def _is_light(module: str) -> bool:
     parts = module.split(".")
-    return parts[0] in ("core", "data", "predict", "serve", "cli") or (
+    return parts[0] in ("core", "data", "predict", "monitor", "serve", "cli") or (
         parts[0] == "components" and parts[1:2] in [[k] for k in LIGHT_KINDS]
     )
 

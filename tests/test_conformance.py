@@ -302,6 +302,24 @@ BROKEN = {
         "        return Odd(hidden_size, outputs)",
         "padding_changes_nothing",
     ),
+    "a signal that keeps texts": (
+        "signals",
+        "@dataclass(frozen=True)\nclass Broken(Signal):\n    title = Note('texts', '文本')\n"
+        "    def learn(self, usual): return {'texts': list(usual.texts)}\n"
+        "    def sketch(self, traffic, usual): return np.array([sum(t in usual['texts'] for t in traffic.texts)])\n"
+        "    def compare(self, usual, sketch, rows):\n        from tunewright.core.drift import Drift\n"
+        "        return Drift(float(sketch[0] > 0 or rows < 300), 0.0)",
+        "what_is_usual_is_plain_data_without_text",
+    ),
+    "a signal that sees change everywhere": (
+        "signals",
+        "@dataclass(frozen=True)\nclass Broken(Signal):\n    title = Note('rows', '行')\n"
+        "    def learn(self, usual): return {}\n"
+        "    def sketch(self, traffic, usual): return np.array([float(len(traffic))])\n"
+        "    def compare(self, usual, sketch, rows):\n        from tunewright.core.drift import Drift\n"
+        "        return Drift(0.0, 1.0)",
+        "rows_like_the_usual_ones_are_seldom_called_different",
+    ),
     "a reader without places": (
         "readers",
         "def sample(folder):\n    (folder / 'a.two').write_text('one,a\\ntwo,b\\n')\n    return folder / 'a.two'\n"

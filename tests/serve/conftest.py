@@ -84,10 +84,12 @@ def client(tiny_bundle):
             texts: bool = False,
             audit: Path | None = None,
             jwt: Path | None = None,
+            watch=None,
+            traces=None,
             **limits: Any,
         ) -> TestClient:
             bounds, metrics = Limits(**limits), Metrics()
-            repository = Repository(bounds, batch=metrics.batch)
+            repository = Repository(bounds, batch=metrics.batch, watch=watch)
             stack.callback(repository.close, 10)
             for name, bundle in (bundles or dict.fromkeys(names, tiny_bundle)).items():
                 repository.publish(repository.open(name, bundle))
@@ -99,6 +101,7 @@ def client(tiny_bundle):
                 metrics=metrics,
                 keys=Doors(*doors) if doors else None,
                 store=store,
+                traces=traces,
                 feedback=Feedback(store, feedback, texts) if feedback else None,
                 audit=Audit(audit) if audit else None,
             )

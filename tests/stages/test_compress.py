@@ -584,6 +584,19 @@ def test_the_policy_is_fitted_anew_to_the_scores_that_are_served(tmp_path, train
     assert members.folders(made.bundle) == [made.bundle]
 
 
+def test_what_is_usual_is_told_of_the_smaller_models_own_tokens(run, tmp_path):
+    """A smaller vocabulary numbers its tokens anew: the original's reference would call all of them unknown."""
+    from tunewright.monitor.reference import of_bundle
+
+    chain = passes("shrink_vocabulary", shrink_vocabulary={"keep": "used"})
+    made = stage.compress(open_bundle(run), chain, tmp_path / "small", max_loss=1.0)
+    before, after = (of_bundle(open_bundle(folder)).to_dict()["signals"] for folder in (run, made.bundle))
+    tokens = [
+        next(one for one in signals if one["name"] == "unknown_tokens")["usual"]["known"] for signals in (before, after)
+    ]
+    assert tokens[0] != tokens[1]
+
+
 # --------------------------------------------------------------------------------------------------------- from Python
 
 

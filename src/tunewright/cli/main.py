@@ -33,6 +33,7 @@ ORDER = (
     "export",
     "predict",
     "serve",
+    "monitor",
     "runs",
     "list",
 )

@@ -40,6 +40,7 @@ KINDS: dict[str, type[Component]] = {
     "trackers": contracts.Tracker,
     "runtimes": contracts.Runtime,
     "passes": contracts.CompressionPass,
+    "signals": contracts.Signal,
 }
 SINGULAR = {"passes": "pass"}  # of kinds that do not end in a mere s
 COMPONENTS = Path(__file__).parent.parent / "components"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from tunewright.core.beside import Beside
+from tunewright.core.drift import Drift
 from tunewright.core.edits import Edits
 from tunewright.core.errors import MachineError, RecipeError
 from tunewright.core.progress import Progress, Silent
@@ -666,3 +667,51 @@ class CompressionPass(Component):
     @abstractmethod
     def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
         """The network made smaller. It may change the modules of `given`, which nobody else holds."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Answered rows as a monitor sees them. What it keeps of them are sums.
+
+    texts: what was read, an input's texts joined; tokens: ids of the model's tokens, an array a row; lengths: (rows,) how
+    many tokens the text has; outputs: (rows, numbers) the model's, where it gives a row one vector, else (rows, 0);
+    names: the labels each row was given; scores: (rows,) how sure its answer is, in [0, 1].
+    """
+
+    texts: Sequence[str]
+    tokens: Sequence[np.ndarray]
+    lengths: np.ndarray
+    outputs: np.ndarray
+    names: Sequence[tuple[str, ...]]
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def part(self, start: int, stop: int) -> Traffic:
+        """The rows from `start` up to, not including, `stop`."""
+        return Traffic(*(getattr(self, name.name)[start:stop] for name in fields(self)))
+
+
+class Signal(Component):
+    """Something about answered rows that a monitor watches: what is usual, and whether rows go on to be drawn like that."""
+
+    title: ClassVar[Note]  # what it is about, in a few words
+    least: ClassVar[float] = 0.0  # distance from which on a difference is worth an alarm, however certain it is
+    of_texts: ClassVar[bool] = False  # whether it is about what texts are like, of which scores say nothing
+
+    def suits(self, task: Task) -> bool:
+        """Whether rows of this task have it."""
+        return True
+
+    @abstractmethod
+    def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
+        """What is usual, as plain data without any text; None: too few rows to say so."""
+
+    @abstractmethod
+    def sketch(self, traffic: Traffic, usual: Mapping[str, Any]) -> np.ndarray:
+        """Numbers that say of these rows what `compare` needs; sketches of two sets of rows add up to that of both."""
+
+    @abstractmethod
+    def compare(self, usual: Mapping[str, Any], sketch: np.ndarray, rows: int) -> Drift:
+        """How `rows` new rows with this sketch differ from what is usual."""

@@ -308,13 +308,8 @@ def _judge(
             bundle / "certificate.json", {**certificate.to_dict(), "rows": len(exact), "flips": list(held.flips)}
         )
         write_card(report, bundle)
-        save.write_reference(
-            bundle,
-            validation,
-            [p.score for p in decide(validation, recipe.task, dataset.labels, calibrated.policy)],
-            dataset.language,
-            by_label=not recipe.task.retrieves,
-        )
+        said = decide(validation, recipe.task, dataset.labels, calibrated.policy)
+        save.write_reference(bundle, list(zip(validation, said, strict=True)), recipe.task, dataset.language)
         write_json(bundle / "runtime.json", chosen.about)
         save.seal_bundle(bundle, plan, dataset.labels, calibrated.policy, calibrated.about)
     write_text(run.folder / "recipe.yaml", to_yaml(plan.recipe))

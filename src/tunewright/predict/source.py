@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,15 @@ class Source:
     def place(self, row: Row) -> str:
         """A row's "file:line"."""
         return f"{row.file or self.name}:{row.line}"
+
+
+def open_input(name: str, text_column: str, progress: Progress | None = None) -> Source:
+    """The file `name`, or standard input for "-", whose plain lines get the column `text_column`."""
+    if name != "-":
+        return open_file(name, progress)
+    if progress is not None and sys.stdin is not None and sys.stdin.isatty():
+        progress.say("Reading standard input: type one text a line, and end with Ctrl-D.")
+    return open_stream(getattr(sys.stdin, "buffer", sys.stdin), text_column)
 
 
 def open_file(path: Path | str, progress: Progress | None = None) -> Source:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from tunewright.core.contracts import Row
 from tunewright.core.errors import DataError, UsageError, plural
 from tunewright.core.files import writing
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Example, Prediction, label_names
+from tunewright.core.types import Example, Label, Prediction, label_names
 from tunewright.data.cell import is_unicode, nothing_in
 from tunewright.predict import sink
+from tunewright.predict.infer import Inferred, stepping
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.render import Form
 from tunewright.predict.source import Source
@@ -60,7 +61,7 @@ class Tally:
 class Stream:
     """One pass of a source's rows through a predictor.
 
-    columns: role → column of the task's inputs; all_scores: add every label's probability; strict: stop at the first
+    columns: role → column of the task's inputs (and of its label, for `answers`); all_scores: add every label's probability; strict: stop at the first
     row that cannot be answered (DataError) instead of giving it an `error`.
     """
 
@@ -110,6 +111,24 @@ class Stream:
                 f"None of the {plural(self.tally.rows, 'row')} can be answered. The first one, {self.tally.examples[0]}."
             )
 
+    def answers(self, progress: Progress | None = None) -> Iterator[tuple[Inferred, Prediction]]:
+        """Every row that can be answered, with its label (where `columns` names one), windows, logits and answer, in order;
+        the others are counted. A label may be one that the model does not know."""
+        labels: deque[Label] = deque()
+        with (progress or Silent()).task("Predicting", self._source.total) as step:
+            for item, prediction in stepping(self._predictor.answers(self._unlabelled(labels)), step):
+                yield replace(item, example=replace(item.example, label=labels.popleft())), prediction
+
+    def _unlabelled(self, labels: deque[Label]) -> Iterator[Example]:
+        for row in self._source.read():
+            self.tally.rows += 1
+            taken = self._taken(row)
+            if isinstance(taken, str):
+                self._failed(row, taken)
+            else:
+                labels.append(taken.label)
+                yield replace(taken, label=None)
+
     def _examples(self, waiting: deque[list[tuple[Row, Example | str]]]) -> Iterator[list[Example]]:
         """What can be answered, chunk by chunk; its rows, each as an Example or with its problem, are put into `waiting`."""
         for rows in _chunks(self._source.read(), self._predictor.chunk):
@@ -137,11 +156,11 @@ class Stream:
             if not is_unicode(value):
                 return f"garbled: column {self._columns[role]!r} holds characters that are no Unicode text"
         try:
-            inputs, _ = task.read(cells)
+            inputs, label = task.read(cells)
         except DataError as error:
             return str(error)
         self.tally.unknown.update(task.beside.unknown(row.values))
-        return Example(self._source.place(row), inputs, columns=row.values)
+        return Example(self._source.place(row), inputs, label, columns=row.values)
 
     def _failed(self, row: Row, problem: str) -> dict[str, Any]:
         message = f"{self._source.place(row)}: {problem}"

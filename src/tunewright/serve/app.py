@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -27,6 +28,7 @@ from tunewright.serve import (
     feedback,
     metrics,
     open_inference,
+    page,
     predictions,
     schemas,
 )
@@ -58,6 +60,7 @@ def create_app(service: Service, *, models: Path | None = None, local: bool = Tr
     app.include_router(explanations.router(service))
     app.include_router(feedback.router(service))
     app.include_router(admin.router(service, models))
+    app.include_router(page.router(service))
 
     @app.get("/health/live")
     async def live() -> Response:
@@ -113,6 +116,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._service.traces.request(Headers(scope=scope)) as about:
+            await self._traced(scope, receive, send, about)
+
+    async def _traced(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, about: dict[str, Any]
+    ) -> None:
         started, status = time.perf_counter(), 0
 
         async def told(message: Message) -> None:
@@ -147,6 +156,7 @@ class Guard:
             seconds = time.perf_counter() - started
             method = scope["method"] if scope["method"] in METHODS and route != "none" else "-"
             self._service.metrics.request(method, route, status, seconds)
+            about.update({"http.request.method": method, "http.route": route, "http.response.status_code": status})
 
     def _audit(self, path: str, refused: RequestError) -> None:
         """Keep that a key asked for what it may not. Who has none is counted, and fills no disk."""
@@ -164,7 +174,7 @@ class Guard:
         if (origin := request.headers.get("origin")) and origin.partition("://")[2] != request.headers.get("host"):
             return RequestError(403, "origin", "Pages of other sites may not ask this server.")
         if self._service.keys is not None:
-            return self._without_key(request)
+            return None if path in page.FILES else self._without_key(request)
         if self._local and _name(request.headers.get("host", "")) not in LOOPBACK:
             return RequestError(403, "host", "Without keys this server answers to 127.0.0.1 and localhost alone.")
         if not self._local and (needed := _needed(path)) != "predict":

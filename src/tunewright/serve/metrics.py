@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from tunewright.core.types import Prediction, label_names
 from tunewright.serve.trial import Pair, Trial
+from tunewright.serve.watch import Alarm, Watched
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -53,6 +55,11 @@ class Metrics:
         self._masked = Counter("masked", "Personal numbers and addresses masked.", ("model", "kind"), **new)
         self._queue = Gauge("queue_depth", "Requests that wait.", ("model",), multiprocess_mode="livesum", **new)
         self._refused = Counter("refused", "Requests answered with an error.", ("code",), **new)
+        self._computed = Histogram(
+            "answer_seconds", "From a request's place in the queue to its answers.", ("model",), buckets=SECONDS, **new
+        )
+        self._alarms = Counter("alarms", "Looks at which a signal was not as usual.", ("model", "signal"), **new)
+        self._alerts = Counter("alerts", "Alerts that were to be sent.", ("channel", "outcome"), **new)
 
     def watch(self, depths: Callable[[], Mapping[str, int]]) -> None:
         """Ask `depths` for the queue of every model whenever the metrics are read."""
@@ -61,6 +68,23 @@ class Metrics:
     def _waiting(self) -> None:
         for model, depth in self._depths().items():
             self._queue.labels(model).set(depth)
+
+    def watch_answers(self, watched: Callable[[], Iterable[Watched]]) -> None:
+        """Ask `watched` for what is seen of the answers of every open version whenever the metrics are read."""
+        self._registry.register(_Seen(watched))
+
+    def alarm(self, alarm: Alarm) -> None:
+        """Answers are not as usual."""
+        for check in alarm.gate.failed:
+            self._alarms.labels(alarm.model, check.name).inc()
+
+    def alert(self, channel: str, outcome: str) -> None:
+        """An alert was sent, could not be, or was dropped."""
+        self._alerts.labels(channel, outcome).inc()
+
+    def computed(self, model: str, seconds: float) -> None:
+        """A request's answers took so long, waiting included."""
+        self._computed.labels(model).observe(seconds)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request is done."""
@@ -138,6 +162,25 @@ class Metrics:
     def _collected(self) -> Iterable[Metric]:
         return self._whole().collect()
 
+    def totals(self, model: str) -> dict[str, Any]:
+        """What a model has been asked and has said since the server was started: decisions and labels, each with its number,
+        and for each upper bound of seconds how many requests were answered within it."""
+        return {
+            "decisions": self._counts("decisions_total", model, "decision"),
+            "given": self._counts("answers_total", model, "label"),
+            "seconds": self._counts("answer_seconds_bucket", model, "le"),
+            "confidence": self._counts("confidence_bucket", model, "le"),
+        }
+
+    def _counts(self, name: str, model: str, by: str) -> dict[str, float]:
+        """The values of one model's series by another of their labels."""
+        samples = [sample for family in self._collected() for sample in family.samples]
+        return {
+            sample.labels[by]: sample.value
+            for sample in samples
+            if sample.name == f"tunewright_{name}" and sample.labels.get("model") == model
+        }
+
     def text(self) -> bytes:
         """All of it, in Prometheus's text form."""
         self._waiting()
@@ -149,3 +192,39 @@ class Metrics:
         added = CollectorRegistry()
         MultiProcessCollector(added)
         return added
+
+
+class _Seen(Collector):
+    """What is seen of answers, of open versions alone: however often models are exchanged, there are few."""
+
+    def __init__(self, watched: Callable[[], Iterable[Watched]]) -> None:
+        self._watched = watched
+
+    def collect(self) -> Iterator[Metric]:
+        of, signal = ("model", "version"), ("model", "version", "signal")
+        p = GaugeMetricFamily("tunewright_drift_p", "p-value of the newest look: answers are as usual.", labels=signal)
+        limit = GaugeMetricFamily("tunewright_drift_limit", "The p-value below which an alarm is raised.", labels=of)
+        distance = GaugeMetricFamily(
+            "tunewright_drift_distance", "How far answers are from usual, 0 to 1.", labels=signal
+        )
+        accuracy = GaugeMetricFamily("tunewright_estimated_accuracy", "Share of right answers, from scores.", labels=of)
+        usual = GaugeMetricFamily("tunewright_usual_accuracy", "Share of right answers on validation.", labels=of)
+        rows = CounterMetricFamily("tunewright_watched", "Answers that were looked at.", labels=of)
+        skipped = CounterMetricFamily("tunewright_unwatched", "Answers that nobody had time to look at.", labels=of)
+        for one in self._watched():
+            own = (one.name, one.version)
+            rows.add_metric(own, one.rows)
+            skipped.add_metric(own, one.skipped)
+            if one.usual.accuracy is not None:
+                usual.add_metric(own, one.usual.accuracy["accuracy"])
+            if not one.looks:
+                continue
+            _, look, _, bound = one.looks[-1]
+            limit.add_metric(own, bound)
+            for name, value in look.tests.items():
+                p.add_metric((*own, name), value)
+            for name, drift in look.to_dict()["signals"].items():
+                distance.add_metric((*own, name), drift["distance"])
+            if look.estimate is not None:
+                accuracy.add_metric(own, look.estimate.value)
+        yield from (p, limit, distance, accuracy, usual, rows, skipped)

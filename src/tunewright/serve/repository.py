@@ -19,11 +19,17 @@ from tunewright.predict.predictor import AUTO, Predictor, find_runtime
 from tunewright.serve import certificate
 from tunewright.serve.limits import ECHO, Limits, RequestError
 from tunewright.serve.trial import Trial
+from tunewright.serve.watch import Watch, Watched
 from tunewright.serve.worker import Closed, Worker
 
 DIGITS = 12  # of a manifest's digest that name a version
 NAME = re.compile(r"\w[\w.-]{0,63}")
 INNER = "bundle"  # what a run calls its bundle: the run's name says more
+
+
+@dataclass(frozen=True)
+class Unasked(Example):
+    """An example that nobody sent, as a text without one of its words: it tells nothing of what is usual."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Version:
     predictor: Predictor
     worker: Worker
     vectors: Vectors  # of texts, where it searches
+    watched: Watched | None = None  # what is seen of its answers
 
     @property
     def bundle(self) -> Bundle:
@@ -43,7 +50,7 @@ class Version:
     @property
     def id(self) -> str:
         """The beginning of its manifest's digest: the same bundle is the same version everywhere."""
-        return self.bundle.about["digest"][:DIGITS]
+        return version_of(self.bundle)
 
     def close(self) -> tuple[Worker, ...]:
         """Take no more requests; gives the threads that are still answering."""
@@ -91,6 +98,11 @@ class Vectors:
         """The thread, if there is one; from now on there is no other."""
         self._closed = True
         return () if self._opened is None else self._opened[1:]
+
+
+def version_of(bundle: Bundle) -> str:
+    """The beginning of its manifest's digest: the same bundle is the same version everywhere."""
+    return bundle.about["digest"][:DIGITS]
 
 
 class Model:
@@ -214,26 +226,39 @@ class Model:
 
 
 class Repository:
-    """All models of a server. `batch`: told a model's name and how many inputs are computed together."""
+    """All models of a server. `batch`: told a model's name and how many inputs are computed together; watch: looks at what
+    they answer."""
 
     def __init__(
-        self, limits: Limits, runtime: str = AUTO, batch: Callable[[str, int], None] = lambda name, inputs: None
+        self,
+        limits: Limits,
+        runtime: str = AUTO,
+        batch: Callable[[str, int], None] = lambda name, inputs: None,
+        watch: Watch | None = None,
     ) -> None:
-        self._limits, self._runtime, self._batch = limits, runtime, batch
+        self._limits, self._runtime, self._batch, self._watch = limits, runtime, batch, watch
         self._models: dict[str, Model] = {}
 
-    def open(self, name: str, path: Path | str) -> Version:
-        """Open a bundle, which takes a while and changes nothing yet. Raises what the user can mend (TunewrightError)."""
+    def open(self, name: str, path: Path | str, *, watched: bool = True) -> Version:
+        """Open a bundle, which takes a while and changes nothing yet. Raises what the user can mend (TunewrightError).
+
+        watched: whether its answers are looked at, where a server's are.
+        """
         bundle = open_bundle(path)
         runtime, _ = find_runtime(bundle.folder, self._runtime)
         certificate.require(bundle, runtime)
         predictor = Predictor(bundle, self._runtime)
 
+        seen = self._watch.over(name, version_of(bundle), bundle) if self._watch and watched else None
+
         def compute(examples: Sequence[Example]) -> list[Prediction]:
-            return [prediction for _, prediction in predictor.predictions(examples)]
+            answered = list(predictor.answers(examples))
+            if seen is not None and (asked := [one for one in answered if not isinstance(one[0].example, Unasked)]):
+                self._watch.see(seen, bundle, asked)  # type: ignore[union-attr]
+            return [prediction for _, prediction in answered]
 
         worker = Worker(compute, waiting=self._limits.waiting, batch=lambda inputs: self._batch(name, inputs))
-        return Version(name, predictor, worker, Vectors(predictor, self._limits))
+        return Version(name, predictor, worker, Vectors(predictor, self._limits), seen)
 
     def publish(self, version: Version) -> None:
         """Let an opened version answer under its name, from the next request on."""

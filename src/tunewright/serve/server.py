@@ -134,4 +134,4 @@ def run(
     )
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     Server(config, service, grace, started).run(sockets=[listening])
-    service.repository.close(seconds)
+    service.close(seconds)

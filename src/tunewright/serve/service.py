@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +24,9 @@ from tunewright.serve.feedback import Feedback
 from tunewright.serve.keys import CALLER, Door
 from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, texts
 from tunewright.serve.metrics import MOST_LABELS, Metrics
-from tunewright.serve.repository import Model, Repository, Version
+from tunewright.serve.repository import Model, Repository, Unasked, Version
 from tunewright.serve.store import Store
+from tunewright.serve.traces import Traces
 from tunewright.serve.trial import CANARY, Trial, pairs
 from tunewright.serve.worker import BATCH, Closed, Full
 
@@ -74,15 +76,29 @@ class Service:
         audit: Audit | None = None,
         masks: bool = False,
         entities: Version | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """masks: whether texts are masked before a model reads them; entities: a model whose finds are masked too."""
         self.store, self.feedback, self.audit = store or Store(), feedback, audit or Audit()
         self.repository, self.limits, self.metrics, self.keys = repository, limits, metrics, keys
         self.masks, self.entities = masks, entities
+        self.traces = traces or Traces()
         self.desired = desired or Alone()  # how other workers hear of a change
         self.draining = False
+        self.closing = contextlib.ExitStack()  # what ends with it, behind the models
         self._comparing: set[asyncio.Task] = set()  # comparisons that are not done: a loop keeps no task by itself
         metrics.watch(lambda: {name: model.current.worker.depth for name, model in repository.models.items()})
+        metrics.watch_answers(lambda: [one.watched for one in self.versions if one.watched is not None])
+
+    def close(self, seconds: float) -> None:
+        """Finish what is being answered, looked at and sent, each within so many seconds."""
+        self.repository.close(seconds)
+        self.closing.close()
+
+    @property
+    def versions(self) -> list[Version]:
+        """Every version that is open, of all models."""
+        return [version for model in self.repository.models.values() for version in model.opened]
 
     @property
     def ready(self) -> bool:
@@ -109,10 +125,13 @@ class Service:
         read = await self._prepared(model.version(version), inputs)
         examples = [one for one in read if isinstance(one, Example)]
         trial = model.trial if version is None and examples else None
-        if trial and trial.takes(route if route is not None else json.dumps(inputs, sort_keys=True)):
-            used, predictions = await self._tried(model, trial, examples, patient)
-        else:
-            used, predictions = await self._predictions(model, examples, version, patient)
+        started = time.perf_counter()
+        with self.traces.answer(model=model.current.name, inputs=len(examples)):
+            if trial and trial.takes(route if route is not None else json.dumps(inputs, sort_keys=True)):
+                used, predictions = await self._tried(model, trial, examples, patient)
+            else:
+                used, predictions = await self._predictions(model, examples, version, patient)
+        self.metrics.computed(used.name, time.perf_counter() - started)
         self.metrics.answered(used.name, predictions, _counted(used), len(read) - len(examples))
         rows = iter(zip(examples, predictions, strict=True))
         said = Answered(used, [one if isinstance(one, str) else next(rows) for one in read])
@@ -178,8 +197,9 @@ class Service:
         return found, await self._prepared(found, inputs)
 
     async def predictions(self, version: Version, examples: Sequence[Example]) -> list[Prediction]:
-        """What a version says of examples; nothing is counted. Raises RequestError."""
-        return (await self._computed(lambda: (version, version.worker.submit(examples)), patient=True))[1]
+        """What a version says of examples; nothing is counted, nor watched. Raises RequestError."""
+        unasked = [Unasked(one.id, one.inputs, one.label, one.columns) for one in examples]
+        return (await self._computed(lambda: (version, version.worker.submit(unasked)), patient=True))[1]
 
     def _read(self, version: Version, inputs: Sequence[Any]) -> list[Example | str]:
         """Each input as an Example, or why it cannot be answered. Raises RequestError for what is no input at all."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunewright.core import catalog
 from tunewright.core.errors import UsageError
+from tunewright.monitor.watching import PAUSE, Watching
 from tunewright.predict.predictor import AUTO
+from tunewright.serve.alerts import Alerts
 from tunewright.serve.audit import Audit
 from tunewright.serve.desired import Alone, Shared
 from tunewright.serve.feedback import Feedback
@@ -20,11 +23,14 @@ from tunewright.serve.metrics import Metrics
 from tunewright.serve.repository import Repository, Version
 from tunewright.serve.service import Service
 from tunewright.serve.store import Store
+from tunewright.serve.traces import Traces, by_environment
+from tunewright.serve.watch import Watch
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 STORE = "serve.db"
+CLOSING = 5.0  # seconds for what is still to be looked at, and again for what is to be sent
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,10 @@ class Settings:
     audit: str | None = None  # the file that admins' actions are added to
     mask_input: bool = False  # whether texts are masked before a model reads them
     mask_entities: str | None = None  # a bundle whose entities are masked too
+    watching: Watching | None = field(default_factory=Watching)  # how answers are looked at; None: not at all
+    alerts: Sequence[str] = ()  # addresses that alarms are sent to
+    alert_pause: float = PAUSE
+    traces: bool = False  # whether OpenTelemetry traces are sent
     tls: Mapping[str, str] = field(default_factory=dict)  # uvicorn's names for certificate and key
 
     def plain(self) -> dict[str, Any]:
@@ -54,7 +64,8 @@ class Settings:
     @classmethod
     def from_plain(cls, given: Mapping[str, Any]) -> Settings:
         """What `plain` gave."""
-        return cls(**{**given, "limits": Limits(**given["limits"])})
+        watching = given["watching"] and Watching(**given["watching"])
+        return cls(**{**given, "limits": Limits(**given["limits"]), "watching": watching})
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,11 @@ def opened(
     folder = settings.state or (place and place.folder)
     store = Store(Path(folder) / STORE if folder else None)
     metrics = Metrics(shared=place is not None)
-    repository = Repository(settings.limits, settings.runtime, metrics.batch)
+    closing = contextlib.ExitStack()
+    traces = by_environment() if settings.traces else Traces()
+    closing.callback(traces.close)
+    watch = _watch(settings, metrics, closing, place.workers if place else 1)
+    repository = Repository(settings.limits, settings.runtime, metrics.batch, watch)
     desired = Alone() if place is None else Shared(place.folder, place.slot, place.workers, repository)
     if not (isinstance(desired, Shared) and desired.begin()):
         for name, path in settings.bundles.items():
@@ -96,16 +111,33 @@ def opened(
         audit=Audit(Path(settings.audit)) if settings.audit else None,
         masks=settings.mask_input or settings.mask_entities is not None,
         entities=_entities(repository, settings.mask_entities) if settings.mask_entities else None,
+        traces=traces,
     )
+    service.closing = closing
     models = None if settings.models is None else Path(settings.models)
     if isinstance(desired, Shared):
         desired.follow()
     return create_app(service, models=models, local=settings.local), service
 
 
+def _watch(settings: Settings, metrics: Metrics, closing: contextlib.ExitStack, workers: int) -> Watch | None:
+    """What looks at answers and tells of alarms; None: nobody does. closing: gets what is to be closed at the end.
+
+    Each of several workers looks at its own answers, and they share the level: together they raise no more false alarms.
+    """
+    if settings.watching is None:
+        return None
+    alerts = Alerts(settings.alerts, settings.alert_pause, metrics.alert)
+    watching = dataclasses.replace(settings.watching, level=settings.watching.level / workers)
+    watch = Watch(watching, (metrics.alarm, alerts.alarm))
+    closing.callback(alerts.close, CLOSING)
+    closing.callback(watch.close, CLOSING)
+    return watch
+
+
 def _entities(repository: Repository, path: str) -> Version:
     """The bundle that finds what is masked, opened as any that answers. Raises UsageError for one that finds no stretches."""
-    version = repository.open("mask", path)
+    version = repository.open("mask", path, watched=False)
     task = version.bundle.task
     if not task.placed or len(task.inputs) > 1:
         version.close()

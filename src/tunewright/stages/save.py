@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tunewright.core.bundle import seal
+from tunewright.core.contracts import Task
 from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.recipe_file import to_yaml
-from tunewright.core.types import Policy, label_names
+from tunewright.core.types import Policy, Prediction
 from tunewright.models import beside
 from tunewright.models.layout import save_model
 from tunewright.models.locate import Located
 from tunewright.models.model import Model
 from tunewright.models.sentence import save_encoder
+from tunewright.monitor import reference
 from tunewright.predict.infer import Inferred
 from tunewright.stages.assemble import Plan
 from tunewright.stages.judge import Calibrated
@@ -80,29 +80,13 @@ def seal_bundle(
     seal(folder, task=plan.recipe.task, labels=labels, policy=policy, backbone=plan.recipe.model.backbone, **about)
 
 
-def write_reference(
-    folder: Path, items: Sequence[Inferred], scores: Sequence[float], language: str, *, by_label: bool = True
-) -> None:
-    """What validation inputs look like, without any text: what a monitor compares traffic with.
+def write_reference(folder: Path, answered: Sequence[tuple[Inferred, Prediction]], task: Task, language: str) -> None:
+    """What is usual of answers to validation rows, without any text: what a monitor compares traffic with.
 
-    language: ISO 639-1 code of the data; by_label: whether to count rows by label, which documents are texts for.
+    language: ISO 639-1 code of the data.
     """
-    tokens = np.array([sum(w.tokens - w.shared for w in item.windows) for item in items])
-    histogram, _ = np.histogram(scores, bins=20, range=(0, 1))
-    labels: dict[str, int] = {}
-    for item in items if by_label else ():
-        for name in label_names(item.example.label):
-            labels[name] = labels.get(name, 0) + 1
-    write_json(
-        folder / "reference.json",
-        {
-            "rows": len(items),
-            "language": language,
-            "labels": labels,
-            "tokens_quantiles": np.quantile(tokens, np.linspace(0, 1, 21)) if len(tokens) else [],
-            "score_histogram": histogram,
-        },
-    )
+    usual = reference.learn(task, answered) if answered else None
+    write_json(folder / reference.FILE, {"language": language, **(usual.to_dict() if usual else {"rows": 0})})
 
 
 def is_transformers(folder: Path) -> bool:

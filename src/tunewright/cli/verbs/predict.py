@@ -38,7 +38,6 @@ from tunewright.core.errors import plural
 from tunewright.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from tunewright.predict.source import Source
     from tunewright.predict.stream import Stream, Tally
 
 
@@ -109,14 +108,14 @@ def _open(
 ) -> Stream:
     """Everything that can go wrong before the first answer, cheapest first."""
     from tunewright.core.bundle import open_bundle
-    from tunewright.predict.source import choose_columns, parse_columns
+    from tunewright.predict.source import choose_columns, open_input, parse_columns
     from tunewright.predict.stream import Stream, refuse_same_file
 
     opened = open_bundle(bundle, variant)
     columns = parse_columns(words, opened.task)
     if input != "-":
         refuse_same_file(input, out)
-    source = _source(input, opened.task.inputs[0], progress)
+    source = open_input(input, opened.task.inputs[0], progress)
     roles, notes = choose_columns(source, opened.task, columns, opened.recipe.data.columns)
     for note in (*source.notes, *notes):
         progress.say(note)
@@ -131,16 +130,6 @@ def _open(
         if name in source.columns:
             progress.say(f"{source.name}: its column {name!r} is kept as {kept!r}, since the answers have a {name!r}.")
     return stream
-
-
-def _source(input: str, text_column: str, progress: Progress) -> Source:
-    from tunewright.predict.source import open_file, open_stream
-
-    if input != "-":
-        return open_file(input, progress)
-    if sys.stdin is not None and sys.stdin.isatty():
-        progress.say("Reading standard input: type one text a line, and end with Ctrl-D.")
-    return open_stream(getattr(sys.stdin, "buffer", sys.stdin), text_column)
 
 
 def _tell(tally: Tally) -> None:

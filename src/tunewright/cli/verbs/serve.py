@@ -13,6 +13,11 @@ answers, --audit what admins do, and --mask-input takes personal numbers out of 
 With --models an admin may exchange a model while it answers (POST /v1/admin/load), and take that back
 (POST /v1/admin/rollback): no request fails meanwhile. POST /v1/admin/trial lets a version answer a share of the requests first.
 
+Answers are compared with those that were usual on validation (see `tunewright monitor`), as sums that hold no text: the page
+at / and /metrics show what is seen, and where answers differ, the log says so, and every address named with --alert: a webhook
+(https://…), or e-mail and whatever else the package apprise knows (mailto://…). Addresses with passwords go into the variable
+TUNEWRIGHT_ALERTS, separated by spaces.
+
 Examples:
 
   tunewright serve runs/first
@@ -26,6 +31,7 @@ Examples:
   tunewright serve --new-key feedback --keys keys.json --key-name ann --quota requests/day=1000
 
   tunewright serve runs/first --workers 4 --feedback feedback.jsonl --audit audit.jsonl --mask-input
+  tunewright serve runs/first --alert https://chat.example.org/hooks/models --monitor-window 1000
 """
 
 from __future__ import annotations
@@ -41,6 +47,7 @@ import typer
 from tunewright.cli import output
 from tunewright.core.errors import MachineError, UsageError
 from tunewright.core.progress import Progress
+from tunewright.monitor.watching import PAUSE, Watching
 from tunewright.serve.keys import is_loopback
 from tunewright.serve.limits import Limits
 
@@ -91,6 +98,24 @@ TIMEOUT = typer.Option(
     Limits.seconds, "--timeout", min=0.1, help="Seconds for a request to arrive, and to be answered."
 )
 GRACE = typer.Option(1.0, "--grace", min=0.0, help="Seconds between SIGTERM and the last new request.")
+MONITOR_WINDOW = typer.Option(
+    Watching.window, "--monitor-window", min=250, help="Answers that are compared with what is usual at a time."
+)
+MONITOR_LEVEL = typer.Option(
+    Watching.level,
+    "--monitor-level",
+    min=1e-6,
+    max=0.5,
+    help="How often a window of unchanged answers may raise an alarm.",
+)
+NO_MONITOR = typer.Option(False, "--no-monitor", help="Do not look at answers.")
+ALERT = typer.Option(
+    [], "--alert", metavar="URL", envvar="TUNEWRIGHT_ALERTS", help="Where alarms are sent. May be repeated."
+)
+ALERT_PAUSE = typer.Option(
+    PAUSE, "--alert-pause", min=0.0, help="Seconds after an alert in which a model raises no further one."
+)
+TRACES = typer.Option(False, "--traces", help="Send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.")
 TLS_CERT = typer.Option(None, "--tls-cert", metavar="FILE", help="Serve HTTPS with this certificate.")
 TLS_KEY = typer.Option(None, "--tls-key", metavar="FILE", help="The certificate's private key.")
 
@@ -120,6 +145,12 @@ def command(
     max_characters: int = MAX_CHARACTERS,
     timeout: float = TIMEOUT,
     grace: float = GRACE,
+    monitor_window: int = MONITOR_WINDOW,
+    monitor_level: float = MONITOR_LEVEL,
+    no_monitor: bool = NO_MONITOR,
+    alert: list[str] = ALERT,
+    alert_pause: float = ALERT_PAUSE,
+    traces: bool = TRACES,
     tls_cert: Path = TLS_CERT,
     tls_key: Path = TLS_KEY,
     quiet: bool = output.QUIET,
@@ -128,7 +159,7 @@ def command(
     if new_key is not None:
         _make_key(new_key, keys, key_name, quotas, json)
         return
-    _refuse_idle(key_name, quotas, keep_texts, feedback)
+    _refuse_idle(key_name, quotas, keep_texts, feedback, alert if no_monitor else [])
     _refuse_unsafe(host, keys or jwt, no_keys)
     if not bundles:
         raise UsageError("Which bundle? Name one or several: tunewright serve runs/first.")
@@ -145,6 +176,10 @@ def command(
         keep_texts=keep_texts,
         mask_input=mask_input,
         mask_entities=mask_entities,
+        watching=None if no_monitor else Watching(window=monitor_window, level=monitor_level),
+        alerts=alert,
+        alert_pause=alert_pause,
+        traces=traces,
         local=is_loopback(host),
         grace=grace,
         tls=tls,
@@ -199,8 +234,10 @@ def _libraries() -> tuple[type[Settings], Callable[[list[str]], dict[str, Path]]
     return Settings, named
 
 
-def _refuse_idle(key_name: str, quotas: list[str], keep_texts: bool, feedback: Path | None) -> None:
-    """Raise UsageError for options that would change nothing."""
+def _refuse_idle(key_name: str, quotas: list[str], keep_texts: bool, feedback: Path | None, unheard: list[str]) -> None:
+    """Raise UsageError for options that would change nothing. unheard: addresses of alerts that nobody raises."""
+    if unheard:
+        raise UsageError("--alert needs the monitor: leave out --no-monitor.")
     if key_name or quotas:
         raise UsageError("--key-name and --quota belong to --new-key ROLE, which makes a key.")
     if keep_texts and feedback is None:

@@ -21,6 +21,7 @@ from tunewright.core.progress import Progress
 from tunewright.core.report import report_language
 from tunewright.core.types import Example
 from tunewright.models import members
+from tunewright.monitor import reference
 from tunewright.predict.infer import Inferred, infer
 from tunewright.predict.predictor import AUTO, Predictor
 from tunewright.stages.compression import certificate, rewrite, speed
@@ -121,15 +122,19 @@ class Bench:
         """MiB of the original."""
         return speed.size(self.bundle.folder)
 
+    @property
+    def language(self) -> str:
+        """That of the data, as the original says."""
+        file = self.bundle.folder / reference.FILE
+        return read_json(file).get("language", "en") if file.exists() else "en"
+
     def about(self) -> dict[str, Any]:
         """The original and the rows, as report.json holds them; its speed apart, which is timed beside each step."""
         metric = self.recipe.evaluate.metric
         numbers = self.bundle.task.measures.metrics(self.before.gold, self.before.predictions, self.bundle.labels)
-        reference = self.bundle.folder / "reference.json"
-        of_data = read_json(reference).get("language", "en") if reference.exists() else "en"
         return {
             "schema": 1,
-            "language": report_language(self.recipe.report.language, of_data),
+            "language": report_language(self.recipe.report.language, self.language),
             "name": self.bundle.folder.absolute().parent.name,
             "metric": metric,
             "max_loss": self.max_loss,

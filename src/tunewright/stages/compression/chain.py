@@ -10,6 +10,9 @@ from typing import Any
 
 from tunewright.core.contracts import CompressionPass
 from tunewright.core.files import write_json, write_text
+from tunewright.predict.infer import decide
+from tunewright.predict.predictor import AUTO, find_runtime
+from tunewright.stages import save
 from tunewright.stages.compression import speed
 from tunewright.stages.compression.bench import Bench
 from tunewright.stages.compression.rewrite import CARD
@@ -81,9 +84,19 @@ def write(bench: Bench, state: State, target: Path, content: Mapping[str, Any]) 
     )
     if (target / CARD).exists():
         write_text(target / CARD, (target / CARD).read_text("utf-8") + _about(content, state))
+    _write_reference(bench, state, target)
     write_json(target / "report.json", content)
     write_text(target / "report.html", render_compression(content))
     bench.rewriter.seal(target, state.bundle.policy, state.names, state.bundle.recipe)
+
+
+def _write_reference(bench: Bench, state: State, target: Path) -> None:
+    """What is usual of the smaller model's answers: its scores, and even its tokens, may be others."""
+    assert state.bundle is not None
+    runtime, _ = find_runtime(target, AUTO)
+    items = bench.rewriter.answered(target, runtime, bench.rows.validation)
+    said = decide(items, bench.bundle.task, bench.bundle.labels, state.bundle.policy)
+    save.write_reference(target, list(zip(items, said, strict=True)), bench.bundle.task, bench.language)
 
 
 def _about(content: Mapping[str, Any], state: State) -> str:

@@ -27,7 +27,7 @@ from tunewright.stages.compression.evidence import some, unlabelled
 from tunewright.stages.compression.step import State
 
 CARD = "README.md"
-COPIED = ("decision.json", "reference.json", CARD)  # files of a bundle that a compressed one takes over
+COPIED = ("decision.json", CARD)  # files of a bundle that a compressed one takes over
 
 
 @dataclass(frozen=True)
