@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import http.server
 import json
@@ -18,7 +19,8 @@ import pytest
 from tunewright.core import catalog
 from tunewright.core.errors import UsageError
 from tunewright.monitor.watching import Watching
-from tunewright.serve import alerts, page
+from tunewright.serve import alerts, page, start
+from tunewright.serve.metrics import Metrics
 from tunewright.serve.traces import Traces
 from tunewright.serve.watch import WAITING, Alarm, Watch
 
@@ -45,8 +47,8 @@ def texts(file) -> list[str]:
 
 
 def ask(client, rows) -> None:
-    for start in range(0, len(rows), 50):
-        assert client.post("/v1/predict", json={"inputs": rows[start : start + 50]}).status_code == 200
+    for first in range(0, len(rows), 50):
+        assert client.post("/v1/predict", json={"inputs": rows[first : first + 50]}).status_code == 200
 
 
 def alarms_of(watched, watching, client) -> list[Alarm]:
@@ -377,3 +379,12 @@ def test_texts_that_nobody_sent_are_not_watched(client, watched, watching):
     ask(server, one)
     watch.close(30)
     assert server.get("/v1/status").json()["models"][0]["watched"]["rows"] == 1
+
+
+def test_workers_share_the_level():
+    with contextlib.ExitStack() as closing:
+        alone, one_of_four = (
+            start._watch(start.Settings(bundles={}), Metrics(), closing, workers) for workers in (1, 4)
+        )
+        assert alone._watching.level == 4 * one_of_four._watching.level == Watching().level
+        assert start._watch(start.Settings(bundles={}, watching=None), Metrics(), closing, 1) is None
