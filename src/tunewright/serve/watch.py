@@ -125,8 +125,12 @@ class Watch:
         """What watches this version; None where its bundle does not say what is usual."""
         try:
             return Watched(name, version, of_bundle(bundle), self._watching)
-        except BundleError as error:
-            log.warning("%s is not watched: %s", name, error)
+        except BundleError:
+            log.warning(
+                "%s is not watched: its bundle does not say what is usual of its answers. It was made by an earlier version, or "
+                "from too few validation rows.",
+                name,
+            )
             return None
 
     def see(self, watched: Watched, bundle: Bundle, answered: Answered) -> None:

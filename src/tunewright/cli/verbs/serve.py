@@ -31,6 +31,7 @@ Examples:
   tunewright serve --new-key feedback --keys keys.json --key-name ann --quota requests/day=1000
 
   tunewright serve runs/first --workers 4 --feedback feedback.jsonl --audit audit.jsonl --mask-input
+
   tunewright serve runs/first --alert https://chat.example.org/hooks/models --monitor-window 1000
 """
 
