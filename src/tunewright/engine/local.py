@@ -115,7 +115,7 @@ def fit(recipe: Recipe, folder: Path | str, progress: Progress | None = None) ->
     with threads(choose_threads(recipe.train.threads)), kept_blocks():
         trained = _fit(plan, dataset, run, Embedder(plan, device, progress), device, False, progress)
         with writing_folder(run.folder / "bundle") as bundle:
-            calibrated, _ = _calibrate(trained, dataset, bundle, progress)
+            calibrated, _, _ = _calibrate(trained, dataset, bundle, progress)
             save.seal_bundle(bundle, trained.plan, dataset.labels, calibrated.policy, calibrated.about)
     run.update(status="finished")
     return run.folder / "bundle"
