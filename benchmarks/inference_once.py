@@ -122,6 +122,22 @@ def ours_torch_bf16(folder: Path) -> Answer:
     return ours(folder, {"name": "torch", "precision": "bf16"})
 
 
+def ours_compressed(folder: Path) -> Answer:
+    """The bundle that `tunewright compress` made of it: half of the layers, taught anew, in 8-bit integers."""
+    import tunewright
+
+    predictor = tunewright.load(folder / "ours_compressed")
+    return lambda texts: [prediction.value for prediction in predictor.predict(texts)]
+
+
+def ours_static(folder: Path) -> Answer:
+    """The static student that it made: a vector for every piece, their mean, and a map."""
+    import tunewright
+
+    predictor = tunewright.load(folder / "ours_static")
+    return lambda texts: [prediction.value for prediction in predictor.predict(texts)]
+
+
 VARIANTS = {
     variant.__name__: variant
     for variant in (
@@ -133,6 +149,8 @@ VARIANTS = {
         ours_torch_bf16,
         ours_native,
         ours,
+        ours_compressed,
+        ours_static,
     )
 }
 

@@ -452,6 +452,8 @@ ANSWERING_VARIANTS = {
     "ours_torch_bf16": "Tunewright, PyTorch in bf16",
     "ours_native": "Tunewright, native",
     "ours": "Tunewright",
+    "ours_compressed": "Tunewright, compressed",
+    "ours_static": "Tunewright, static student",
 }
 _ANSWERING_COLUMNS = (
     "variant",
