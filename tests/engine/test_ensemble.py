@@ -85,7 +85,7 @@ def test_a_vote_answers_with_the_mean_of_its_members_everywhere(runs):
         for scores, other in zip(exact, load(bundle, runtime).predict(texts), strict=True):
             assert max(abs(scores[label] - other.scores[label]) for label in scores) < 0.05
     certificate = json.loads((bundle / "certificate.json").read_text("utf-8"))
-    assert [check["passed"] for check in certificate["checks"]] == [True, True, True]
+    assert len(certificate["checks"]) == 8 and all(check["passed"] for check in certificate["checks"])
     card = (bundle / "README.md").read_text("utf-8")
     assert "It is 3 models, whose logits are averaged" in card and "pipeline(" not in card
 

@@ -98,7 +98,7 @@ def fit_ridge(
     penalty as in `fit_linear`, the same for all, with the score minus the mean squared error.
     """
     scaled, mean, scale = _standardised(features)
-    target, held_out = (np.asarray(part, dtype=np.float64).reshape(len(part), -1) for part in (gold, validation_gold))
+    target, held_out = (_in_columns(part) for part in (gold, validation_gold))
     middle = target.mean(axis=0)
     values, axes = np.linalg.eigh(np.asarray(scaled.T @ scaled, dtype=np.float64) / len(scaled))
     along = axes.T @ (scaled.T @ (target - middle)) / len(scaled)
@@ -114,6 +114,12 @@ def fit_ridge(
         if best is None or score > best.score:
             best = LinearFit(weight, bias, C, score)
     return best
+
+
+def _in_columns(numbers: np.ndarray) -> np.ndarray:
+    """(rows, outputs) of (rows,) or (rows, outputs)."""
+    found = np.asarray(numbers, dtype=np.float64)
+    return found[:, None] if found.ndim == 1 else found
 
 
 def fit_for(

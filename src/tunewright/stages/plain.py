@@ -45,11 +45,11 @@ def certify(
     models = [_plain(folder, head, processor.pad_id) for folder in folders]
     same = partial(_same, rows=len(rows), columns=bool(task.beside.columns))
     held = _texts(rows, models, task, same) if head.pools else _tokens(rows, models, task, labels, same)
-    texts = [list(map(str, column)) for column in zip(*(item.example.inputs.values() for item in rows), strict=True)]
-    ids = tokenizer(*texts, truncation=True, max_length=processor.max_tokens)["input_ids"]
-    retokenized = sum(
-        list(found) != item.windows[0].features["input_ids"].tolist() for found, item in zip(ids, rows, strict=True)
-    )
+    limits = {"truncation": True, "max_length": processor.max_tokens}
+    retokenized = 0
+    for item in rows:  # each by itself: of several tasks, one may read two texts and another one
+        ids = tokenizer(*map(str, item.example.inputs.values()), **limits)["input_ids"]
+        retokenized += list(ids) != item.windows[0].features["input_ids"].tolist()
     again = gate.check("rows tokenized otherwise", retokenized, "==", 0, same("token ids", "词元编号"))
     return Gate("transformers", (*held, again))
 
