@@ -3,8 +3,9 @@
     python benchmarks/inference.py --task trec6        one task; several take several --task; none takes all
     python benchmarks/inference.py --quick             one task, few rows and epochs: some minutes
 
-A MiniLM classifier is trained once for each task and kept under build/benchmarks. Writes benchmarks/results/inference.json after
-every measurement and goes on from there when it is called again. What each variant is stands in benchmarks/inference_once.py;
+A MiniLM classifier is trained once for each task and kept under build/benchmarks; that of CLINC150 is compressed too. Writes
+benchmarks/results/inference.json, and compressed.json for that one, after every measurement and goes on from there when it is
+called again. What each variant is stands in benchmarks/inference_once.py;
 benchmarks/report.py makes tables of the results.
 """
 
@@ -219,7 +220,7 @@ def main() -> None:
             compressed(folder)
         found = harness.take_turns(
             measures(task, options.variant or tuple(VARIANTS), folder),
-            options.results / "inference.json",
+            options.results / ("compressed.json" if task in COMPRESSED_TASKS else "inference.json"),
             rounds=options.rounds,
             threads=options.threads,
             again=options.again,

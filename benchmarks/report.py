@@ -677,6 +677,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "bench_answering_reached": answering_reached,
     "bench_answering": answering,
     "bench_bulk": bulk,
+    "bench_compressed": lambda: answering(_content("compressed")) if _content("compressed") else _NOTHING,
+    "bench_compressed_machine": lambda: machine("compressed"),
     "bench_serving": serving,
     "bench_serving_machine": lambda: machine("serving"),
     "bench_answering_machine": lambda: machine("inference"),
