@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+from tunewright.core.errors import MachineError
 from tunewright.serve.keys import new_key
 
 from .test_repository import changed
@@ -58,7 +60,9 @@ def test_every_action_is_told_before_and_after_with_its_key(client, place, tmp_p
 
 
 def test_where_the_log_cannot_be_written_nothing_is_changed(client, place, tmp_path):
-    server = client(models=place, audit=tmp_path / "none" / "audit.jsonl")
+    (tmp_path / "kept").mkdir()
+    server = client(models=place, audit=tmp_path / "kept/audit.jsonl")
+    shutil.rmtree(tmp_path / "kept")
     before = server.get("/v1/models").json()
     answer = server.post("/v1/admin/load", json={"name": "intents", "path": "second"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "audit")
@@ -69,6 +73,14 @@ def test_reading_is_no_action(client, tmp_path):
     server = client(audit=tmp_path / "a.jsonl")
     assert [server.get(f"/v1/admin/models/{name}").status_code for name in ("intents", "none")] == [200, 404]
     assert not (tmp_path / "a.jsonl").exists()
+
+
+@pytest.mark.parametrize("option", ["audit", "feedback"])
+def test_a_file_that_cannot_be_added_to_is_said_before_anything_is_answered(client, tmp_path, option):
+    with pytest.raises(MachineError, match="A folder stands where a file is needed"):
+        client(**{option: tmp_path})
+    with pytest.raises(MachineError, match="Cannot write"):
+        client(**{option: tmp_path / "none" / "lines.jsonl"})
 
 
 def test_odd_names_stay_within_their_line(client, place, tmp_path):

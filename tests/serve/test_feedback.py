@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -130,8 +131,10 @@ def test_open_to_others_without_keys_nobody_gives_feedback(client, file):
 
 
 def test_a_file_that_cannot_be_written_is_said_and_a_torn_line_spoils_no_other(client, file, tmp_path):
-    server = client(feedback=tmp_path / "none" / "f.jsonl")
+    (tmp_path / "kept").mkdir()
+    server = client(feedback=tmp_path / "kept/f.jsonl")
     [one] = asked(server, "a")
+    shutil.rmtree(tmp_path / "kept")
     assert (give(server, one["id"], "card").status_code) == 503
     file.write_text('{"label": "ca')
     server = client(feedback=file)

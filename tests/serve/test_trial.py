@@ -109,13 +109,14 @@ def test_a_shadow_is_compared_and_never_returned(server, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["canary", "shadow"])
-def test_where_the_version_on_trial_fails_the_other_answers(server, monkeypatch, mode):
+def test_where_the_version_on_trial_fails_the_other_answers(server, monkeypatch, mode, caplog):
     own = server.get("/v1/models").json()["models"][0]["version"]
     begin(server, mode, 100)
     worker = server.service.repository.models["intents"].trial.version.worker
     monkeypatch.setattr(worker, "_compute", lambda examples: 1 / 0)
     assert set(versions(server)) == {own}
     assert compared(server, len(TEXTS))["failed"] == len(TEXTS)
+    assert "met a defect" in caplog.text and not any(text in caplog.text for text in TEXTS)
 
 
 def test_who_names_a_version_gets_it_and_is_not_compared(server):

@@ -47,6 +47,16 @@ def append_json(path: Path | str, value: Any) -> None:
             os.close(handle)
 
 
+def check_appendable(path: Path | str) -> None:
+    """Raise MachineError where `append_json` could not add a line. Nothing is left behind."""
+    path = Path(path)
+    with machine_errors(path):
+        if path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_APPEND))
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file that this program wrote. Raises DamagedFile (a ValueError as well) when it is no JSON."""
     return parse_json(Path(path).read_bytes(), path)
@@ -146,6 +156,7 @@ def machine_errors(path: Path | str) -> Iterator[None]:
             errno.EPERM: "No permission to write there: choose another folder with --out, or change its rights.",
             errno.EROFS: "That file system is read-only: choose another folder with --out.",
             errno.ENOTDIR: "A part of that path is a file, not a folder: choose another path with --out.",
+            errno.EISDIR: "A folder stands where a file is needed: choose another path.",
             errno.EEXIST: "A file stands where a folder is needed: choose another path with --out.",
             errno.ENOENT: "That folder cannot be made there: choose another path with --out.",
             errno.EFBIG: "The file is larger than this file system or your limits allow: choose another folder with --out.",

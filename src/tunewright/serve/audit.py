@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import MachineError
-from tunewright.core.files import append_json
+from tunewright.core.files import append_json, check_appendable
 from tunewright.core.run import now
 from tunewright.serve.keys import CALLER
 from tunewright.serve.limits import RequestError
@@ -15,9 +15,11 @@ BEGUN, DONE, REFUSED, DEFECT = "begun", "done", "refused", "defect"
 
 
 class Audit:
-    """The log in `file`; without one nothing is kept."""
+    """The log in `file`; without one nothing is kept. Raises MachineError for a file that cannot be added to."""
 
     def __init__(self, file: Path | None = None) -> None:
+        if file is not None:
+            check_appendable(file)
         self._file = file
 
     def add(self, action: str, outcome: str, **about: Any) -> None:

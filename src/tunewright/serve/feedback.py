@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 
 from tunewright.core.bundle import Bundle
 from tunewright.core.errors import DataError, MachineError, listing, nearest
-from tunewright.core.files import append_json
+from tunewright.core.files import append_json, check_appendable
 from tunewright.core.masking import mask
 from tunewright.core.run import now
 from tunewright.core.types import Example, Prediction, label_names, placed
@@ -37,9 +37,13 @@ ID = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,4})")
 
 
 class Feedback:
-    """Answers that wait for a label (in `store`), and the file of those that have one. texts: keep what was asked, masked."""
+    """Answers that wait for a label (in `store`), and the file of those that have one. texts: keep what was asked, masked.
+
+    Raises MachineError for a file that cannot be added to.
+    """
 
     def __init__(self, store: Store, file: Path, texts: bool = False) -> None:
+        check_appendable(file)
         self._store, self._file, self._texts = store, file, texts
 
     def remember(self, said: Answered) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -29,6 +30,8 @@ from tunewright.serve.store import Store
 from tunewright.serve.traces import Traces
 from tunewright.serve.trial import CANARY, Trial, pairs
 from tunewright.serve.worker import BATCH, Closed, Full
+
+log = logging.getLogger("tunewright.serve")
 
 
 @dataclass(frozen=True)
@@ -149,10 +152,10 @@ class Service:
         self._comparing.add(comparing)
         comparing.add_done_callback(self._comparing.discard)
         if trial.mode == CANARY:
-            try:
+            with contextlib.suppress(
+                Exception
+            ):  # whatever it is, the version in place answers; `_compared` tells of it
                 return (await other)[0]
-            except Exception:  # whatever it is, the version in place answers; it is counted as failed
-                pass
         return (await mine)[0]
 
     async def _timed(
@@ -167,6 +170,8 @@ class Service:
         if isinstance(after, BaseException) or isinstance(before, BaseException):
             busy = all(isinstance(one, (tuple, RequestError)) for one in (before, after))
             self.metrics.not_compared(name, trial, "busy" if busy else "failed", rows)
+            if not busy:
+                log.error("Trying version %s of %s met a defect, %s.", trial.version.id, name, _defect(before, after))
             return
         (_, old), slow = before
         (_, new), slower = after
@@ -300,6 +305,11 @@ class Service:
             except Closed:
                 raise RequestError(503, "stopping", "The server is stopping.", {"Retry-After": "1"}) from None
             await asyncio.sleep(0.01)
+
+
+def _defect(*results: Any) -> str:
+    """The kind of what went wrong: an exception's message may hold a text."""
+    return next(type(one).__name__ for one in results if not isinstance(one, (tuple, RequestError)))
 
 
 def _placed_back(value: Any, masked: Masked) -> Any:

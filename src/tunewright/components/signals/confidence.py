@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tunewright.core.contracts import Signal, Traffic
-from tunewright.core.drift import Drift, binned, compare_counts, cut
+from tunewright.core.contracts import Traffic
+from tunewright.core.signals import NumberSignal
 from tunewright.core.types import Note
 
 
 @dataclass(frozen=True)
-class Confidence(Signal):
+class Confidence(NumberSignal):
     """Scores, in bins that hold as many of the usual rows each."""
 
     title: ClassVar[Note] = Note("how sure answers are", "回答的把握")
     least: ClassVar[float] = 0.05  # of 100 rows, 5 in another bin
 
-    def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
-        """See Signal.learn."""
-        edges = cut(usual.scores)
-        return {"edges": edges, "counts": binned(usual.scores, edges)} if len(usual) else None
-
-    def sketch(self, traffic: Traffic, usual: Mapping[str, Any]) -> np.ndarray:
-        """See Signal.sketch."""
-        return binned(traffic.scores, usual["edges"])
-
-    def compare(self, usual: Mapping[str, Any], sketch: np.ndarray, rows: int) -> Drift:
-        """See Signal.compare."""
-        return compare_counts(usual["counts"], sketch)
+    def numbers(self, traffic: Traffic) -> np.ndarray:
+        """See NumberSignal.numbers."""
+        return traffic.scores

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tunewright.core.contracts import Signal, Task, Traffic
-from tunewright.core.drift import Drift, compare_means, features_of, learn_features
+from tunewright.core.contracts import Task, Traffic
+from tunewright.core.signals import VectorSignal
 from tunewright.core.types import Note
 
 
 @dataclass(frozen=True)
-class Embedding(Signal):
+class Embedding(VectorSignal):
     """Means of random features of a Gaussian kernel are compared."""
 
     title: ClassVar[Note] = Note("embedding of texts", "文本的嵌入")
@@ -24,18 +23,6 @@ class Embedding(Signal):
         """See Signal.suits. Of tasks that give a row one vector."""
         return task.probe
 
-    def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
-        """See Signal.learn."""
-        return learn_features(_vectors(usual))
-
-    def sketch(self, traffic: Traffic, usual: Mapping[str, Any]) -> np.ndarray:
-        """See Signal.sketch."""
-        return features_of(_vectors(traffic), usual).sum(axis=0)
-
-    def compare(self, usual: Mapping[str, Any], sketch: np.ndarray, rows: int) -> Drift:
-        """See Signal.compare."""
-        return compare_means(usual["mean"], usual["covariance"], usual["rows"], sketch, rows)
-
-
-def _vectors(traffic: Traffic) -> np.ndarray:
-    return np.asarray(traffic.outputs, dtype=float)
+    def vectors(self, traffic: Traffic) -> np.ndarray:
+        """See VectorSignal.vectors."""
+        return np.asarray(traffic.outputs, dtype=float)

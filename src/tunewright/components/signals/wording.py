@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tunewright.core.contracts import Signal, Traffic
-from tunewright.core.drift import Drift, compare_means, features_of, learn_features
+from tunewright.core.contracts import Traffic
+from tunewright.core.signals import VectorSignal
 from tunewright.core.types import Note
 
 AXES = 64  # a hash has so many bits
 
 
 @dataclass(frozen=True)
-class Wording(Signal):
+class Wording(VectorSignal):
     """Means of random features of a Gaussian kernel are compared."""
 
     title: ClassVar[Note] = Note("wording of texts", "文本用词")
     of_texts: ClassVar[bool] = True
 
-    def learn(self, usual: Traffic) -> Mapping[str, Any] | None:
-        """See Signal.learn."""
-        return learn_features(_vectors(usual))
-
-    def sketch(self, traffic: Traffic, usual: Mapping[str, Any]) -> np.ndarray:
-        """See Signal.sketch."""
-        return features_of(_vectors(traffic), usual).sum(axis=0)
-
-    def compare(self, usual: Mapping[str, Any], sketch: np.ndarray, rows: int) -> Drift:
-        """See Signal.compare."""
-        return compare_means(usual["mean"], usual["covariance"], usual["rows"], sketch, rows)
-
-
-def _vectors(traffic: Traffic) -> np.ndarray:
-    """Each row's tokens, every one a random vector that its number alone decides, added up to a length of 1: (rows, AXES)."""
-    found = np.zeros((len(traffic), AXES))
-    for row, tokens in enumerate(traffic.tokens):
-        found[row] = _axes(tokens).sum(axis=0)
-    return found / np.maximum(1e-9, np.linalg.norm(found, axis=1, keepdims=True))
+    def vectors(self, traffic: Traffic) -> np.ndarray:
+        """Each row's tokens, every one a random vector that its number alone decides, added up to a length of 1: (rows, AXES)."""
+        found = np.zeros((len(traffic), AXES))
+        for row, tokens in enumerate(traffic.tokens):
+            found[row] = _axes(tokens).sum(axis=0)
+        return found / np.maximum(1e-9, np.linalg.norm(found, axis=1, keepdims=True))
 
 
 def _axes(tokens: np.ndarray) -> np.ndarray:
