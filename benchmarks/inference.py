@@ -61,7 +61,7 @@ def prepared(task: str, data: Path, texts: int, rows: int | None) -> Path:
             random.Random(0).shuffle(found)
             _write(made / f"{split}.csv", found[: texts if split == "test" else rows])
         _train(made)
-        for_peers(made)
+        _for_peers(made)
         _write_rows(made)
     return folder
 
@@ -111,7 +111,7 @@ def _train(folder: Path) -> None:
     )
 
 
-def for_peers(folder: Path) -> None:
+def _for_peers(folder: Path) -> None:
     """The bundle's weights as `transformers` has them, without the layer that stands for mean pooling, and as ONNX."""
     import torch
     import transformers
