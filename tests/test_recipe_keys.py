@@ -371,6 +371,12 @@ KEYS: dict[str, Change | Callable[..., None]] = {
     "predict.runtime=onnx.precision": Change(
         {"name": "onnx", "precision": "fp32"}, "errors", {"predict.runtime": {"name": "onnx"}}
     ),
+    "predict.runtime=onnx.static": Change(
+        {"name": "onnx", "static": True}, "files", {"predict.runtime": {"name": "onnx"}}
+    ),
+    "predict.runtime=onnx.full": Change(
+        {"name": "onnx", "full": 0.5}, "files", {"predict.runtime": {"name": "onnx", "static": True}}
+    ),
     "version": Change(2, REFUSED),
     "seed": Change(14, "rows"),
     # data

@@ -7,9 +7,11 @@ import shutil
 
 import pytest
 
+from tunewright.core import catalog
 from tunewright.core.bundle import open_bundle, seal
 from tunewright.core.errors import BundleError, Refused, UsageError
 from tunewright.core.files import write_json
+from tunewright.serve.certificate import require
 from tunewright.serve.limits import Limits
 from tunewright.serve.repository import Repository, named
 
@@ -187,3 +189,15 @@ def test_without_a_folder_of_models_nothing_is_loaded(client):
     assert client().post("/v1/admin/rollback", json={"name": "intents"}).json()["error"]["message"] == (
         "intents has no version before this one."
     )
+
+
+def test_a_runtime_that_was_certified_before_it_had_further_settings_is_served(tiny_bundle, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    bundle = open_bundle(folder)
+    trial = {"in_bulk": 1.0, "alone": 1.0, "value": 1.0, "loss": 0.0, "flips": 0, "largest": 0.0}
+    earlier = {"chosen": {"name": "native"}, "rows": 10, "trials": [{"runtime": {"name": "onnx", "precision": "int8"}, **trial}]}  # fmt: skip
+    write_json(folder / "runtime.json", earlier)
+    require(bundle, catalog.create("runtimes", "onnx"))
+    with pytest.raises(Refused, match="not served by the runtime onnx"):
+        require(bundle, catalog.create("runtimes", {"name": "onnx", "static": True}))

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 import tunewright
 from tunewright.core import catalog
 from tunewright.core.bundle import open_bundle
-from tunewright.core.errors import BundleError, DataError, Refused, UsageError
+from tunewright.core.errors import BundleError, DataError, MachineError, Refused, UsageError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.gate import Gate
 from tunewright.core.progress import Silent
@@ -222,6 +222,69 @@ def test_distillation_brings_answers_back(run, tmp_path):
     made = stage.compress(open_bundle(run), chain, tmp_path / "out", max_loss=1.0)
     before, after = (one.compared for one in made.tried)
     assert after.max_abs < before.max_abs
+
+
+def test_what_costs_too_much_steps_back_to_something_milder(run, tmp_path, monkeypatch):
+    """Of a chain, the milder forms follow until one is kept; what the machine lacks is left out."""
+    shares = {0.9: 0.6, 0.6: 0.1}
+    prune = type(passes("prune_ffn")[0])
+    monkeypatch.setattr(
+        prune,
+        "milder",
+        lambda self: dataclasses.replace(self, share=shares[self.share]) if self.share in shares else None,
+    )
+    tried = Bench.tried
+
+    def lacking(self, state, chosen, name=""):
+        if any(getattr(one, "share", None) == 0.6 for one in chosen):
+            raise MachineError("not on this machine")
+        found = tried(self, state, chosen, name)
+        if any(getattr(one, "share", None) == 0.9 for one in chosen):
+            found = dataclasses.replace(found, path=(*found.path[:-1], dataclasses.replace(found.path[-1], kept=False)))
+        return found
+
+    monkeypatch.setattr(Bench, "tried", lacking)
+    step = tuple(passes("prune_ffn", "distill", prune_ffn={"share": 0.9}, distill={"epochs": 0.1}))
+    made = stage.compress(open_bundle(run), [step], tmp_path / "out", max_loss=1.0)
+    assert [(one.settings["prune_ffn"]["share"], one.kept) for one in made.tried] == [(0.9, False), (0.1, True)]
+    assert [one.shown for one in made.tried] == [
+        "prune_ffn+distill (share=0.9, epochs=0.1)",
+        "prune_ffn+distill (share=0.1, epochs=0.1)",
+    ]
+    assert "share=0.9" in (made.bundle / "report.html").read_text("utf-8")
+    assert made.to_dict()["verdict"] == "partly"
+
+
+def test_integers_step_back_to_static_scales_then_to_more_full_precision_then_to_bf16():
+    [one] = passes("int8")
+    found = []
+    while one is not None:
+        found.append((catalog.name_of(one), getattr(one, "static", None), getattr(one, "full", None)))
+        one = one.milder()
+    assert found == [
+        ("int8", False, 0.0),
+        ("int8", True, 0.0),
+        ("int8", True, 0.1),
+        ("int8", True, 0.25),
+        ("int8", True, 0.5),
+        ("bf16", None, None),
+    ]
+    assert passes("int8", int8={"step_back": False})[0].milder() is None
+    assert passes("int8", int8={"full": 0.3})[0].milder().full == 0.5
+
+
+def test_static_scales_are_measured_on_training_rows_and_served(run, tmp_path):
+    pytest.importorskip("onnxruntime")
+    chain = passes("int8", int8={"static": True, "full": 0.2, "step_back": False})
+    made = stage.compress(open_bundle(run), chain, tmp_path / "out", max_loss=1.0)
+    chosen = read_json(made.bundle / "runtime.json")["chosen"]
+    assert chosen == {"name": "onnx", "precision": "int8", "static": True, "full": 0.2}
+    assert [path.name for path in (made.bundle / "onnx").iterdir()] == ["model.int8-static-0.2.onnx"]
+    beside = [one for one in read_json(made.bundle / "certificate.json")["checks"] if one["name"].startswith("alone")]
+    assert beside and beside[0]["passed"] and beside[0]["limit"] == 1e-3
+    opened = open_bundle(made.bundle)
+    require(opened, opened.recipe.predict.runtime)
+    assert tunewright.load(made.bundle).predict(TEXTS[:1])[0].value is not None
 
 
 def test_passes_joined_are_judged_together(run, tmp_path):

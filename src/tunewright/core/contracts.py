@@ -572,8 +572,21 @@ class Runtime(Component):
         """Why it cannot run this bundle on this machine, in a few words; "" when it can. Opens no network."""
         return ""
 
-    def prepare(self, bundle: Path) -> None:
-        """Write what it needs into the bundle, once, while the bundle is made. Most runtimes need nothing."""
+    @property
+    def steady(self) -> bool:
+        """Whether a text's outputs are the same numbers, up to their last digits, whatever stands beside it."""
+        return self.exact
+
+    def sparing(self, full: float) -> Runtime | None:
+        """It as it rounds more carefully: with static scales, and about this share of its work, where rounding hurts most, in
+        full precision. None: it cannot."""
+        return None
+
+    def prepare(self, bundle: Path, usual: Sequence[Mapping[str, np.ndarray]] = ()) -> None:
+        """Write what it needs into the bundle, once, while the bundle is made. Most runtimes need nothing.
+
+        usual: windows' features like those to come, for what is measured on them.
+        """
 
     @abstractmethod
     def open(self, bundle: Path) -> Outputs:
@@ -594,12 +607,15 @@ class Compressible:
     """What a compression pass changes: a network with its tokenizer, and what is computed in.
 
     precision: as a runtime names it ("int8"); None: that of the runtime which answers from the original bundle.
+    full: where that rounds, the share of its work that stays in full precision, with static scales (Runtime.sparing); None:
+    as runtimes do without being asked.
     backbone: the name of another one that has taken the place of the original's; None: none has.
     """
 
     model: Model
     processor: Processor
     precision: str | None = None
+    full: float | None = None
     backbone: str | None = None
 
 
@@ -659,6 +675,10 @@ class CompressionPass(Component):
     def variants(cls) -> tuple[CompressionPass, ...]:
         """It with each of the settings worth trying where the way to a target is looked for, the mildest first."""
         return () if cls.mends else (cls(),)
+
+    def milder(self) -> CompressionPass | None:
+        """What to try in its place where it cost too much: it with less taken away, or another one. None: nothing."""
+        return None
 
     def lacks(self, given: Compressible) -> str:
         """Why it cannot serve this network, in a few words; "" when it can. Changes nothing."""

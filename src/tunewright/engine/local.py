@@ -26,6 +26,7 @@ from tunewright.data.dataset import UNLABELLED, Dataset
 from tunewright.data.prepare import prepare
 from tunewright.kernels import library as kernels
 from tunewright.models import members
+from tunewright.models.batches import Features
 from tunewright.models.members import opened
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, decide, infer, stepping
@@ -268,7 +269,8 @@ def _judge(
     run.update(status="trained")
     with writing_folder(run.folder / "bundle") as bundle:
         calibrated, built, exact = _calibrate(trained, dataset, bundle, progress)
-        chosen = _choose_runtime(run, bundle, recipe, exact, calibrated, dataset, progress)
+        usual = runtimes.usual(dataset.splits["train"], recipe.task, plan.processor, dataset.labels)
+        chosen = _choose_runtime(run, bundle, recipe, exact, calibrated, dataset, usual, progress)
         recipe = replace(recipe, **{"predict.runtime": chosen.runtime})
         plan = dataclasses.replace(plan, recipe=recipe)
         trained = dataclasses.replace(trained, plan=plan)
@@ -350,12 +352,13 @@ def _choose_runtime(
     exact: Sequence[Inferred],
     calibrated: judge.Calibrated,
     dataset: Dataset,
+    usual: Sequence[Features],
     progress: Progress,
 ) -> runtimes.Chosen:
     """What answers; a resumed run keeps to what was chosen before, however fast the others are now."""
     if (before := run.about.get("runtime")) is not None:
-        return runtimes.take(bundle, catalog.create("runtimes", before["chosen"]), before)  # type: ignore[arg-type]
-    chosen = runtimes.choose(bundle, recipe, exact, calibrated.policy, dataset.labels, progress)
+        return runtimes.take(bundle, catalog.create("runtimes", before["chosen"]), before, usual)  # type: ignore[arg-type]
+    chosen = runtimes.choose(bundle, recipe, exact, calibrated.policy, dataset.labels, progress, usual)
     run.update(runtime=chosen.about)
     return chosen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,10 @@ def together(runs: Sequence[Outputs]) -> Outputs:
     return lambda windows: [np.mean(own, axis=0) for own in zip(*(run(windows) for run in runs), strict=True)]
 
 
-def prepare(runtime: Runtime, bundle: Path) -> None:
-    """Let the runtime write what it needs for every member."""
+def prepare(runtime: Runtime, bundle: Path, usual: Sequence[Mapping[str, np.ndarray]] = ()) -> None:
+    """Let the runtime write what it needs for every member. usual: see Runtime.prepare."""
     for place in folders(bundle):
-        runtime.prepare(place)
+        runtime.prepare(place, usual)
 
 
 def opened(runtime: Runtime, bundle: Path) -> Outputs:

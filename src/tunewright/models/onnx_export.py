@@ -1,11 +1,11 @@
-"""Write a saved model as ONNX, in fp32 and in 8-bit integers; what is written is checked against PyTorch right there."""
+"""Write a saved model as ONNX, in fp32; what is written is checked against PyTorch right there."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from tunewright.core.errors import MachineError, ModelError
-from tunewright.core.files import writing
 from tunewright.core.memory import give_back
 from tunewright.models import surgery
 from tunewright.models.batches import Features, padded
@@ -32,25 +31,48 @@ TRACED = (8, 5)  # lengths of the texts that the network is traced on
 TRIALS = ((13, 4, 1), (70, 33))  # and of those it is checked on: other shapes, padding in each
 
 
-def export(saved: Path, target: Path, *, rounded: bool) -> None:
-    """Write the model in the folder `saved` to the file `target`, in 8-bit integers if `rounded`.
+_last: dict[str, tuple[Path, tempfile.TemporaryDirectory]] = {}  # what `exported` keeps: digest → file, and its folder
 
-    Raises ModelError where it cannot be written so that it computes the same, MachineError where a package is missing.
+
+def exported(saved: Path, digest: str) -> Path:
+    """The model in the folder `saved`, whose content has this digest, as an fp32 ONNX file.
+
+    The last one is kept until another is asked for or the process ends: tracing a large network takes a minute, and several
+    runtimes are tried on it. Raises ModelError where it cannot be written so that it computes the same, MachineError where
+    a package is missing.
     """
+    if digest not in _last:
+        forget()
+        scratch = tempfile.TemporaryDirectory(prefix="tunewright-")
+        try:
+            _last[digest] = _export(saved, Path(scratch.name)), scratch
+        except BaseException:
+            scratch.cleanup()
+            raise
+    return _last[digest][0]
+
+
+@atexit.register
+def forget() -> None:
+    """Take away the file that is kept."""
+    for _, scratch in _last.values():
+        scratch.cleanup()
+    _last.clear()
+
+
+def _export(saved: Path, scratch: Path) -> Path:
     model, processor = load_model(saved), Processor.load(saved)
-    with writing(target) as made, _explained(saved), _quiet(), tempfile.TemporaryDirectory() as scratch:
-        plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
+    with explained(saved):
+        plain, fused = scratch / "plain.onnx", scratch / "fused.onnx"
         _trace(model, padded(_texts(model, processor, TRACED), processor.pad_id), plain)
         give_back()  # each step holds the weights several times over, and leaves them to the collector
         if not _agrees(plain, model, processor):
             raise ModelError("its logits there are not those of PyTorch.")
-        best = fused if _fuse(model, processor, plain, fused) else plain
-        give_back()
-        if rounded:
-            _round(best, made)
-        else:
-            shutil.copyfile(best, made)
+        if not _fuse(model, processor, plain, fused):
+            return plain
+        plain.unlink()
     give_back()
+    return fused
 
 
 def _texts(model: Model, processor: Processor, lengths: Sequence[int]) -> list[Features]:
@@ -111,24 +133,6 @@ def _fuse(model: Model, processor: Processor, plain: Path, fused: Path) -> bool:
         return False
 
 
-def _round(file: Path, target: Path) -> None:
-    """Weights to 8-bit integers, a scale for each output; activations are rounded while it computes.
-
-    Of the weights 7 bits are used: without VNNI instructions, products of two pairs are added in 16 bits, and 8 would
-    overflow there. So every CPU gives about the same numbers.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(
-        file,
-        target,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,
-        extra_options={"DefaultTensorType": 1},  # float, where the type of a fused step's result is not known
-    )
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the libraries from logging and warning."""
@@ -157,10 +161,11 @@ def _muted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn whatever the libraries raise into one message that names the model."""
+def explained(folder: Path) -> Iterator[None]:
+    """Turn whatever the libraries raise into one message that names the model, and keep them from writing."""
     try:
-        yield
+        with _quiet():
+            yield
     except (MachineError, MemoryError, OSError):
         raise
     except ImportError as error:

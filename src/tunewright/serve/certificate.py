@@ -56,7 +56,8 @@ def _certified(bundle: Bundle) -> list[Mapping[str, Any]]:
     if file.is_file():
         about = read_json(file)
         tried = [trial for trial in about["trials"] if not trial.get("lacks") and _within(trial, about, bundle)]
-        found += [about["chosen"], *(trial["runtime"] for trial in tried)]
+        stored = [about["chosen"], *(trial["runtime"] for trial in tried)]
+        found += [catalog.describe(catalog.create("runtimes", one)) for one in stored]  # with settings that came since
     return [runtime for index, runtime in enumerate(found) if runtime not in found[:index]]
 
 

@@ -15,17 +15,22 @@ from typing import Any
 import numpy as np
 
 from tunewright.core import catalog
-from tunewright.core.contracts import Outputs, Runtime
+from tunewright.core.contracts import Outputs, Runtime, Task
 from tunewright.core.errors import MachineError, ModelError
+from tunewright.core.numeric import spread
 from tunewright.core.progress import Progress
 from tunewright.core.recipe import Predict, Recipe
-from tunewright.core.types import Policy, Prediction
+from tunewright.core.types import Example, Policy, Prediction
+from tunewright.data.dataset import Split
 from tunewright.models import members
+from tunewright.models.batches import Features
+from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, again, decide
 
 TRIED = 2000  # validation rows that every runtime answers
 IN_BULK = 256  # of them, rows that are timed together
 ALONE = 20  # and rows that are timed one at a time
+USUAL = 512  # rows whose windows a runtime may measure on when it is prepared
 ROUNDS = 3  # of timing, all runtimes in turn; the median counts
 
 
@@ -71,18 +76,24 @@ class Chosen:
 
 
 def choose(
-    bundle: Path, recipe: Recipe, exact: Sequence[Inferred], policy: Policy, labels: Sequence[str], progress: Progress
+    bundle: Path,
+    recipe: Recipe,
+    exact: Sequence[Inferred],
+    policy: Policy,
+    labels: Sequence[str],
+    progress: Progress,
+    usual_windows: Sequence[Features] = (),
 ) -> Chosen:
     """Take the runtime that the recipe names, or the fastest whose answers are good enough, and prepare the bundle for it.
 
-    exact: validation rows, answered in full precision. Raises MachineError when the named runtime cannot run here.
+    exact: validation rows, answered in full precision; usual_windows: of other rows, see Runtime.prepare. Raises MachineError when the named runtime cannot run here.
     """
     if recipe.predict.runtime != "auto":
-        return take(bundle, recipe.predict.runtime, {"rows": 0, "trials": []})
+        return take(bundle, recipe.predict.runtime, {"rows": 0, "trials": []}, usual_windows)
     exact = exact[:TRIED]
-    trials = tried(bundle, recipe, everyone(), exact, policy, labels, progress)
+    trials = tried(bundle, recipe, everyone(), exact, policy, labels, progress, usual_windows)
     about = {"rows": len(exact), "trials": [trial.to_dict() for trial in trials]}
-    return take(bundle, fastest(trials, recipe.predict, len(exact)), about)
+    return take(bundle, fastest(trials, recipe.predict, len(exact)), about, usual_windows)
 
 
 def everyone() -> list[Runtime]:
@@ -98,18 +109,27 @@ def tried(
     policy: Policy,
     labels: Sequence[str],
     progress: Progress,
+    usual_windows: Sequence[Features] = (),
 ) -> list[Trial]:
     """How each of these runtimes does on rows that were answered in full precision. Leaves nothing in the bundle."""
     with tempfile.TemporaryDirectory(dir=bundle, prefix=".runtimes-") as scratch:
-        places = {one: _place(Path(scratch) / str(index), bundle) for index, one in enumerate(among)}
-        return _trials(places, recipe, exact, policy, labels, progress)
+        place = _place(Path(scratch), bundle)
+        return _trials(among, place, recipe, exact, policy, labels, progress, usual_windows)
 
 
-def take(bundle: Path, runtime: Runtime, about: Mapping[str, Any]) -> Chosen:
+def usual(rows: Sequence[Example] | Split, task: Task, processor: Processor, labels: Sequence[str]) -> list[Features]:
+    """The windows of some of these rows, as Runtime.prepare wants them."""
+    places = spread(len(rows), USUAL)
+    some = rows.take(places) if isinstance(rows, Split) else [rows[place] for place in places]
+    shown = [dataclasses.replace(row, label=None) for row in some]
+    return [window.features for window in task.encode(shown, processor, labels)]
+
+
+def take(bundle: Path, runtime: Runtime, about: Mapping[str, Any], usual_windows: Sequence[Features] = ()) -> Chosen:
     """Prepare the bundle for this runtime, and open it. Raises MachineError when it cannot run here."""
     if missing := runtime.lacks(bundle):
         raise MachineError(f"predict.runtime: {catalog.name_of(runtime)} cannot run here ({missing}).")
-    members.prepare(runtime, bundle)
+    members.prepare(runtime, bundle, usual_windows)
     return Chosen(runtime, members.opened(runtime, bundle), {**about, "chosen": catalog.describe(runtime)})
 
 
@@ -130,26 +150,28 @@ def _variants(name: str) -> Sequence[Runtime]:
 
 
 def _place(folder: Path, bundle: Path) -> Path:
-    """A folder that looks like the bundle, for a runtime to prepare without leaving anything in the bundle."""
+    """A folder that looks like the bundle, for runtimes to prepare without leaving anything in the bundle."""
     for number, own in enumerate(members.folders(bundle)):
         place = members.folder(folder, number)
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         (place / "model").symlink_to((own / "model").resolve())
     return folder
 
 
 def _trials(
-    places: Mapping[Runtime, Path],
+    among: Sequence[Runtime],
+    place: Path,
     recipe: Recipe,
     exact: Sequence[Inferred],
     policy: Policy,
     labels: Sequence[str],
     progress: Progress,
+    usual_windows: Sequence[Features],
 ) -> list[Trial]:
     opened, trials = {}, {}
-    with progress.task("Trying what answers fastest", total=len(places) + ROUNDS) as step:
-        for runtime, place in places.items():
-            run, missing = _opened(runtime, place)
+    with progress.task("Trying what answers fastest", total=len(among) + ROUNDS) as step:
+        for runtime in among:
+            run, missing = _opened(runtime, place, usual_windows)
             if run is None:
                 trials[runtime] = Trial(runtime, missing)
             else:
@@ -165,12 +187,12 @@ def _trials(
     return [_timed(trial, times.get(runtime, []), len(windows)) for runtime, trial in trials.items()]
 
 
-def _opened(runtime: Runtime, place: Path) -> tuple[Outputs | None, str]:
+def _opened(runtime: Runtime, place: Path, usual_windows: Sequence[Features]) -> tuple[Outputs | None, str]:
     """The runtime ready to answer, or why it is not."""
     if missing := runtime.lacks(place):
         return None, missing
     try:
-        members.prepare(runtime, place)
+        members.prepare(runtime, place, usual_windows)
         return members.opened(runtime, place), ""
     except (ModelError, MachineError) as error:
         return None, " ".join(str(error).split())[:200]

@@ -16,4 +16,4 @@ class Bf16(CompressionPass):
 
     def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
         """See CompressionPass.apply."""
-        return replace(given, precision="bf16")
+        return replace(given, precision="bf16", full=None)

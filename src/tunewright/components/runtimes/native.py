@@ -23,6 +23,7 @@ class Native(Runtime):
     """The answer to a text is the same bits whatever stands beside it, on any number of threads."""
 
     exact: ClassVar[bool] = False
+    steady: ClassVar[bool] = True
     precision: ClassVar[str] = "int8"
 
     def lacks(self, bundle: Path) -> str:

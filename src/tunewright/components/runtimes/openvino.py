@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tunewright.core.contracts import Outputs, Runtime
 from tunewright.core.run import cores
+
+if TYPE_CHECKING:
+    from tunewright.models.batches import Features
 
 BATCH_TOKENS = 512  # padded tokens at a time; larger batches were slower
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}  # as OpenVINO calls them
@@ -36,29 +40,29 @@ class Openvino(Runtime):
         """See Runtime.lacks."""
         from tunewright.models import onnx_files
 
-        if missing := onnx_files.lacks(bundle, "fp32", package="openvino", extra="openvino"):
+        if missing := onnx_files.lacks(bundle, onnx_files.FP32, package="openvino", extra="openvino"):
             return missing
         if self.exact or "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             return ""
         return "this processor has no bf16 instructions"
 
-    def prepare(self, bundle: Path) -> None:
+    def prepare(self, bundle: Path, usual: Sequence[Features] = ()) -> None:
         """See Runtime.prepare. Raises ModelError for a network that has no ONNX form."""
         from tunewright.models import onnx_files
 
-        onnx_files.put(bundle, "fp32")
+        onnx_files.put(bundle, onnx_files.FP32)
 
     def open(self, bundle: Path) -> Outputs:
         """See Runtime.open. For a bundle that was made without this runtime, its file is made once, in the cache."""
         from tunewright.models import onnx_files
 
-        return self._compiled(str(onnx_files.find(bundle, "fp32")), bundle)
+        return self._compiled(str(onnx_files.find(bundle, onnx_files.FP32)), bundle)
 
     def features(self, bundle: Path) -> Outputs:
         """See Runtime.features: the graph without its last map (needs the package onnx)."""
         from tunewright.models import onnx_files
 
-        cut = onnx_files.without_last_map(onnx_files.find(bundle, "fp32"))
+        cut = onnx_files.without_last_map(onnx_files.find(bundle, onnx_files.FP32))
         return self._compiled(_core().read_model(model=cut), bundle)
 
     def _compiled(self, network: Any, bundle: Path) -> Outputs:

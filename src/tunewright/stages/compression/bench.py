@@ -59,7 +59,9 @@ class Bench:
         self.predictor = Predictor(bundle, against)
         if self.predictor.note:
             progress.say(self.predictor.note)
-        self.rewriter = Rewriter(bundle, self.predictor.runtime, answered_by, rows.validation, max_loss, progress)
+        self.rewriter = Rewriter(
+            bundle, self.predictor.runtime, answered_by, rows.validation, rows.train, max_loss, progress
+        )
         self.before = answer(self.predictor, rows.validation, progress, title="Answers of the original")
         first, *others = (rewrite.opened(folder / "model") for folder in members.folders(bundle.folder))
         self.start = State(first)
@@ -161,7 +163,7 @@ class Bench:
             saved=[item.logits for item in self.rewriter.answered(bundle.folder, exactly(), rows)],
             alone=certificate.as_answers(raced.second_alone, raced.rows),
             original_alone=certificate.as_answers(raced.first_alone, raced.rows),
-            steady=predictor.runtime.exact,
+            steady=predictor.runtime.steady,
         )
         gate = certificate.certify(
             self.bundle,

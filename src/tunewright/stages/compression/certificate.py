@@ -63,7 +63,7 @@ class Served:
     saved: Sequence[np.ndarray]
     alone: Mapping[str, tuple[np.ndarray, Any]]
     original_alone: Mapping[str, tuple[np.ndarray, Any]]
-    steady: bool  # whether a row's answer may not depend on the rows beside it: the runtime is exact
+    steady: bool  # whether a row's answer may not depend on the rows beside it, by what its runtime promises
 
 
 def compare(recipe: Recipe, labels: Sequence[str], before: Judged, after: Judged) -> Compared:

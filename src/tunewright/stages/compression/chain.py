@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.contracts import CompressionPass
+from tunewright.core.errors import MachineError
 from tunewright.core.files import write_json, write_text
 from tunewright.predict.infer import decide
 from tunewright.predict.predictor import AUTO, find_runtime
@@ -29,16 +30,36 @@ class Chain:
         self.tried: list[Tried] = []
 
     def add(self, passes: Sequence[CompressionPass], name: str = "") -> None:
-        """Try a step behind those that were kept; keep it if the certificate passes. name: where it has no passes."""
+        """Try a step behind those that were kept; keep it if the certificate passes, else try what is milder, as long as
+        there is something. name: where it has no passes."""
+        if self._kept(passes, name):
+            return
+        while passes := milder(passes):
+            try:
+                if self._kept(passes, ""):
+                    return
+            except MachineError as error:
+                self.bench.progress.say(f"Left out: {error}")
+
+    def _kept(self, passes: Sequence[CompressionPass], name: str) -> bool:
         found = self.bench.tried(self.state, passes, name)
         tried: Tried = found.tried  # type: ignore[assignment]
         self.tried.append(tried)
         if tried.kept:
-            self.bench.progress.say(f"{tried.name}: {tried.told}: kept.")
+            self.bench.progress.say(f"{tried.shown}: {tried.told}: kept.")
             self.state = found
         else:
-            self.bench.progress.say(f"{tried.name}: {tried.told}: undone ({tried.why}).")
+            self.bench.progress.say(f"{tried.shown}: {tried.told}: undone ({tried.why}).")
             self.bench.forget(found)
+        return tried.kept
+
+
+def milder(passes: Sequence[CompressionPass]) -> tuple[CompressionPass, ...]:
+    """The step with the last pass that has something milder to try in its place; () where none has."""
+    for place in reversed(range(len(passes))):
+        if (instead := passes[place].milder()) is not None:
+            return (*passes[:place], instead, *passes[place + 1 :])
+    return ()
 
 
 def report(bench: Bench, tried: Sequence[Tried], kept: State) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tunewright.core.recipe import Recipe, replace
 from tunewright.core.recipe_file import to_yaml
 from tunewright.core.types import Example, Policy
 from tunewright.models import beside, members
+from tunewright.models.batches import Features
 from tunewright.models.processor import Processor
 from tunewright.predict.infer import Inferred, infer
 from tunewright.predict.predictor import EXACT
@@ -38,6 +39,7 @@ class Rewriter:
     own: Runtime
     forced: Runtime | None
     rows: Sequence[Example]  # labelled ones, by which a runtime is chosen and the policy fitted
+    learned: Sequence[Example]  # others, on which a runtime may measure
     max_loss: float
     progress: Progress
 
@@ -54,8 +56,9 @@ class Rewriter:
             for part in ("model", "encoder"):
                 if (self.bundle.folder / part).is_dir():
                     shutil.copytree(self.bundle.folder / part, folder / part)
-        runtime, about = self._runtime(state.made, folder)
-        members.prepare(runtime, folder)
+        usual = runtimes.usual(self.learned, self.bundle.task, state.made.processor, self.bundle.labels)
+        runtime, about = self._runtime(state.made, folder, usual)
+        members.prepare(runtime, folder, usual)
         recipe = replace(recipe, **{"predict.runtime": runtime, **_read_by(state.made)})
         write_text(folder / "recipe.yaml", to_yaml(recipe))
         write_json(folder / "runtime.json", {"chosen": catalog.describe(runtime), **about})
@@ -79,7 +82,7 @@ class Rewriter:
         items = infer(unlabelled(rows), self.bundle.task, processor, self.bundle.labels, run)
         return [dataclasses.replace(item, example=row) for row, item in zip(rows, items, strict=True)]
 
-    def _runtime(self, made: Compressible, folder: Path) -> tuple[Runtime, dict[str, Any]]:
+    def _runtime(self, made: Compressible, folder: Path, usual: Sequence[Features]) -> tuple[Runtime, dict[str, Any]]:
         """The original's runtime, or the best of those that compute in the precision that was asked for."""
         own = self.forced or self.own
         if self.forced and (missing := own.lacks(folder)):
@@ -90,9 +93,11 @@ class Rewriter:
             self.progress.say(f"{called(own)} cannot run the smaller model ({missing}); another is looked for.")
         wanted = made.precision or own.precision
         among = [one for one in runtimes.everyone() if one.precision == wanted]
+        if made.full is not None:
+            among = [sparing for one in among if (sparing := one.sparing(made.full)) is not None]
         exact = self.answered(folder, exactly(), some(self.rows, runtimes.TRIED))
         recipe, policy, labels = self.bundle.recipe, self.bundle.policy, self.bundle.labels
-        trials = runtimes.tried(folder, recipe, among, exact, policy, labels, self.progress)
+        trials = runtimes.tried(folder, recipe, among, exact, policy, labels, self.progress, usual)
         able = [trial for trial in trials if not trial.lacks]
         if not able:
             told = "; ".join(f"{called(trial.runtime)}: {trial.lacks}" for trial in trials)

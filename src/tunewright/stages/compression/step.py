@@ -68,6 +68,11 @@ class Tried:
         return self.compared.loss.value
 
     @property
+    def shown(self) -> str:
+        """Its name, with what it was set to where that is not what it is unless said otherwise."""
+        return shown(self.name, self.settings)
+
+    @property
     def whole(self) -> str:
         """It and the steps before it."""
         return " · ".join((*self.behind, self.name))
@@ -150,3 +155,14 @@ class State:
 def step_name(passes: Sequence[CompressionPass]) -> str:
     """The names of passes that are judged together."""
     return "+".join(map(catalog.name_of, passes))
+
+
+def shown(name: str, settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """A step's name with what differs from its passes' defaults: "int8 (scales=static, full=0.1)"."""
+    parts = [
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+        for one, values in settings.items()
+        for key, value in values.items()
+        if value != dataclasses.asdict(catalog.create("passes", one))[key]
+    ]
+    return f"{name} ({', '.join(parts)})" if parts else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunewright.stages.compression.step import shown
 from tunewright.stages.report import figures, formats, texts
 from tunewright.stages.report.figures import Axis, Line, Plot, Tick
 from tunewright.stages.report.html import environment, page
@@ -47,7 +48,7 @@ def table(content: Mapping[str, Any]) -> list[dict[str, Any]]:
             **_about(one),
             **_scaled(one, original["speed"]),
             "kind": "kept" if one["kept"] else "undone",
-            "name": " · ".join((*one["behind"], one["pass"])) if content["targets"] else one["pass"],
+            "name": " · ".join((*(one["behind"] if content["targets"] else ()), shown(one["pass"], one["settings"]))),
             "loss": one["loss"],
             "flips": one["flips"],
             "speedup": one["speedup"],
