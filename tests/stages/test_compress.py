@@ -578,6 +578,29 @@ def test_a_student_on_another_backbone_reads_as_that_one_does(run, tiny_backbone
     assert read_json(bundle.model_folder / "tokenizer.json")["normalizer"]["lowercase"] is False
 
 
+def test_a_causal_language_model_can_teach_an_encoder(tiny_backbone, train_tiny, tmp_path):
+    import torch
+    import transformers
+
+    from tunewright.testing.tiny import vocabulary, write_tokenizer
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.LlamaConfig(
+        **sizes, vocab_size=len(vocabulary()), max_position_embeddings=64, pad_token_id=0, num_key_value_heads=1
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.LlamaModel(config).save_pretrained(tmp_path / "causal")
+    write_tokenizer(tmp_path / "causal")
+    taught = train_tiny(tmp_path / "taught", model__backbone=str(tmp_path / "causal"), train__epochs=6)
+    assert read_json(open_bundle(taught).model_folder / "config.json")["model_type"] == "llama"
+    chain = passes("distill_into", distill_into={"backbone": str(tiny_backbone), "epochs": 6.0, "rate": 0.5})
+    made = stage.compress(open_bundle(taught), chain, tmp_path / "out", max_loss=1.0)
+    assert read_json(made.bundle / "model" / "config.json")["model_type"] == "bert"
+    compared = made.last.compared
+    assert len(compared.flips) < 0.5 * compared.rows
+
+
 def test_rows_without_labels_are_learned_from_and_those_that_judge_are_not_among_them(run, tmp_path):
     with stage.rows_of(open_bundle(run), None, None, None, Silent()) as rows:
         texts = ["a new text", "another one", rows.validation[0].inputs["text"]]
@@ -621,6 +644,15 @@ def test_a_pass_that_cannot_serve_is_refused_before_the_ones_before_it_have_take
     monkeypatch.setattr(type(passes[0]), "apply", None)
     with pytest.raises(UsageError, match="prune_heads cannot serve this model: its attention is odd"):
         stage.compress(open_bundle(run), passes, tmp_path / "out")
+
+
+def test_a_students_backbone_that_is_none_is_told_before_the_passes_before_it_have_taken_their_time(
+    run, tmp_path, monkeypatch
+):
+    chain = passes("shrink_vocabulary", "distill_into", distill_into={"backbone": "minilm-l6-e"})
+    monkeypatch.setattr(type(chain[0]), "apply", None)
+    with pytest.raises(UsageError, match=r"distill_into cannot serve this model: 'minilm-l6-e' is no .*minilm-l6-en"):
+        stage.compress(open_bundle(run), chain, tmp_path / "out")
 
 
 def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):

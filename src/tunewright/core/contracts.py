@@ -656,6 +656,8 @@ class Imitation:
     temperature: float  # that both logits are divided by: more shows more of what the original holds for second best
     hidden: float  # weight of the distance of the head's features beside that of the answers; 0: answers alone
     rate: float  # learning rate, relative to full fine-tuning
+    attention: float = 0.0  # weight of how the last layer's tokens attend to each other
+    states: float = 0.0  # weight of each token's last hidden states
 
 
 class CompressionPass(Component):

@@ -39,6 +39,10 @@ class Model(nn.Module):
         on_cpu = next(self.parameters()).device.type == "cpu"
         self._packed = packed(self.backbone) if on_cpu else None
 
+    def unpack(self) -> None:
+        """Compute the backbone as it is from now on, module by module."""
+        self._packed = None
+
     def renew(self) -> None:
         """Forget what was made of the weights: PEFT, when it merges, changes them without telling torch."""
         if self._packed is not None:

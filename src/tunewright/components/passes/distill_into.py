@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from tunewright.core.contracts import Compressible, CompressionPass, Evidence, Imitation
+from tunewright.core.errors import MachineError, ModelError
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,15 @@ class DistillInto(CompressionPass):
 
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
-        if given.model.head_kind.pools:
-            return ""
-        return "it answers for every token, and another backbone has other tokens"
+        from tunewright.models.locate import locate
+
+        if not given.model.head_kind.pools:
+            return "it answers for every token, and another backbone has other tokens"
+        try:
+            locate(self.backbone)
+        except (ModelError, MachineError) as error:
+            return str(error).rstrip(".")
+        return ""
 
     def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
         """See CompressionPass.apply. Raises what `locate` raises for a backbone that is not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -200,7 +201,12 @@ class Lessons:
             self.recipe.train, method=catalog.create("methods", "full"), regularisers=(), epochs=how.epochs,
             evaluate_every=min(1.0, how.epochs), early_stopping=None, unlabelled=None, ensemble=None,
         )  # fmt: skip
-        with recording(folder, (), {}) as record, model.telling(), zeros_kept(model, model.backbone):
+        with (
+            recording(folder, (), {}) as record,
+            model.telling(),
+            zeros_kept(model, model.backbone),
+            self._attending(given, how, states=how.states if width == whole else 0.0),
+        ):
             job = Job(
                 model=model,
                 windows=splits["train"],
@@ -225,6 +231,21 @@ class Lessons:
                 "No step of distillation brought validation rows nearer to the original: the network stays."
             )
         return dataclasses.replace(given, model=model.eval())
+
+    def _attending(self, given: Compressible, how: Imitation, states: float) -> AbstractContextManager[None]:
+        """A further term of the loss, where one is asked for: it compares token by token, so both have to read the same ones."""
+        import torch
+
+        from tunewright.training.relations import imitating
+
+        if not (how.attention or states):
+            return nullcontext()
+        tokenizers = [one.processor.tokenizer for one in (given, self.original)]
+        names = (tokenizers[0].id_to_token(index) for index in range(tokenizers[0].get_vocab_size()))
+        found = [tokenizers[1].token_to_id(name) if name is not None else None for name in names]
+        pieces = torch.tensor([0 if index is None else index for index in found], device=self.device)
+        original = self.original.model.to(self.device)
+        return imitating(given.model, original, pieces, attention=how.attention, states=states)
 
     def _texts(self) -> list[tuple[str, Sequence[Example]]]:
         return [("train", self.train), ("validation", some(self.validation, LEARNED))]
