@@ -30,7 +30,7 @@ class Distill(CompressionPass):
         """See CompressionPass.lacks."""
         if not self.attention:
             return ""
-        from tunewright.training import relations
+        from tunewright.models import relations
 
         return relations.lacks(given.model.backbone)
 

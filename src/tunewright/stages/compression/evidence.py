@@ -236,7 +236,7 @@ class Lessons:
         """A further term of the loss, where one is asked for: it compares token by token, so both have to read the same ones."""
         import torch
 
-        from tunewright.training.relations import imitating
+        from tunewright.models.relations import imitating
 
         if not (how.attention or states):
             return nullcontext()

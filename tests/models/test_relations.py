@@ -7,11 +7,11 @@ import copy
 import pytest
 import torch
 
+from tunewright.models import relations
 from tunewright.models.model import build_model
+from tunewright.models.relations import imitating
 from tunewright.testing import tiny_backbone
 from tunewright.testing.materials import LABELS
-from tunewright.training import relations
-from tunewright.training.relations import imitating
 
 BOTH = {"attention": 1.0, "states": 1.0}
 
