@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ class Openvino(Runtime):
 
 
 def _core() -> Any:
+    # Without this package OpenVINO reports nothing; with it, each import is told to its makers.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     return openvino.Core()
