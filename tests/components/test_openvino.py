@@ -92,7 +92,8 @@ def test_no_library_tells_its_makers_that_a_bundle_was_opened(bundle, tmp_path, 
         "from tunewright.core import catalog\n"
         "catalog.create('runtimes', {'name': sys.argv[2], 'precision': 'fp32'}).open(Path(sys.argv[1]))\n"
     )
-    told = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK", "CI", "TF_BUILD", "JENKINS_URL")  # which would keep them silent, too
+    # Without what would keep them silent, too.
+    told = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK", "CI", "TF_BUILD", "JENKINS_URL")
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment = {key: value for key, value in os.environ.items() if key not in told} | home
     command = [sys.executable, "-c", script, str(bundle[0]), name]
