@@ -14,6 +14,8 @@ import yaml
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/tunewright.json").read_text("utf-8"))
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 RULES = [
     rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text("utf-8"))["groups"] for rule in group["rules"]
 ]
@@ -109,14 +111,12 @@ def test_the_images_packages_are_those_that_are_tested():
 
 
 def test_files_that_are_copied_or_mounted_exist():
-    docker = (DEPLOY / "Dockerfile").read_text("utf-8")
-    copied = [word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", docker, re.M) for word in line.split()]
+    copied = [word for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.M) for word in line.split()]
     assert copied and [word for word in copied if not (ROOT / word).exists()] == []
     kept = set(re.findall(r"^!(\S+)$", (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8"), re.M))
     assert set(copied) <= kept
-    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
     mounted = [
-        volume.split(":")[0] for service in compose["services"].values() for volume in service.get("volumes", ())
+        volume.split(":")[0] for service in COMPOSE["services"].values() for volume in service.get("volumes", ())
     ]
     made = {"./keys.json", "./prometheus.key"}  # by the reader, as its first lines say
     assert [
@@ -137,6 +137,8 @@ def test_arguments_in_manifests_are_options_of_serve():
     lines = re.findall(r"^\s*(?:args|command|CMD):? (\[.*\])$", written.replace("CMD [", "CMD: ["), re.M)
     used = {word for line in lines for word in re.findall(r"--[\w-]+(?=[,\]\" ])", line) if "config" not in word and "storage" not in word}  # fmt: skip
     assert {"--host", "--keys", "--no-keys"} <= used <= known
+    chart = set(re.findall(r"^ +- (--[\w-]+)$", (DEPLOY / "helm/tunewright/templates/deployment.yaml").read_text("utf-8"), re.M))  # fmt: skip
+    assert {"--workers", "--feedback"} <= chart <= known
 
 
 def _options(command) -> set[str]:
@@ -146,12 +148,69 @@ def _options(command) -> set[str]:
     return {word for default in defaults for word in getattr(default, "param_decls", ()) or ()}
 
 
+def containers() -> dict[str, tuple[dict, dict]]:
+    """Where a server is declared → its container, and what surrounds it."""
+    plain = yaml.safe_load((DEPLOY / "kubernetes/deployment.yaml").read_text("utf-8"))["spec"]["template"]["spec"]
+    kserve = yaml.safe_load((DEPLOY / "kserve/runtime.yaml").read_text("utf-8"))["spec"]
+    return {"kubernetes": (plain["containers"][0], plain), "kserve": (kserve["containers"][0], kserve)}
+
+
 def test_manifests_are_read_as_yaml_and_run_as_nobody_special():
     for file in [*DEPLOY.glob("kubernetes/*.yaml"), *DEPLOY.glob("kserve/*.yaml")]:
         assert {"apiVersion", "kind"} <= set(yaml.safe_load(file.read_text("utf-8"))), file.name
-    pod = yaml.safe_load((DEPLOY / "kubernetes/deployment.yaml").read_text("utf-8"))["spec"]["template"]["spec"]
-    user = re.search(r"useradd --uid (\d+)", (DEPLOY / "Dockerfile").read_text("utf-8"))[1]
-    assert pod["securityContext"]["runAsNonRoot"] and str(pod["securityContext"]["runAsUser"]) == user
+    user = int(re.search(r"useradd --uid (\d+)", DOCKERFILE)[1])
+    assert DOCKERFILE.count(f"USER {user}:{user}") == 2  # each stage that is run
+    for place, (server, pod) in containers().items():
+        own = {**pod.get("securityContext", {}), **server["securityContext"]}
+        assert own["runAsNonRoot"] and own["runAsUser"] == user, place
+        assert own["readOnlyRootFilesystem"] and own["capabilities"] == {"drop": ["ALL"]}, place
+
+
+def test_where_nothing_else_can_be_written_the_cache_and_tmp_can():
+    cache = re.search(r"TUNEWRIGHT_CACHE=(\S+)", DOCKERFILE)[1]
+    assert f"install -d -m 1777 {cache}\n" in DOCKERFILE  # a tmpfs has the mode of the folder it covers, and is root's
+    for place, (server, pod) in containers().items():
+        empty = {volume["name"] for volume in pod["volumes"] if volume.get("emptyDir") == {}}
+        paths = {mount["mountPath"] for mount in server["volumeMounts"] if mount["name"] in empty}
+        assert {cache, "/tmp"} <= paths, place
+    compose = COMPOSE["services"]["tunewright"]
+    assert compose["read_only"] and set(compose["tmpfs"]) == {"/tmp", f"{cache}:exec"}
+
+
+def test_everyone_means_the_same_port():
+    (port,) = re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, re.M)
+    command = COMPOSE["services"]["tunewright"]["command"]
+    server, _ = containers()["kubernetes"]
+    assert f"http://127.0.0.1:{port}/health/ready" in DOCKERFILE
+    assert f'"--port", "{port}"' in DOCKERFILE
+    assert command[command.index("--port") + 1] == server["args"][server["args"].index("--port") + 1] == port
+    assert server["ports"] == [{"name": "http", "containerPort": int(port)}]
+    assert COMPOSE["services"]["tunewright"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f'["tunewright:{port}"]' in (DEPLOY / "prometheus.yml").read_text("utf-8")
+    kserve, _ = containers()["kserve"]
+    own = kserve["args"][kserve["args"].index("--port") + 1]
+    assert {str(kserve["ports"][0]["containerPort"]), str(kserve["readinessProbe"]["httpGet"]["port"])} == {own}
+
+
+def test_whoever_stops_a_server_waits_until_it_has_finished():
+    from tunewright.serve.limits import Limits
+
+    server, pod = containers()["kubernetes"]
+    timeout, grace = (float(server["args"][server["args"].index(name) + 1]) for name in ("--timeout", "--grace"))
+    assert timeout == Limits.seconds
+    assert pod["terminationGracePeriodSeconds"] == grace + 2 * timeout + 10  # as the chart has it
+    assert COMPOSE["services"]["tunewright"]["stop_grace_period"] == f"{pod['terminationGracePeriodSeconds']}s"
+    seconds = server["readinessProbe"]["periodSeconds"]
+    assert grace > seconds  # a probe sees in time that it is not ready
+
+
+def test_the_images_own_command_can_be_served():
+    from tunewright.serve.repository import named
+
+    (command,) = re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.M)
+    bundle = json.loads(command)[0]
+    assert list(named([bundle])) == ["bundle"]
+    assert f":{bundle}:ro" in DOCKERFILE  # the first lines say how it is mounted
 
 
 def test_prometheus_itself_takes_the_rules():

@@ -22,6 +22,11 @@ __version__ = "0.1.0"
 # cores that other programs use too, a training step is then many times as fast (benchmarks/speed/waiting.py).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# No library tells its makers what runs here, unless a user has set these otherwise. ONNX Runtime would (its Privacy.md), from
+# its start on; the hub's client and MLflow heed the second. OpenVINO has no such variable: components/runtimes/openvino.py.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
 if TYPE_CHECKING:
     from tunewright import sklearn as sklearn
     from tunewright.apps.api import combine as combine

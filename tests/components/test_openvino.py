@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,25 @@ def test_a_prepared_bundle_is_served_without_torch(bundle):
     command = [sys.executable, "-c", script, str(bundle[0])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_no_library_tells_its_makers_that_a_bundle_was_opened(bundle, tmp_path, name):
+    """What they would send, they first keep in the user's home."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tunewright.core import catalog\n"
+        "catalog.create('runtimes', {'name': sys.argv[2], 'precision': 'fp32'}).open(Path(sys.argv[1]))\n"
+    )
+    # Without what would keep them silent, too.
+    told = ("ORT_DISABLE_TELEMETRY", "DO_NOT_TRACK", "CI", "TF_BUILD", "JENKINS_URL")
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {key: value for key, value in os.environ.items() if key not in told} | home
+    command = [sys.executable, "-c", script, str(bundle[0]), name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -119,6 +121,52 @@ print(json.dumps({{"code": code, "heavy": heavy, "said": found}}))
     told = json.loads(done.stdout)
     assert told["said"]["predictions"][0]["decision"] == "model"
     assert (told["code"], told["heavy"]) == (0, [])
+
+
+def test_the_images_packages_are_enough(light_bundle, tmp_path):
+    """What deploy/requirements.txt does not name cannot be imported here."""
+    listed = Path(__file__).parent.parent.parent / "deploy/requirements.txt"
+    script = f"""
+import importlib.metadata, re, sys
+from pathlib import Path
+
+def plain(name):
+    return name.lower().replace("_", "-")
+
+there = {{plain(name) for name in re.findall(r"^([\\w-]+)==", Path({str(listed)!r}).read_text(), re.M)}} | {{"tunewright"}}
+absent = {{
+    module
+    for module, packages in importlib.metadata.packages_distributions().items()
+    if not there & set(map(plain, packages)) and module not in sys.stdlib_module_names
+}}
+
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"{{name}} is not in the image", name=name)
+
+sys.meta_path.insert(0, Absent)
+assert {{"torch", "transformers", "pyarrow", "jinja2"}} <= absent
+from tunewright.cli.main import main
+main()
+"""
+    command = [sys.executable, "-c", script, "serve", str(light_bundle), "--port", "0", "--json", "--grace", "0"]
+    options = ["--feedback", "feedback.jsonl", "--state", "state", "--audit", "audit.jsonl", "--mask-input"]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            assert line, process.stderr.read().decode()
+            url = json.loads(line)["url"]
+            for path in ("/", "/v1/status", "/metrics", "/openapi.json", "/v2/health/ready"):
+                urlopen(url + path, timeout=60).close()
+            for path in ("/v1/predict", "/v1/explain"):
+                with urlopen(url + path, ASKED.encode(), timeout=60) as answer:
+                    assert b'"decision":"model"' in answer.read()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_told_to_stop_it_is_not_ready_and_finishes_what_it_has(program, light_bundle):

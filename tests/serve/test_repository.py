@@ -100,6 +100,7 @@ def test_a_model_is_called_as_its_folder_or_as_its_run():
         "faq": "runs/faq",
         "intents": "runs/third/bundle",
     }
+    assert list(named(["/bundle"])) == ["bundle"]  # as a container has it
 
 
 def test_names_are_unique_and_plain():

@@ -112,6 +112,26 @@ def test_on_a_machine_without_it_full_precision_answers_and_says_so(tmp_path, mo
     assert note == "native cannot run here (no compiler): torch answers instead."
 
 
+def test_where_torch_is_not_installed_either_it_says_what_to_do(tmp_path, monkeypatch, tiny_bundle):
+    shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    (tmp_path / "bundle" / "runtime.json").write_text('{"chosen": {"name": "native"}, "rows": 0, "trials": []}')
+    monkeypatch.setattr(Native, "lacks", lambda self, bundle: "no compiler")
+    monkeypatch.setattr(Torch, "lacks", lambda self, bundle: "the package torch is not installed")
+    from tunewright.predict.predictor import find_runtime
+
+    for name in ("auto", "native"):
+        with pytest.raises(MachineError) as error:
+            find_runtime(tmp_path / "bundle", name)
+        assert str(error.value) == (
+            "The runtime native cannot run this bundle here (no compiler), and neither can torch (the package torch is not "
+            "installed). Install what it lacks, or write a bundle for another runtime where torch is installed: "
+            "tunewright export BUNDLE --format onnx."
+        )
+    (tmp_path / "bundle" / "runtime.json").unlink()
+    with pytest.raises(MachineError, match=r"^The runtime torch cannot run this bundle here \([^()]*\)\. Install"):
+        find_runtime(tmp_path / "bundle", "auto")
+
+
 def _silent():
     from tunewright.core.progress import Silent
 

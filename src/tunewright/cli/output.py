@@ -100,7 +100,6 @@ def progress(quiet: bool) -> Progress:
 def quiet_environment() -> None:
     """Keep libraries from writing their own messages between ours."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", category=FutureWarning)
 

@@ -137,7 +137,7 @@ def find_runtime(folder: Path, name: str) -> tuple[Runtime, str]:
     """The runtime `name`, or for "auto" the one that the bundle in `folder` was measured with, and a note.
 
     Where the bundle's own cannot run, the one in full precision answers instead, and the note says why. Raises
-    RecipeError for an unknown name, and MachineError where a runtime that was named lacks something.
+    RecipeError for an unknown name, and MachineError where a runtime that was named, or both of these, lack something.
     """
     chosen: str | dict[str, Any] = name
     if name == AUTO:
@@ -146,10 +146,17 @@ def find_runtime(folder: Path, name: str) -> tuple[Runtime, str]:
     missing = runtime.lacks(folder)
     if not missing:
         return runtime, ""
-    own = catalog.name_of(runtime)
-    if name == AUTO and own != EXACT:
-        return catalog.create("runtimes", EXACT), f"{own} cannot run here ({missing}): {EXACT} answers instead."  # type: ignore[return-value]
-    raise MachineError(f"The runtime {own} cannot run this bundle here ({missing}). Take the runtime {EXACT}.")
+    own, exact = catalog.name_of(runtime), catalog.create("runtimes", EXACT)
+    lacking: str = exact.lacks(folder)  # type: ignore[attr-defined]
+    if name == AUTO and not lacking:
+        return exact, f"{own} cannot run here ({missing}): {EXACT} answers instead."  # type: ignore[return-value]
+    if not lacking:
+        raise MachineError(f"The runtime {own} cannot run this bundle here ({missing}). Take the runtime {EXACT}.")
+    neither = "" if own == EXACT else f", and neither can {EXACT} ({lacking})"
+    raise MachineError(
+        f"The runtime {own} cannot run this bundle here ({missing}){neither}. Install what it lacks, or write a bundle for "
+        "another runtime where torch is installed: tunewright export BUNDLE --format onnx."
+    )
 
 
 def load(bundle: Path | str, runtime: str = AUTO, variant: str | None = None) -> Predictor:

@@ -314,4 +314,5 @@ def _named(word: str) -> tuple[str, Path]:
     if equals and not Path(word).exists():
         return name, Path(path)
     folder = Path(word).absolute()
-    return (folder.parent if folder.name == INNER else folder).name, Path(word)
+    outer = folder.parent.name if folder.name == INNER else ""
+    return outer or folder.name, Path(word)  # /bundle, as in a container, is called bundle
