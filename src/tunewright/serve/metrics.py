@@ -75,7 +75,7 @@ class Metrics:
 
     def alarm(self, alarm: Alarm) -> None:
         """Answers are not as usual."""
-        for check in alarm.gate.failed:
+        for check in alarm.look.gate.failed:
             self._alarms.labels(alarm.model, check.name).inc()
 
     def alert(self, channel: str, outcome: str) -> None:
