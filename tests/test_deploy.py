@@ -38,7 +38,9 @@ def exported() -> dict[str, set[str]]:
     from tunewright.serve.watch import Alarm, Watched
 
     metrics = Metrics()
-    look = Look(0, 500, {catalog.create("signals", "wording"): Drift(0.0, 0.5)}, Estimate(0.8, 0.7, 0.9, 0.1, 0.0), 0.01)
+    look = Look(
+        0, 500, {catalog.create("signals", "wording"): Drift(0.0, 0.5)}, Estimate(0.8, 0.7, 0.9, 0.1, 0.0), 0.01
+    )
     watched = Watched("a", "1", Reference({}, {"accuracy": 0.9}, 10), Watching())
     watched.looks.append(("now", look))
     metrics.watch(lambda: {"a": 1})

@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -121,7 +121,11 @@ def summary(windows: list[dict], before: list[dict]) -> dict:
     told = np.array([one["told"] for one in windows])
     after = [one["after"] for one in windows if one["after"] is not None]
     if before:
-        found = {"streams": len(windows), "alarms": sum(one["after"] is not None for one in before), "caught": len(after)}
+        found = {
+            "streams": len(windows),
+            "alarms": sum(one["after"] is not None for one in before),
+            "caught": len(after),
+        }
         found["median_rows"] = float(np.median(after)) if after else None
     else:
         found = {"windows": len(windows), "alarms": len(after)}
@@ -168,8 +172,8 @@ def shifted(task, pool: Answered, size: int, exchange: Callable[[int], Answered]
     return summary(after_it, before_it)
 
 
-def measure(run: str, labelled: list[str], others: list[str], given: Sequence[str]) -> dict:
-    """Everything about one bundle. labelled: files with its labels; given: labels that are more frequent for once."""
+def measure(run: str, labelled: list[str], others: list[str]) -> dict:
+    """Everything about one bundle. labelled: files with its labels."""
     predictor, random = Predictor(open_bundle(run)), np.random.default_rng(0)
     task = predictor.bundle.task
     known = [answered(predictor, file) for file in labelled]
@@ -187,7 +191,8 @@ def measure(run: str, labelled: list[str], others: list[str], given: Sequence[st
         "alike": alike(task, pool, size, random),
         "as split": split(usual, known[-1], random),
     }
-    for name in given or dict.fromkeys((names[np.argmin(accuracy)], names[np.argmax(counts)])):
+    extremes = dict.fromkeys((names[np.argmin(accuracy)], names[np.argmax(counts)]))
+    for name in names if len(names) == 2 else extremes:
         places = np.flatnonzero(labels == name)
         told[f"30% label {name}"] = shifted(
             task, pool, size, lambda n, p=places: pool.take(random.choice(p, n)), random
@@ -206,11 +211,10 @@ def main() -> None:
     parser.add_argument("test")
     parser.add_argument("others", nargs="*")
     parser.add_argument("--unseen", help="labelled rows that the bundle was neither trained nor measured on")
-    parser.add_argument("--label", action="append", default=[], help="the label of the rows that are exchanged")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     labelled = [given.validation, given.test, *([given.unseen] if given.unseen else [])]
-    told = measure(given.run, labelled, given.others, given.label)
+    told = measure(given.run, labelled, given.others)
     print(json.dumps(told, indent=2, ensure_ascii=False))
     if given.out:
         write_json(given.out, told)

@@ -63,12 +63,17 @@ def test_ordered_counts_are_right_where_nothing_differs_and_see_a_move_that_unor
     for seed in range(150):
         before = random.normal(size=800)
         edges = drift.cut(before)
-        for rows, ordered, other in ((random.normal(size=200), p, None), (random.normal(0.25, 1, 200), seen, unordered)):
+        for rows, ordered, other in (
+            (random.normal(size=200), p, None),
+            (random.normal(0.25, 1, 200), seen, unordered),
+        ):
             counts = drift.binned(before, edges), drift.binned(rows, edges)
             ordered.append(drift.compare_ordered(*counts, seed).p)
             if other is not None:
                 other.append(drift.compare_counts(*counts, seed).p)
-    assert np.mean(np.array(p) < 0.05) <= 0.08 and np.mean(np.array(p) < 0.01) <= 0.03 and np.mean(np.array(p) < 0.5) > 0.4
+    assert (
+        np.mean(np.array(p) < 0.05) <= 0.08 and np.mean(np.array(p) < 0.01) <= 0.03 and np.mean(np.array(p) < 0.5) > 0.4
+    )
     assert np.mean(np.array(seen) < 0.01) > 1.5 * np.mean(np.array(unordered) < 0.01)
 
 
