@@ -3,11 +3,12 @@
 ROWS is anything that `predict` reads. They are answered in their order and compared, a window at a time, with what was
 usual of the answers to validation and test rows: labels given, how sure answers are, length, unknown characters, wording,
 and where the network puts texts. Each window has a p-value a signal, and an estimated share of right answers. The alarm is
-raised, with exit code 2, where a p-value, or all of them together, is too small for chance; --level is shared by all windows and signals, so that rows
-without a change raise a false alarm no more often.
+raised, with exit code 2, where a p-value, or all of them together, is too small for chance; --level is shared by all windows
+and signals, so that rows without a change raise a false alarm no more often.
 
 The estimate holds as long as scores go on to mean what they meant: for other shares of what is known already, not for texts
-of a kind that the model has never seen. Where wording, characters or tokens raise the alarm, it is an upper bound, and is said to be one.
+of a kind that the model has never seen. Where wording or characters raise the alarm, it is
+an upper bound, and is said to be one.
 
 Examples:
 
@@ -115,7 +116,7 @@ def _tell(found: Monitored, problems: Sequence[str]) -> None:
         distance = formats.percent(look.drifts[signal].distance)
         cells.append([_shown(name), _p(look.tests[name]), _rows(look), distance, _alarms(found, name)])
     look = _least(found, TOGETHER)
-    cells.append([_shown(TOGETHER), _p(look.tests[TOGETHER]), _rows(look), "", _alarms(found, TOGETHER)])
+    cells.append([_shown(TOGETHER), _p(look.tests[TOGETHER]), _rows(look), "-", _alarms(found, TOGETHER)])
     output.table(["signal", "least p", "in rows", "distance", "alarms"], cells)
     output.say()
     cells = []
