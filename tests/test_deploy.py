@@ -40,12 +40,14 @@ def exported() -> dict[str, set[str]]:
     from tunewright.serve.watch import Alarm, Watched
 
     metrics = Metrics()
-    look = Look(0, 500, {catalog.create("signals", "wording"): Drift(0.0, 0.5)}, Estimate(0.8, 0.7, 0.9, 0.1, 0.0))
+    look = Look(
+        0, 500, {catalog.create("signals", "wording"): Drift(0.0, 0.5)}, Estimate(0.8, 0.7, 0.9, 0.1, 0.0), 0.01
+    )
     watched = Watched("a", "1", Reference({}, {"accuracy": 0.9}, 10), Watching())
-    watched.looks.append(("now", look, look.gate(0.01, 5), 0.001))
+    watched.looks.append(("now", look))
     metrics.watch(lambda: {"a": 1})
     metrics.watch_answers(lambda: [watched])
-    metrics.alarm(Alarm("a", "1", look, look.gate(0.01, 5), 0.9))
+    metrics.alarm(Alarm("a", "1", look, 0.9))
     metrics.alert("webhook", "sent")
     metrics.computed("a", 0.1)
     metrics.request("GET", "/", 200, 0.1)

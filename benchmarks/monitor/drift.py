@@ -1,14 +1,17 @@
 """How soon the monitor sees a shift, how often it sees one that is not there, and how far its estimate of accuracy is off.
 
-A bundle answers labelled validation and test rows and rows of another kind, once. Then streams are drawn from these answers:
+A bundle answers labelled rows that it was not trained on and rows of another kind, once. Then streams are drawn from these
+answers, with a reference of as many rows as validation and test have (1000 fewer where there is no --unseen file):
 
-- alike: reference and traffic are drawn from validation and test rows together, anew each time, so nothing differs;
-- as split: the reference is validation, the traffic test, as the data set was cut (where its parts differ, that is seen);
+- alike: reference and traffic are drawn from all labelled rows, anew each time, so nothing differs; of 1000 rows the first
+  500 fill a window, the others move it;
+- as split: the reference is all labelled files but the last, the traffic the last (where its parts differ, that is seen);
 - a share of rows is exchanged: for rows of one label, or for rows of another kind.
 
 `caught` counts streams whose first alarm comes within 500 exchanged rows; `alarms` are those before any row is exchanged.
+`within_3_points` is of all estimates, `told_to_hold` of how many it is said that they hold, `held_within_3_points` of those.
 
-    python benchmarks/monitor/drift.py RUN VALIDATION.csv TEST.csv OTHER.csv --out results.json
+    python benchmarks/monitor/drift.py RUN VALIDATION.csv TEST.csv OTHER.csv --unseen MORE.csv --out results.json
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import numpy as np
 
 from tunewright.core.bundle import open_bundle
 from tunewright.core.contracts import Traffic
-from tunewright.core.files import write_json
+from tunewright.core.files import jsonable, write_json
 from tunewright.core.types import Example
 from tunewright.monitor import reference
 from tunewright.monitor.traffic import traffic_of
@@ -35,7 +38,7 @@ from tunewright.predict.predictor import Predictor
 
 WINDOWS = 200  # without a shift
 STREAMS = 40  # with one
-SHARE = 0.3  # of the rows that are exchanged
+STREAM = 1000  # rows of a stream without a shift: one window that fills, one that moves
 WATCHING = Watching()
 
 
@@ -86,32 +89,54 @@ def _labelled(item: Inferred, label: str) -> Inferred:
     return replace(item, example=replace(item.example, label=label))
 
 
-def watched(usual: reference.Reference, stream: Answered, changed_from: int) -> dict:
-    """One stream: was there an alarm before the change, how many changed rows until the first after, and the estimate's error."""
-    monitor, early, after, look = Monitor(usual, WATCHING), False, None, None
-    for look in monitor.add(stream.traffic):
-        if not look.gate(WATCHING.level, WATCHING.looks).passed:
-            if look.first + look.rows <= changed_from:
-                early = True
-            elif after is None:
-                after = look.first + look.rows - changed_from
-    truth = stream.right[look.first : look.first + look.rows].mean()
+def watched(usual: reference.Reference, stream: Answered, changed_from: int) -> list[dict]:
+    """One stream, a window at a time until rows are exchanged, then the rest: was there an alarm, after how many rows, and how
+    far off was the newest estimate."""
+    monitor, found = Monitor(usual, WATCHING), []
+    edges = [*range(WATCHING.window, changed_from + 1, WATCHING.window)]
+    if not edges or edges[-1] < changed_from:
+        edges.append(changed_from)
+    if changed_from < len(stream.right):
+        edges.append(len(stream.right))
+    looks = list(monitor.add(stream.traffic))
+    for start, stop in zip([0, *edges], edges, strict=False):
+        own = [look for look in looks if start < look.first + look.rows <= stop]
+        look = own[-1]
+        truth = stream.right[look.first : look.first + look.rows].mean()
+        alarms = [look.first + look.rows - start for look in own if look.alarms]
+        found.append(
+            {
+                "after": alarms[0] if alarms else None,
+                "error": look.estimate.value - truth,
+                "told": not look.doubts,
+                "held": look.estimate.low <= truth <= look.estimate.high,
+            }
+        )
+    return found
+
+
+def summary(windows: list[dict], before: list[dict]) -> dict:
+    """Windows together, and the stretches before any row was exchanged (none: nothing is)."""
+    errors = np.abs([one["error"] for one in windows])
+    told = np.array([one["told"] for one in windows])
+    after = [one["after"] for one in windows if one["after"] is not None]
+    if before:
+        found = {
+            "streams": len(windows),
+            "alarms": sum(one["after"] is not None for one in before),
+            "caught": len(after),
+        }
+        found["median_rows"] = float(np.median(after)) if after else None
+    else:
+        found = {"windows": len(windows), "alarms": len(after)}
     return {
-        "early": early,
-        "after": after,
-        "error": look.estimate.value - truth,
-        "held": look.estimate.low <= truth <= look.estimate.high,
+        **found,
+        "mean_error": float(errors.mean()),
+        "within_3_points": float(np.mean(errors <= 0.03)),
+        "interval_holds": float(np.mean([one["held"] for one in windows])),
+        "told_to_hold": float(told.mean()),
+        "held_within_3_points": float(np.mean(errors[told] <= 0.03)) if told.any() else None,
     }
-
-
-def summary(found: list[dict], changed: bool) -> dict:
-    """Streams together."""
-    errors = np.abs([one["error"] for one in found])
-    told = {"streams": len(found), "alarms": sum(one["early"] for one in found)}
-    if changed:
-        after = [one["after"] for one in found if one["after"] is not None and one["after"] <= 500]
-        told |= {"caught": len(after), "median_rows": float(np.median(after)) if after else None}
-    return {**told, "mean_error": float(errors.mean()), "within_3_points": float(np.mean(errors <= 0.03)), "interval_holds": float(np.mean([one["held"] for one in found]))}  # fmt: skip
 
 
 def alike(task, pool: Answered, size: int, random: np.random.Generator) -> dict:
@@ -121,49 +146,53 @@ def alike(task, pool: Answered, size: int, random: np.random.Generator) -> dict:
         order = random.permutation(len(pool.right))
         usual = reference.learn(task, pool.take(order[:size]).rows)
         rest = order[size:]
-        for start in range(0, min(len(rest) - WATCHING.window + 1, 10 * WATCHING.window), WATCHING.window):
-            window = pool.take(rest[start : start + WATCHING.window])
-            found.append(watched(usual, window, WATCHING.window))
-    return summary(found[:WINDOWS], changed=False)
+        for start in range(0, min(len(rest) - STREAM + 1, 5 * STREAM), STREAM):
+            found += watched(usual, pool.take(rest[start : start + STREAM]), STREAM)
+    return summary(found[:WINDOWS], [])
 
 
 def split(usual, test: Answered, random: np.random.Generator) -> dict:
-    """Windows of test rows."""
+    """Windows of rows from a file of its own."""
     draws = (random.choice(len(test.right), WATCHING.window, replace=False) for _ in range(WINDOWS))
-    return summary([watched(usual, test.take(places), WATCHING.window) for places in draws], changed=False)
+    return summary([watched(usual, test.take(places), WATCHING.window)[0] for places in draws], [])
 
 
 def shifted(task, pool: Answered, size: int, exchange: Callable[[int], Answered], random: np.random.Generator) -> dict:
     """Streams of rows like the reference, of which from somewhere on a share is exchanged."""
-    found = []
+    before_it, after_it = [], []
     for _ in range(STREAMS):
         order = random.permutation(len(pool.right))
         usual, rest = reference.learn(task, pool.take(order[:size]).rows), order[size:]
         before = int(random.integers(300, 400))
         kept, new = pool.take(random.choice(rest, before + 350, replace=False)), exchange(150)
         mixed = np.concatenate([np.arange(before), before + random.permutation(500)])
-        found.append(watched(usual, joined(kept, new).take(mixed), before))
-    return summary(found, changed=True)
+        *early, late = watched(usual, joined(kept, new).take(mixed), before)
+        before_it += early
+        after_it.append(late)
+    return summary(after_it, before_it)
 
 
-def measure(run: str, validation: str, test: str, others: list[str]) -> dict:
-    """Everything about one bundle."""
+def measure(run: str, labelled: list[str], others: list[str]) -> dict:
+    """Everything about one bundle. labelled: files with its labels."""
     predictor, random = Predictor(open_bundle(run)), np.random.default_rng(0)
     task = predictor.bundle.task
-    known = [answered(predictor, file) for file in (validation, test)]
-    size, pool = len(known[0].right), joined(*known)
-    size = min(size, len(pool.right) - 1000)
+    known = [answered(predictor, file) for file in labelled]
+    pool = joined(*known)
+    size = min(sum(len(one.right) for one in known[:2]), len(pool.right) - STREAM)
     labels = np.array([item.example.label for item, _ in pool.rows])
     names, counts = np.unique(labels, return_counts=True)
     accuracy = [pool.right[labels == name].mean() for name in names]
+    usual = reference.learn(task, joined(*known[:-1]).rows)
     told = {
         "bundle": Path(run).name,
         "usual_rows": size,
         "accuracy": float(pool.right.mean()),
+        "reference_kb": len(json.dumps(jsonable(usual.to_dict()))) / 1024,
         "alike": alike(task, pool, size, random),
-        "as split": split(reference.learn(task, known[0].rows), known[1], random),
+        "as split": split(usual, known[-1], random),
     }
-    for name in dict.fromkeys((names[np.argmin(accuracy)], names[np.argmax(counts)])):
+    extremes = dict.fromkeys((names[np.argmin(accuracy)], names[np.argmax(counts)]))
+    for name in names if len(names) == 2 else extremes:
         places = np.flatnonzero(labels == name)
         told[f"30% label {name}"] = shifted(
             task, pool, size, lambda n, p=places: pool.take(random.choice(p, n)), random
@@ -181,9 +210,11 @@ def main() -> None:
     parser.add_argument("validation")
     parser.add_argument("test")
     parser.add_argument("others", nargs="*")
+    parser.add_argument("--unseen", help="labelled rows that the bundle was neither trained nor measured on")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    told = measure(given.run, given.validation, given.test, given.others)
+    labelled = [given.validation, given.test, *([given.unseen] if given.unseen else [])]
+    told = measure(given.run, labelled, given.others)
     print(json.dumps(told, indent=2, ensure_ascii=False))
     if given.out:
         write_json(given.out, told)

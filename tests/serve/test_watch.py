@@ -33,7 +33,7 @@ def watching():
     made = []
 
     def start(*told) -> Watch:
-        made.append(Watch(Watching(window=100), told))
+        made.append(Watch(Watching(window=100, looks=5), told))
         return made[-1]
 
     yield start
@@ -70,10 +70,10 @@ def test_rows_as_usual_raise_no_alarm_and_foreign_ones_do(watched, client, watch
     ask(server, texts(watched.same))
     seen = server.service.versions[0].watched
     _until(lambda: seen.rows == 250)
-    assert told == [] and len(seen.looks) == 12
+    assert told == [] and len(seen.looks) == 10
     ask(server, texts(watched.other))
     _until(lambda: seen.rows == 500)
-    assert {"unknown_characters", "wording"} <= {check.name for alarm in told for check in alarm.gate.failed}
+    assert {"unknown_characters", "wording"} <= {check.name for alarm in told for check in alarm.look.gate.failed}
     assert told[0].model == "intents" and WORD not in json.dumps(
         [alarm.to_dict() for alarm in told], ensure_ascii=False
     )
@@ -92,8 +92,11 @@ def test_metrics_and_status_tell_what_is_seen(watched, client, watching):
         )
     assert re.search(r'^tunewright_watched_total{model="intents",version="\w+"} 250.0$', metrics, re.M)
     assert re.search(r"^tunewright_estimated_accuracy{", metrics, re.M)
+    assert re.search(r'^tunewright_estimate_holds{model="intents",version="\w+"} 0.0$', metrics, re.M)
+    assert re.search(r'^tunewright_drift_p{model="intents",signal="all_together",', metrics, re.M)
     (model,) = server.get("/v1/status").json()["models"]
     assert model["answers_now"] and sum(model["decisions"].values()) == 250 == sum(model["given"].values())
+    assert "wording" in model["watched"]["looks"][-1]["estimated_accuracy"]["doubts"]
     assert model["watched"]["looks"][-1]["alarms"] and model["watched"]["usual_accuracy"] > 0.5
     assert WORD not in metrics + json.dumps(model, ensure_ascii=False)
 
@@ -197,6 +200,8 @@ def test_a_webhook_gets_numbers_and_names_and_no_text(watched, client, watching,
     told = json.loads(got[0])
     assert told["event"] == "drift" and told["model"] == "intents" and told["answers"]["count"] <= 100
     assert {"name", "p", "limit", "distance"} == set(told["signals"][0])
+    assert told["estimated_accuracy"]["holds"] is False
+    assert "Estimated accuracy at most " in told["message"] and "估计准确率至多 " in told["message_zh"]
     assert "differ from what is usual" in told["message"] and "与平时不同" in told["message_zh"]
     rows = [row for row in texts(watched.other) if len(row) > 8]
     assert not [row for row in rows if row in got[0].decode() or row in caplog.text]
@@ -205,7 +210,7 @@ def test_a_webhook_gets_numbers_and_names_and_no_text(watched, client, watching,
 
 def test_within_the_pause_a_model_raises_one_alert_and_the_next_says_how_many_were_held_back(watched, client, watching):
     alarm = alarms_of(watched, watching, client)[0]
-    other = Alarm("another", alarm.version, alarm.look, alarm.gate, 0.9)
+    other = Alarm("another", alarm.version, alarm.look, 0.9)
     times = iter([0.0, 10.0, 20.0, 30.0, 99.0, 101.0])
     with hook() as (url, got):
         outcomes = sent([url], [alarm, alarm, other, alarm, alarm, alarm], pause=100.0, clock=lambda: next(times))
@@ -351,7 +356,7 @@ def test_the_page_says_everything_in_both_languages():
         *re.findall(r'data-text="(\w+)"', (page.FOLDER / "page.html").read_text("utf-8")),
     }
     assert said and said <= set(keys[0])
-    assert {*catalog.names("signals"), "estimated_accuracy"} <= set(keys[0])
+    assert {*catalog.names("signals"), "estimated_accuracy", "all_together"} <= set(keys[0])
 
 
 def test_its_files_need_no_key_and_what_it_shows_does(client, tmp_path):

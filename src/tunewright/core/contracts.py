@@ -720,6 +720,9 @@ class Signal(Component):
 
     title: ClassVar[Note]  # what it is about, in a few words
     least: ClassVar[float] = 0.0  # distance from which on a difference is worth an alarm, however certain it is
+    weight: ClassVar[float] = (
+        1.0  # its part of the level: more for what is seen late, as it differs little where it does
+    )
     of_texts: ClassVar[bool] = False  # whether it is about what texts are like, of which scores say nothing
 
     def suits(self, task: Task) -> bool:

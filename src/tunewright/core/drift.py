@@ -17,15 +17,17 @@ import numpy as np
 HITS = 10  # tables at least as far apart after which a p-value is known well enough
 DRAWS, AT_A_TIME = 10_000, 1000  # tables drawn at most, and together
 EXPECTED = 5  # rows that a category must be expected to have, before the chi-squared test counts it by itself
-BINS = 10  # that a number is cut into, at quantiles: enough to see its form, few enough for 100 rows
-FEATURES = 64  # random features of a vector at most: more see finer differences and need more rows
-FEATURES_A_NUMBER = 4  # of a vector of few numbers: more would say the same again
-# Added to each feature's spread, as a share of the mean one: directions of nearly none are far from normal, and without it
-# p-values of 0.002 are five times as frequent as they should be. With it they are a little too large.
-STEADY = 0.05
+BINS = 20  # that a number is cut into, at quantiles; their order counts, so that many cost nothing
+DIRECTIONS = 8  # of vectors that are compared at most: those in which usual ones differ most
+LEAST_SPREAD = 0.01  # of the widest direction's, that a direction must have
+STEADY = 0.001  # added to each feature's spread, as a share of the mean one
 DIGITS = 8  # after the point, of means and covariances that are kept
 SHARED_BY = 2  # rows that must hold a number before it is remembered
 ROWS_A_FEATURE = 5  # rows that it takes to know one feature's spread
+BUCKETS = 2048  # that pieces fall into by their hash: a vocabulary has many times more, so that none says which it was
+RARE = 0.03  # share of rows: buckets of fewer count for less, as theirs are mostly chance
+LEAST_P = 1e-300  # nothing is surer
+GRAM_ROWS = 1000  # of which is learned how buckets go together
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,44 @@ def compare_counts(before: np.ndarray, now: np.ndarray, seed: int = 0) -> Drift:
         return np.sum((counts - expected) ** 2 / expected, axis=-1)
 
     distance = 0.5 * float(np.sum(np.abs(now / rows - before / (total - rows))))
-    return Drift(_permuted(statistic, pooled, now, rows, np.random.default_rng(seed)), distance)
+    random = np.random.default_rng(seed)
+    return Drift(_permuted(statistic, pooled, now, rows, random, lambda: _far_out(pooled, now, rows)), distance)
+
+
+def compare_ordered(before: np.ndarray, now: np.ndarray, seed: int = 0) -> Drift:
+    """Counts in bins that have an order, (bins,) each, held against each other.
+
+    The statistic is that of Anderson and Darling for two samples with ties (Scholz and Stephens 1987): it sees at once
+    that numbers are larger, or lie further apart, and with more rows any other difference. p is that of a permutation
+    test, as in `compare_counts`; far out it is that of the statistic's largest component (Zolotarev 1961). distance:
+    Kolmogorov's, the share of rows on the other side of some edge.
+    """
+    from scipy.stats import chi2
+
+    before, now = np.asarray(before, dtype=np.int64), np.asarray(now, dtype=np.int64)
+    there = before + now > 0
+    before, now = before[there], now[there]
+    rows, total = int(now.sum()), int(now.sum() + before.sum())
+    if not rows or rows == total or len(now) < 2:
+        return Drift(1.0, 0.0)
+    pooled = before + now
+    below = np.cumsum(pooled)[:-1]
+    weights = pooled[:-1] / (below * (total - below))
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        apart = total * np.cumsum(counts, axis=-1)[..., :-1] - rows * below
+        return np.sum(weights * apart.astype(float) ** 2, axis=-1) * (total - 1) / (total * rows * (total - rows))
+
+    distance = np.max(np.abs(np.cumsum(now)[:-1] / rows - np.cumsum(before)[:-1] / (total - rows)))
+    p = _permuted(
+        statistic,
+        pooled,
+        now,
+        rows,
+        np.random.default_rng(seed),
+        lambda: float(min(1.0, np.sqrt(3) * chi2.sf(2 * statistic(now), 1))),
+    )
+    return Drift(p, float(distance))
 
 
 def _permuted(
@@ -65,7 +104,9 @@ def _permuted(
     now: np.ndarray,
     rows: int,
     random: np.random.Generator,
+    far_out: Callable[[], float],
 ) -> float:
+    """The share of tables with the same margins that are at least as far apart; where none is found, what `far_out` says."""
     found, hits, drawn = statistic(now) - 1e-9, 0, 0
     while drawn < DRAWS:
         tables = random.multivariate_hypergeometric(pooled, rows, size=AT_A_TIME, method="marginals")
@@ -74,7 +115,7 @@ def _permuted(
             return HITS / (drawn + int(far[HITS - hits - 1]) + 1)
         hits, drawn = hits + len(far), drawn + AT_A_TIME
     least = (hits + 1) / (drawn + 1)
-    return least if hits else min(least, _far_out(pooled, now, rows))
+    return least if hits else min(least, far_out())
 
 
 def _far_out(pooled: np.ndarray, now: np.ndarray, rows: int) -> float:
@@ -107,9 +148,8 @@ def compare_occurrences(before: np.ndarray, rows_before: int, now: np.ndarray, r
 
 
 def compare_means(mean: np.ndarray, covariance: np.ndarray, rows_before: int, sums: np.ndarray, rows: int) -> Drift:
-    """The mean of bounded features, (features,) each, held against the earlier mean: Hotelling's test, the spread being the
-    earlier rows'. On random features this is the test of smoothed characteristic functions (Chwialkowski et al. 2015,
-    section 3), a maximum mean discrepancy made comparable. distance: that of the means, against the largest possible.
+    """The mean of features of a like spread, (features,) each, held against the earlier mean: Hotelling's test, the spread
+    being the earlier rows'. distance: how many spreads the means lie apart, the mean of all features, 1 at most.
     """
     from scipy.stats import f
 
@@ -121,7 +161,45 @@ def compare_means(mean: np.ndarray, covariance: np.ndarray, rows_before: int, su
     square = float(difference @ np.linalg.solve(steady, difference)) / (1 / rows + 1 / rows_before)
     free = rows_before - size
     p = float(f.sf(square * free / (size * (rows_before - 1)), size, free))
-    return Drift(p, float(min(1.0, np.sqrt(np.mean(difference**2)) / 2)))
+    spread = max(float(np.trace(covariance)) / size, 1e-12)
+    return Drift(p, float(min(1.0, np.sqrt(np.mean(difference**2) / spread))))
+
+
+def combined(p: Sequence[float]) -> float:
+    """Several tests as one that is held against the same limit as each, `limit_of_each`: 1 / the sum of all 1 / p. It is no
+    larger than the least p, and smaller where several are small (harmonic mean p, Wilson 2019)."""
+    return 1 / sum(1 / max(one, LEAST_P) for one in p) if len(p) else 1.0
+
+
+def limit_of_each(level: float, tests: int) -> float:
+    """The p below which a single test, or all of them `combined`, comes about by chance no more often than `level`, however
+    they depend on each other: 1 / p is so heavy-tailed that its sum is of the same form (Wilson 2019, equation 4)."""
+    from scipy.stats import landau
+
+    if tests < 2:
+        return level
+    sum_of_all = landau.isf(level, loc=np.log(tests) + 0.874 + np.log(np.pi / 2), scale=np.pi / 2)
+    return float(1 / tests / sum_of_all)
+
+
+def level_of_each(level: float, overlaps: Sequence[float]) -> float:
+    """The level of each of several looks, of which every one shares a part of its rows with the one before (`overlaps`, one
+    fewer than looks), so that all of them together come about by chance no more often than `level`.
+
+    Hunter's bound (1976): the sum of their levels less that of each with the one before, a normal variable and the next,
+    whose correlation is taken to be the part's alone. Sums of squares depend on each other so, means and shares more.
+    """
+    from scipy.special import ndtr, ndtri
+
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    each = level
+    for _ in range(30):
+        least = -float(ndtri(each / 2))
+        at = least + (nodes + 1) * 4  # what lies further out is nothing
+        density = np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi) * weights * 4
+        both = [2 * float(density @ ndtr((part * at - least) / np.sqrt(1 - part**2))) for part in overlaps]
+        each = level / (1 + sum(max(0.0, 1 - one / each) for one in both))
+    return each
 
 
 def cut(values: np.ndarray) -> np.ndarray:
@@ -136,30 +214,104 @@ def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
     return np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1).astype(float)
 
 
-def learn_features(vectors: np.ndarray) -> dict[str, Any] | None:
-    """Mean and spread of random features of vectors (rows, numbers), as many as the rows can bear; None: too few rows."""
-    features = min(FEATURES, len(vectors) // ROWS_A_FEATURE, FEATURES_A_NUMBER * vectors.shape[1])
-    if features < 2 or not vectors.shape[1]:
+def learn_directions(vectors: np.ndarray) -> dict[str, Any] | None:
+    """Where vectors (rows, numbers) lie: their mean, and the directions in which they differ most (principal components),
+    with mean and covariance of `along` these; None: too few rows, or all alike."""
+    if len(vectors) < 2 * ROWS_A_FEATURE or not vectors.shape[1]:
         return None
-    usual = {"rows": len(vectors), "width": kernel_width(vectors), "features": features}
-    found = features_of(vectors, usual)
+    centre = vectors.mean(axis=0)
+    _, widths, directions = np.linalg.svd(vectors - centre, full_matrices=False)
+    most = min(DIRECTIONS, len(vectors) // ROWS_A_FEATURE - 1)
+    kept = (widths**2 > LEAST_SPREAD * widths[0] ** 2)[:most]
+    if not widths[0] or not kept.any():
+        return None
+    spreads = widths[:most][kept] / np.sqrt(len(vectors))
+    usual: dict[str, Any] = {"rows": len(vectors), "centre": centre.round(DIGITS)}
+    usual["spread"] = float(np.sqrt(np.sum(widths**2) / len(vectors)))
+    usual["directions"] = (directions[:most][kept] / spreads[:, None]).round(DIGITS)
+    found = along(vectors, usual)
     return {**usual, "mean": found.mean(axis=0).round(DIGITS), "covariance": np.cov(found, rowvar=False).round(DIGITS)}
 
 
-def features_of(vectors: np.ndarray, usual: Mapping[str, Any]) -> np.ndarray:
-    """Random Fourier features of a Gaussian kernel (Rahimi and Recht 2007): (rows, features) in [-1, 1], always the same."""
-    random = np.random.default_rng(vectors.shape[1])
-    directions = random.standard_normal((vectors.shape[1], FEATURES))[:, : usual["features"]]
-    phases = random.uniform(0, 2 * np.pi, FEATURES)[: usual["features"]]
-    return np.cos(vectors @ directions / usual["width"] + phases)
+def along(vectors: np.ndarray, usual: Mapping[str, Any]) -> np.ndarray:
+    """How far vectors lie along each direction, and how far from the mean in all: (rows, directions + 1)."""
+    apart = vectors - usual["centre"]
+    far = np.linalg.norm(apart, axis=1, keepdims=True) / usual["spread"]
+    return np.concatenate([apart @ usual["directions"].T, far], axis=1)
 
 
-def kernel_width(vectors: np.ndarray, most: int = 500) -> float:
-    """The median distance of two rows, of `most` at most, evenly taken: the usual width of a Gaussian kernel."""
-    some = vectors[:: max(1, len(vectors) // most)][:most]
-    squares = np.sum(some**2, axis=1)
-    between = np.maximum(0, squares[:, None] + squares[None] - 2 * some @ some.T)[np.triu_indices(len(some), 1)]
-    return float(np.sqrt(np.median(between))) if len(between) and np.median(between) > 0 else 1.0
+def bucket_counts(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """In how many rows some piece falls into each bucket, by its hash: (BUCKETS,)."""
+    found = np.zeros(BUCKETS)
+    for row in rows:
+        found[np.unique(_buckets(row))] += 1
+    return found
+
+
+def _buckets(row: np.ndarray) -> np.ndarray:
+    return (hashed(row) % np.uint64(BUCKETS)).astype(np.int64)
+
+
+def hashed(numbers: np.ndarray) -> np.ndarray:
+    """64 bits for each number (splitmix64, Steele et al. 2014)."""
+    mixed = numbers.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def learn_buckets(rows: Sequence[np.ndarray]) -> dict[str, Any] | None:
+    """In how many rows some piece falls into each bucket, and how buckets go together: the moments of the sum that
+    `compare_buckets` looks at, from inner products of different rows. None: too few rows, or all alike."""
+    if len(rows) < 2 * ROWS_A_FEATURE:
+        return None
+    some = rows[:: -(-len(rows) // GRAM_ROWS)]
+    held, many = np.zeros((len(some), BUCKETS), dtype=np.float32), len(some)
+    for place, row in enumerate(some):
+        held[place, _buckets(row)] = 1
+    share = held.mean(axis=0)
+    apart = (held - share) / np.sqrt(share + RARE)
+    gram = apart @ apart.T
+    sizes = np.diag(gram).copy()
+    first = float(sizes.sum()) / (many - 1)
+    np.fill_diagonal(gram, 0)
+    second = float(np.sum(gram**2)) / (many * (many - 1))
+    third = float(np.sum((gram @ gram) * gram)) / (many * (many - 1) * (many - 2))
+    if first <= 0 or second <= 0:
+        return None
+    # as much as a chi-squared variable can have, where so few rows say nothing of it
+    third = max(third, second**2 / first)
+    return {
+        "rows": len(rows),
+        "counts": bucket_counts(rows).astype(int),
+        "spread": 2 * second / first**2,
+        "sizes": float(sizes.var() / first**2),
+        "free": second**3 / third**2,
+    }
+
+
+def compare_buckets(usual: Mapping[str, Any], now: np.ndarray, rows: int) -> Drift:
+    """In how many rows something falls into each bucket, (buckets,), where a row is in many, against what `learn_buckets` gave.
+
+    The statistic is Pearson's over all buckets, rare ones weighted down. Rows and not buckets are drawn, so its mean is
+    exact; its variance is that of the usual rows (Rao and Scott 1981), more for few rows as some hold more than others, and
+    its form a chi-squared one of the same skewness (Buckley and Eagleson 1988). distance: by how much shares differ beyond
+    chance, against their spread, 1 at most.
+    """
+    from scipy.stats import chi2
+
+    before, rows_before = np.asarray(usual["counts"]), usual["rows"]
+    both, total = 1 / max(1, rows) + 1 / rows_before, rows + rows_before
+    share = (before + now) / total
+    weights = 1 / (share + RARE)
+    expected = float(np.sum(weights * share * (1 - share))) * both * total / (total - 1)
+    if not rows or expected <= 0:
+        return Drift(1.0, 0.0)
+    found = float(np.sum(weights * (np.asarray(now) / rows - before / rows_before) ** 2)) / expected
+    variance = usual["spread"] + usual["sizes"] * (rows**-3 + rows_before**-3) / both**2
+    free = usual["free"]
+    p = float(chi2.sf(free + (found - 1) * np.sqrt(2 * free / variance), free))
+    return Drift(p, float(min(1.0, np.sqrt(max(0.0, found - 1) * both))))
 
 
 def widely_known(rows: Sequence[np.ndarray]) -> tuple[str, np.ndarray]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunewright.core.errors import DataError, plural
-from tunewright.core.gate import Gate
 from tunewright.core.progress import Progress
 from tunewright.monitor import reference
 from tunewright.monitor.reference import Reference
 from tunewright.monitor.traffic import traffic_of
-from tunewright.monitor.watching import Watching
-from tunewright.monitor.windows import FEWEST, Look, Monitor
+from tunewright.monitor.watching import FEWEST, Watching
+from tunewright.monitor.windows import Look, Monitor
 from tunewright.predict.infer import chunked
 from tunewright.predict.predictor import Predictor
 from tunewright.predict.stream import Stream
@@ -38,33 +37,19 @@ class Monitored:
     left_over: int
 
     @property
-    def gates(self) -> tuple[Gate, ...]:
-        """Of every window, whether all is as usual."""
-        return tuple(look.gate(self.level, len(self.looks)) for look in self.looks)
-
-    @property
-    def limit(self) -> float:
-        """The p-value below which an alarm is raised."""
-        return self.looks[0].limit(self.level, len(self.looks))
-
-    @property
     def alarm(self) -> bool:
         """Whether any window differs from what is usual more than chance would have it."""
-        return not all(gate.passed for gate in self.gates)
+        return not all(look.gate.passed for look in self.looks)
 
     def to_dict(self) -> dict[str, Any]:
         """As `monitor --json` prints it."""
-        windows = [
-            {**look.to_dict(), "alarms": [check.name for check in gate.failed], "limit": self.limit}
-            for look, gate in zip(self.looks, self.gates, strict=True)
-        ]
         return {
             "verdict": "alarm" if self.alarm else "as_usual",
             "rows": sum(look.rows for look in self.looks),
             "usual_rows": self.usual,
             "usual_accuracy": self.accuracy,
             "level": self.level,
-            "windows": windows,
+            "windows": [look.to_dict() for look in self.looks],
             "problems": self.problems,
             "left_over": self.left_over,
         }
@@ -85,7 +70,8 @@ def monitor(
         looks.append(rest)
     left_over = seen.rows - sum(look.rows for look in looks)
     known: Mapping[str, Any] = usual.accuracy or {}
-    return Monitored(tuple(looks), watching.level, usual.rows, known.get("accuracy"), stream.tally.problems, left_over)
+    shared = tuple(replace(look, level=watching.level / len(looks)) for look in looks)
+    return Monitored(shared, watching.level, usual.rows, known.get("accuracy"), stream.tally.problems, left_over)
 
 
 def learn(stream: Stream, predictor: Predictor, progress: Progress | None = None) -> Reference:

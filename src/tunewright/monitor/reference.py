@@ -1,4 +1,4 @@
-"""What is usual of a bundle's answers: learned from validation when the bundle is made, kept in its reference.json."""
+"""What is usual of a bundle's answers: learned from the rows it was measured on when it is made, kept in its reference.json."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tunewright.monitor.traffic import traffic_of
 from tunewright.predict.infer import Inferred
 
 FILE = "reference.json"
+VERSION = 2  # of what signals keep: 1 had other sums
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Reference:
     def to_dict(self) -> dict[str, Any]:
         """As reference.json holds it: sums and sketches, no text."""
         learned = [{**catalog.describe(signal), "usual": usual} for signal, usual in self.signals.items()]
-        return {"rows": self.rows, "signals": learned, "accuracy": self.accuracy}
+        return {"version": VERSION, "rows": self.rows, "signals": learned, "accuracy": self.accuracy}
 
 
 def learn(task: Task, answered: Sequence[tuple[Inferred, Prediction]]) -> Reference:
@@ -54,10 +55,10 @@ def of_bundle(bundle: Bundle) -> Reference:
     """The reference that was sealed with a bundle. Raises BundleError where there is none."""
     file = bundle.folder / FILE
     stored = read_json(file) if file.is_file() else {}
-    if not stored.get("signals"):
+    if not stored.get("signals") or stored.get("version") != VERSION:
         raise BundleError(
             f"{bundle.folder} does not say what is usual of its answers: it was made by an earlier version, or from too "
-            "few validation rows. Name rows that are usual, as your validation file: --reference validation.csv."
+            "few rows. Name rows that are usual, as your validation file: --reference validation.csv."
         )
     return from_dict(stored, file)
 

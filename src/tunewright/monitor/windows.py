@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 
 from tunewright.core import catalog, gate
 from tunewright.core.contracts import Signal, Traffic
-from tunewright.core.drift import Drift
+from tunewright.core.drift import Drift, combined, limit_of_each
 from tunewright.core.gate import Gate
 from tunewright.core.types import Note
 from tunewright.monitor import accuracy
@@ -22,8 +22,9 @@ from tunewright.monitor.watching import Watching
 
 ACCURACY = "estimated_accuracy"
 TITLE = Note("the estimated share of right answers", "估计的答对比例")
+TOGETHER = "all_together"
+ALL = Note("all signals together", "所有信号合起来")
 LEAST_DROP = 0.02  # of the estimated accuracy that is worth an alarm
-FEWEST = 50  # answers below which nothing is said: means of features are not normal yet
 
 
 @dataclass(frozen=True)
@@ -31,47 +32,76 @@ class Look:
     """What `rows` answers, the first of which was number `first` (from 0), say of themselves.
 
     drifts: the signal → how it differs from what is usual; estimate: of the share of right answers, None where
-    nothing is known of it.
+    nothing is known of it; level: how often by chance, at most, such a look may raise an alarm.
     """
 
     first: int
     rows: int
     drifts: Mapping[Signal, Drift]
     estimate: Estimate | None
+    level: float
+
+    @functools.cached_property
+    def tests(self) -> dict[str, float]:
+        """Everything that can raise an alarm, with its p-value; at last, all of it together. Each p is divided by the signal's
+        weight, so that one limit holds for all (Genovese, Roeder and Wasserman 2006)."""
+        single = {catalog.name_of(signal): (drift.p, signal.weight) for signal, drift in self.drifts.items()}
+        if self.estimate is not None:
+            single[ACCURACY] = self.estimate.p, 1.0
+        mean = sum(weight for _, weight in single.values()) / max(1, len(single))
+        found = {name: min(1.0, p * mean / weight) for name, (p, weight) in single.items()}
+        return {**found, TOGETHER: combined([found[name] for name in self._worth])}
 
     @property
-    def tests(self) -> dict[str, float]:
-        """Everything that can raise an alarm, with its p-value."""
-        found = {catalog.name_of(signal): drift.p for signal, drift in self.drifts.items()}
-        return found if self.estimate is None else {**found, ACCURACY: self.estimate.p}
-
-    def gate(self, level: float, looks: int) -> Gate:
-        """Whether all is as usual.
-
-        `level` is shared by so many looks and all tests, however these depend on each other (Bonferroni), so that all of
-        them together raise a false alarm no more often. What differs too little to matter is no check.
-        """
-        limit = self.limit(level, looks)
-        checks = [
-            gate.check(catalog.name_of(signal), drift.p, ">=", limit, _as_usual(signal.title))
+    def _worth(self) -> dict[str, Note]:
+        """What differs enough to matter, with its title."""
+        found = {
+            catalog.name_of(signal): signal.title
             for signal, drift in self.drifts.items()
             if drift.distance >= signal.least
-        ]
-        if self.estimate is not None and self.estimate.drop >= LEAST_DROP:
-            checks.append(gate.check(ACCURACY, self.estimate.p, ">=", limit, _as_usual(TITLE)))
-        return Gate("monitor", tuple(checks))
+        }
+        dropped = self.estimate is not None and self.estimate.drop >= LEAST_DROP
+        return {**found, ACCURACY: TITLE} if dropped else found
 
-    def limit(self, level: float, looks: int) -> float:
-        """The p-value of a single test below which an alarm is raised."""
-        return level / looks / max(1, len(self.tests))
+    @functools.cached_property
+    def limit(self) -> float:
+        """The p-value of a single test, or of all together, below which an alarm is raised: the level is shared by all tests,
+        however these depend on each other."""
+        return limit_of_each(self.level, len(self.tests) - 1)
+
+    @functools.cached_property
+    def gate(self) -> Gate:
+        """Whether all is as usual. What differs too little to matter is no check."""
+        checks = {**self._worth, TOGETHER: ALL}
+        made = (gate.check(name, self.tests[name], ">=", self.limit, _as_usual(of)) for name, of in checks.items())
+        return Gate("monitor", tuple(made))
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What is not as usual."""
+        return tuple(check.name for check in self.gate.failed)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The signals by which texts are of another kind than usual: of such, scores need not mean what they meant, and the
+        estimate may be too high."""
+        of_texts = {catalog.name_of(signal) for signal in self.drifts if signal.of_texts}
+        return tuple(name for name in self.alarms if name in of_texts)
 
     def to_dict(self) -> dict[str, Any]:
         """As `monitor --json` and the server's status have it."""
-        drifts = {
-            catalog.name_of(one): {"p": drift.p, "distance": drift.distance} for one, drift in self.drifts.items()
+        names = {catalog.name_of(signal): drift for signal, drift in self.drifts.items()}
+        drifts = {name: {"p": self.tests[name], "distance": drift.distance} for name, drift in names.items()}
+        judged = {"holds": not self.doubts, "doubts": self.doubts}
+        return {
+            "first": self.first,
+            "rows": self.rows,
+            "signals": drifts,
+            TOGETHER: self.tests[TOGETHER],
+            ACCURACY: None if self.estimate is None else {**self.estimate.to_dict(), **judged},
+            "limit": self.limit,
+            "alarms": self.alarms,
         }
-        estimate = None if self.estimate is None else self.estimate.to_dict()
-        return {"first": self.first, "rows": self.rows, "signals": drifts, "estimated_accuracy": estimate}
 
 
 def _as_usual(title: Note) -> Note:
@@ -95,24 +125,24 @@ class Monitor:
 
     def __init__(self, reference: Reference, watching: Watching | None = None) -> None:
         self.reference, self.watching = reference, watching or Watching()
-        # answers between two looks
-        self.pane = max(1, math.ceil(self.watching.window / self.watching.looks))
         self._panes: deque[_Pane] = deque(maxlen=self.watching.looks)
         self._open: _Pane | None = None
         self.rows = 0  # that were seen in all
 
     def add(self, traffic: Traffic) -> Iterator[Look]:
-        """Take rows in; gives a look whenever another pane is full."""
+        """Take rows in; gives a look whenever another pane is full, from `first` rows on."""
         start = 0
         while start < len(traffic):
-            room = self.pane - (self._open.rows if self._open else 0)
+            room = self.watching.pane - (self._open.rows if self._open else 0)
             part = traffic.part(start, start + room)
             start += room
             self.rows += len(part)
             new = self._sums(part)
             self._open = new if self._open is None else self._open + new
-            if self._open.rows == self.pane:
-                yield self._close()
+            if self._open.rows == self.watching.pane:
+                look = self._close()
+                if look.rows >= self.watching.first:
+                    yield look
 
     def rest(self) -> Look | None:
         """A look at the newest rows, where some came since the last one."""
@@ -130,7 +160,7 @@ class Monitor:
         drifts = {signal: signal.compare(usual, sketch, window.rows) for (signal, usual), sketch in compared}
         known = self.reference.accuracy
         estimate = None if known is None else accuracy.estimate(known, scores, window.rows)
-        return Look(self.rows - window.rows, window.rows, drifts, estimate)
+        return Look(self.rows - window.rows, window.rows, drifts, estimate, self.watching.level_at(window.rows))
 
     def _sums(self, traffic: Traffic) -> _Pane:
         signals = [signal.sketch(traffic, usual) for signal, usual in self.reference.signals.items()]

@@ -129,8 +129,11 @@ def _sentences(told: dict[str, Any]) -> tuple[str, str]:
     """What an alert says, in English and Chinese."""
     names = ", ".join(signal["name"].replace("_", " ") for signal in told["signals"])
     rows, estimate, usual = told["answers"]["count"], told["estimated_accuracy"], told["usual_accuracy"]
-    share = "" if estimate is None else f" Estimated accuracy {estimate['value']:.1%}, usually {usual:.1%}."
-    share_zh = "" if estimate is None else f"估计准确率 {estimate['value']:.1%}，平时 {usual:.1%}。"
+    share = share_zh = ""
+    if estimate is not None:
+        most, most_zh = ("", "") if estimate["holds"] else ("at most ", "至多 ")
+        share = f" Estimated accuracy {most}{estimate['value']:.1%}, usually {usual:.1%}."
+        share_zh = f"估计准确率{most_zh or ' '}{estimate['value']:.1%}，平时 {usual:.1%}。"
     held = f" {told['held_back']} more were held back since the last alert." if told["held_back"] else ""
     held_zh = f"自上次提醒以来另有 {told['held_back']} 次未单独发出。" if told["held_back"] else ""
     about = f"{told['model']} (version {told['version']})"

@@ -75,7 +75,7 @@ class Metrics:
 
     def alarm(self, alarm: Alarm) -> None:
         """Answers are not as usual."""
-        for check in alarm.gate.failed:
+        for check in alarm.look.gate.failed:
             self._alarms.labels(alarm.model, check.name).inc()
 
     def alert(self, channel: str, outcome: str) -> None:
@@ -208,7 +208,10 @@ class _Seen(Collector):
             "tunewright_drift_distance", "How far answers are from usual, 0 to 1.", labels=signal
         )
         accuracy = GaugeMetricFamily("tunewright_estimated_accuracy", "Share of right answers, from scores.", labels=of)
-        usual = GaugeMetricFamily("tunewright_usual_accuracy", "Share of right answers on validation.", labels=of)
+        holds = GaugeMetricFamily(
+            "tunewright_estimate_holds", "1, or 0 where texts are of another kind than usual.", labels=of
+        )
+        usual = GaugeMetricFamily("tunewright_usual_accuracy", "Share of right answers when measured.", labels=of)
         rows = CounterMetricFamily("tunewright_watched", "Answers that were looked at.", labels=of)
         skipped = CounterMetricFamily("tunewright_unwatched", "Answers that nobody had time to look at.", labels=of)
         for one in self._watched():
@@ -219,12 +222,13 @@ class _Seen(Collector):
                 usual.add_metric(own, one.usual.accuracy["accuracy"])
             if not one.looks:
                 continue
-            _, look, _, bound = one.looks[-1]
-            limit.add_metric(own, bound)
+            _, look = one.looks[-1]
+            limit.add_metric(own, look.limit)
             for name, value in look.tests.items():
                 p.add_metric((*own, name), value)
             for name, drift in look.to_dict()["signals"].items():
                 distance.add_metric((*own, name), drift["distance"])
             if look.estimate is not None:
                 accuracy.add_metric(own, look.estimate.value)
-        yield from (p, limit, distance, accuracy, usual, rows, skipped)
+                holds.add_metric(own, not look.doubts)
+        yield from (p, limit, distance, accuracy, holds, usual, rows, skipped)

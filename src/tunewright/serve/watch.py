@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunewright.core import catalog
 from tunewright.core.bundle import Bundle
 from tunewright.core.errors import BundleError
-from tunewright.core.gate import Gate
 from tunewright.core.run import now
 from tunewright.core.types import Prediction
 from tunewright.monitor.reference import Reference, of_bundle
@@ -36,7 +34,6 @@ class Alarm:
     model: str
     version: str
     look: Look
-    gate: Gate
     usual_accuracy: float | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,7 +46,7 @@ class Alarm:
                 "limit": check.limit,
                 "distance": about["signals"].get(check.name, {}).get("distance"),
             }
-            for check in self.gate.failed
+            for check in self.look.gate.failed
         ]
         return {
             "event": "drift",
@@ -68,9 +65,7 @@ class Watched:
 
     def __init__(self, name: str, version: str, usual: Reference, watching: Watching) -> None:
         self.name, self.version, self.usual = name, version, usual
-        self.looks: deque[tuple[str, Look, Gate, float]] = deque(
-            maxlen=KEPT
-        )  # when, what was seen, whether it is as usual, and the p-value below which it is not
+        self.looks: deque[tuple[str, Look]] = deque(maxlen=KEPT)  # when, and what was seen
         self.skipped = 0  # answers that nobody looked at, as too many waited
         self._monitor, self._watching = Monitor(usual, watching), watching
 
@@ -83,29 +78,18 @@ class Watched:
         """Take answers in, and say what is not as usual."""
         alarms = []
         for look in self._monitor.add(traffic_of(bundle.task, answered)):
-            gate = look.gate(self._watching.level, self._watching.looks)
-            limit = look.limit(self._watching.level, self._watching.looks)
-            self.looks.append((now(), look, gate, limit))
-            if not gate.passed:
-                alarms.append(Alarm(self.name, self.version, look, gate, (self.usual.accuracy or {}).get("accuracy")))
+            self.looks.append((now(), look))
+            if look.alarms:
+                alarms.append(Alarm(self.name, self.version, look, (self.usual.accuracy or {}).get("accuracy")))
         return alarms
 
     def about(self) -> dict[str, Any]:
         """As the status has it."""
-        looks = [
-            {
-                "time": time,
-                **look.to_dict(),
-                "limit": limit,
-                "alarms": [check.name for check in gate.failed],
-            }
-            for time, look, gate, limit in list(self.looks)
-        ]
+        looks = [{"time": time, **look.to_dict()} for time, look in list(self.looks)]
         return {
             "usual_rows": self.usual.rows,
             "usual_accuracy": (self.usual.accuracy or {}).get("accuracy"),
-            "first_look": self._monitor.pane,
-            "of_texts": [catalog.name_of(signal) for signal in self.usual.signals if signal.of_texts],
+            "first_look": self._watching.first,
             "rows": self.rows,
             "skipped": self.skipped,
             "looks": looks,

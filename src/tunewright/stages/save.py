@@ -81,7 +81,7 @@ def seal_bundle(
 
 
 def write_reference(folder: Path, answered: Sequence[tuple[Inferred, Prediction]], task: Task, language: str) -> None:
-    """What is usual of answers to validation rows, without any text: what a monitor compares traffic with.
+    """What is usual of answers to rows that were not trained on, without any text: what a monitor compares traffic with.
 
     language: ISO 639-1 code of the data.
     """

@@ -1,13 +1,14 @@
 """Say whether rows are still like those a bundle was measured on, and how many of its answers to them are right. No labels are needed.
 
 ROWS is anything that `predict` reads. They are answered in their order and compared, a window at a time, with what was
-usual of the answers to validation rows: labels given, how sure answers are, length, unknown characters and tokens, wording,
+usual of the answers to validation and test rows: labels given, how sure answers are, length, unknown characters, wording,
 and where the network puts texts. Each window has a p-value a signal, and an estimated share of right answers. The alarm is
-raised, with exit code 2, where a p-value is too small for chance; --level is shared by all windows and signals, so that rows
-without a change raise a false alarm no more often.
+raised, with exit code 2, where a p-value, or all of them together, is too small for chance; --level is shared by all windows
+and signals, so that rows without a change raise a false alarm no more often.
 
 The estimate holds as long as scores go on to mean what they meant: for other shares of what is known already, not for texts
-of a kind that the model has never seen. A drift alarm says when to look.
+of a kind that the model has never seen. Where wording or characters raise the alarm, it is
+an upper bound, and is said to be one.
 
 Examples:
 
@@ -28,7 +29,7 @@ import typer
 
 from tunewright.cli import output
 from tunewright.core.errors import plural
-from tunewright.monitor.watching import Watching
+from tunewright.monitor.watching import FILE_WINDOW, Watching
 
 if TYPE_CHECKING:
     from tunewright.core.progress import Progress
@@ -47,9 +48,9 @@ def command(
         None,
         "--reference",
         metavar="FILE",
-        help="Rows that are usual, in place of the bundle's validation rows. Labels are used where they have some.",
+        help="Rows that are usual, in place of those the bundle was measured on. Labels are used where they have some.",
     ),
-    window: int = typer.Option(Watching.window, "--window", min=50, help="Rows that are compared at a time."),
+    window: int = typer.Option(FILE_WINDOW, "--window", min=50, help="Rows that are compared at a time."),
     level: float = typer.Option(
         Watching.level, "--level", min=1e-6, max=0.5, help="How often rows without a change may raise an alarm."
     ),
@@ -104,34 +105,47 @@ def _stream(
 
 def _tell(found: Monitored, problems: Sequence[str]) -> None:
     from tunewright.core import catalog
+    from tunewright.monitor.windows import TOGETHER
     from tunewright.stages.report import formats
 
     output.say(f"\nCompared with {plural(found.usual, 'usual row')}, window by window:")
     cells = []
     for signal in found.looks[0].drifts:
         name = catalog.name_of(signal)
-        look = min(found.looks, key=lambda look: look.drifts[signal].p)
-        drift = look.drifts[signal]
-        alarms = sum(check.name == name for gate in found.gates for check in gate.failed)
-        cells.append([_shown(name), _p(drift.p), _rows(look), formats.percent(drift.distance), str(alarms)])
+        look = _least(found, name)
+        distance = formats.percent(look.drifts[signal].distance)
+        cells.append([_shown(name), _p(look.tests[name]), _rows(look), distance, _alarms(found, name)])
+    look = _least(found, TOGETHER)
+    cells.append([_shown(TOGETHER), _p(look.tests[TOGETHER]), _rows(look), "-", _alarms(found, TOGETHER)])
     output.table(["signal", "least p", "in rows", "distance", "alarms"], cells)
     output.say()
     cells = []
-    for look, gate in zip(found.looks, found.gates, strict=True):
+    for look in found.looks:
         estimate = look.estimate
         value, between = (
             ("-", "-")
             if estimate is None
             else (formats.percent(estimate.value), formats.between(estimate.to_dict(), "accuracy"))
         )
-        cells.append([_rows(look), value, between, ", ".join(_shown(check.name) for check in gate.failed) or "-"])
-    output.table(["rows", "estimated accuracy", "interval", "alarm"], cells)
+        holds = "-" if estimate is None else "at most" if look.doubts else "yes"
+        cells.append([_rows(look), value, between, holds, ", ".join(map(_shown, look.alarms)) or "-"])
+    output.table(["rows", "estimated accuracy", "interval", "holds", "alarm"], cells)
     usual = "" if found.accuracy is None else f" Usually {formats.percent(found.accuracy)} of the answers are right."
-    output.say(f"\nAn alarm is a p below {found.limit:.2g}.{usual}")
+    output.say(f"\nAn alarm is a p below {found.looks[0].limit:.2g}.{usual}")
+    if any(look.doubts for look in found.looks):
+        output.say("At most: texts are of another kind than usual, of which scores may say too much. Label a few rows.")
     if found.left_over:
         output.say(f"Left out at the end: {plural(found.left_over, 'row')}, too few for a window.")
     if found.problems:
         output.say(f"{plural(found.problems, 'row')} could not be answered: {problems[0]}")
+
+
+def _least(found: Monitored, name: str) -> Look:
+    return min(found.looks, key=lambda look: look.tests[name])
+
+
+def _alarms(found: Monitored, name: str) -> str:
+    return str(sum(name in look.alarms for look in found.looks))
 
 
 def _shown(name: str) -> str:

@@ -13,7 +13,7 @@ answers, --audit what admins do, and --mask-input takes personal numbers out of 
 With --models an admin may exchange a model while it answers (POST /v1/admin/load), and take that back
 (POST /v1/admin/rollback): no request fails meanwhile. POST /v1/admin/trial lets a version answer a share of the requests first.
 
-Answers are compared with those that were usual on validation (see `tunewright monitor`), as sums that hold no text: the page
+Answers are compared with those that were usual when it was measured (see `tunewright monitor`), as sums that hold no text: the page
 at / and /metrics show what is seen, and where answers differ, the log says so, and every address named with --alert: a webhook
 (https://…), or e-mail and whatever else the package apprise knows (mailto://…). Addresses with passwords go into the variable
 TUNEWRIGHT_ALERTS, separated by spaces.

@@ -190,9 +190,10 @@ function watched(model) {
   if (!seen) { page.watched.textContent = say("unwatched"); return; }
   const newest = seen.looks.at(-1);
   if (!newest) { page.watched.textContent = say("early", {rows: number(seen.rows), first: number(seen.first_look)}); return; }
-  const names = newest.alarms.map(named).join(language === "zh" ? "、" : ", ");
+  const comma = language === "zh" ? "、" : ", ";
+  const names = newest.alarms.map(named).join(comma);
   const values = {count: number(newest.rows), rows: number(seen.rows), usual: number(seen.usual_rows), names};
-  page.watched.textContent = say(names ? "alarm" : "asUsual", values) + (newest.alarms.some((name) => seen.of_texts.includes(name)) ? ` ${say("doubt")}` : "");
+  page.watched.textContent = say(names ? "alarm" : "asUsual", values) + (newest.estimated_accuracy?.holds === false ? ` ${say("doubt", {names: newest.estimated_accuracy.doubts.map(named).join(comma)})}` : "");
   page.watched.classList.toggle("bad", Boolean(names));
   const head = make("tr", {}, ...["signal", "p", "distance"].map((name) => make("th", {textContent: say(name)})));
   const rows = Object.entries(newest.signals).map(([name, drift]) => make("tr", {className: newest.alarms.includes(name) ? "bad" : ""},
