@@ -90,7 +90,11 @@ def router(service: Service) -> APIRouter:
     """The route, for this service."""
     routes = APIRouter(responses=schemas.fails())
 
-    @routes.post("/v1/models/{name}/feedback", openapi_extra=schemas.body(schemas.FEEDBACK))
+    @routes.post(
+        "/v1/models/{name}/feedback",
+        openapi_extra=schemas.body(schemas.FEEDBACK),
+        responses=schemas.gives(schemas.FEEDBACK),
+    )
     async def feedback(request: Request, name: str) -> Response:
         """Say which label is right for an answer. Of several for one answer, the last counts."""
         asked = known_fields(await read_json(request, service.limits), schemas.FEEDBACK["properties"], "The request")

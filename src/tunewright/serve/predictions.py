@@ -39,14 +39,14 @@ def router(service: Service) -> APIRouter:
     @routes.post(
         "/v1/predict/stream",
         openapi_extra=schemas.body(schemas.INPUT, NDJSON),
-        responses=schemas.gives(schemas.PREDICTION, NDJSON),
+        responses=schemas.gives(schemas.LINE, NDJSON),
     )
     async def stream(request: Request, model: str | None = None, all_scores: bool = False) -> Response:
         """Answer lines, each an input in JSON, with lines in their order, for as long as they come."""
         service.repository.model(model)  # what is wrong with the name is said before the first line
         return Lines(_answered(service, request, model, all_scores))
 
-    @routes.get("/v1/models")
+    @routes.get("/v1/models", responses=schemas.gives(schemas.MODELS))
     async def models() -> Response:
         """What is served: each model's version, inputs, labels and runtime."""
         known = [model.current.about() for model in service.repository.models.values()]
