@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunewright.core import chains, measures, spans
+from tunewright.core.contracts import Claims
 from tunewright.core.numeric import softmax
-from tunewright.core.types import Example, Span, Window
+from tunewright.core.types import Claim, Example, Prediction, Span, Window
 from tunewright.core.windows import window
 
 if TYPE_CHECKING:
@@ -96,13 +97,57 @@ def marked(
         return (), 1.0
     own = np.asarray(logits, dtype=np.float64)[rows]
     if chained:
-        scores = np.stack(list(spans.within_law(chains.scores(own))))
+        scores = _scores(own)
         own, tags = chains.probabilities(scores), chains.best(scores)
     else:
         own = softmax(own)
         tags = spans.lawful(np.log(np.maximum(own, 1e-300)))
     sure = own[np.arange(len(own)), tags]
     return spans.from_tags(tags, places, sure, labels), float(np.min(sure))
+
+
+def chance(
+    logits: np.ndarray, windows: Sequence[UnitWindow], labels: Sequence[str], span: Span, *, chained: bool = False
+) -> float:
+    """The probability of the least certain of the tags that would mark `span`, as `marked` scores a span; 0 where no window
+    holds it."""
+    rows, places = _chosen(windows)
+    tags = spans.tag_indices([span], places, labels)
+    touched = np.flatnonzero(tags)
+    if not len(touched):
+        return 0.0
+    own = np.asarray(logits, dtype=np.float64)[rows]
+    own = chains.probabilities(_scores(own)) if chained else softmax(own)
+    return float(np.min(own[touched, tags[touched]]))
+
+
+def _scores(outputs: np.ndarray) -> np.ndarray:
+    return np.stack(list(spans.within_law(chains.scores(outputs))))
+
+
+@dataclass(frozen=True)
+class SpanClaims(Claims):
+    """Each span of an answer by itself. chained: its outputs are those of core/chains.py."""
+
+    chained: bool = False
+
+    def of(self, prediction: Prediction) -> list[Claim]:
+        """See Claims.of."""
+        return of_spans("spans", prediction.value)
+
+    def chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
+        """See Claims.chance."""
+        return chance(logits, windows, labels, as_span(claim), chained=self.chained)  # type: ignore[arg-type]
+
+
+def of_spans(name: str, found: Sequence[Span]) -> list[Claim]:
+    """Each of these spans as a claim."""
+    return [Claim(name, span.label, ((span.start, span.end),)) for span in found]
+
+
+def as_span(claim: Claim) -> Span:
+    """The span that a claim is of."""
+    return Span(*claim.places[0], claim.label or "")
 
 
 def _chosen(windows: Sequence[UnitWindow]) -> tuple[np.ndarray, np.ndarray]:

@@ -104,18 +104,39 @@ EXPLAIN = request(
     label={**TEXT, "description": "The label to explain; left out: the one with the best score."},
     words={"type": "integer", "minimum": 1, "maximum": 256, "default": 64, "description": "Parts of a text at most."},
 )
+MOVED: dict[str, Schema] = {  # by its words
+    "label": {"type": ["string", "null"]},
+    "score": {"type": "number"},
+    "measure": {"enum": ["probability", "value"]},
+    "words": {
+        "type": "array",
+        "items": {"type": "object", "required": ["input", "start", "end", "text", "contribution", "log_odds"]},
+    },
+}
 EXPLANATION: Schema = {
     "type": "object",
+    "description": "Of one answer a text its words; else `answers`, each with its own; or `error`.",
     "properties": {
-        "label": {"type": ["string", "null"]},
-        "score": {"type": "number"},
-        "measure": {"enum": ["probability", "value"]},
-        "words": {
+        **MOVED,
+        "answers": {
             "type": "array",
-            "items": {"type": "object", "required": ["input", "start", "end", "text", "contribution", "log_odds"]},
+            "items": form(
+                {
+                    "answer": {**TEXT, "description": "The key that it stands under, as `spans`."},
+                    "places": {
+                        "type": "array",
+                        "items": form({"start": {"type": "integer"}, "end": {"type": "integer"}, "text": TEXT}),
+                    },
+                    **MOVED,
+                }
+            ),
         },
+        "decision": PREDICTION["properties"]["decision"],
+        "truncated_tokens": PREDICTION["properties"]["truncated_tokens"],
         "error": TEXT,
     },
+    "required": ["decision"],
+    "oneOf": [{"required": ["words"]}, {"required": ["answers"]}, {"required": ["error"]}],
 }
 EXPLANATIONS: Schema = {
     "type": "object",
