@@ -16,8 +16,7 @@ from tunewright.predict.infer import Inferred
 from tunewright.predict.render import DIGITS
 from tunewright.serve import schemas
 from tunewright.serve.http import answer, read_json
-from tunewright.serve.limits import Limits, RequestError, invalid, known_fields
-from tunewright.serve.predictions import optional
+from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, optional
 from tunewright.serve.service import Cleaned, Service
 from tunewright.serve.worker import BATCH
 

@@ -79,6 +79,8 @@ def router(service: Service) -> APIRouter:
         about = {"model_name": name, "model_version": said.version.id}
         if "id" in asked:
             about["id"] = asked["id"]
+        if said.id is not None:
+            about["parameters"] = {"feedback_id": said.id}
         return answer({**about, "outputs": outputs})
 
     return routes

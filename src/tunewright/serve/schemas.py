@@ -94,8 +94,9 @@ STATUS = form(
         },
     }
 )
-FEEDBACK = form(
-    {"id": {**TEXT, "description": "Of an answer."}, "label": {"description": "As a row of training data has it."}}
+FEEDBACK = request(
+    {"id": {**TEXT, "description": "Of an answer."}, "label": {"description": "As a row of training data has it."}},
+    target={**TEXT, "description": "Of a model with several targets, which one; left out: `label` has them by name."},
 )
 EXPLAIN = request(
     {"inputs": {"type": "array", "items": INPUT, "maxItems": 16}},
@@ -221,6 +222,7 @@ INFERRED: Schema = {
         "model_name": TEXT,
         "model_version": TEXT,
         "id": TEXT,
+        "parameters": form({}, feedback_id={**TEXT, "description": "Row n is FEEDBACK_ID.n, where feedback is kept."}),
         "outputs": {"type": "array", "items": TENSOR},
     },
     "required": ["model_name", "outputs"],
