@@ -347,7 +347,7 @@ BROKEN = {
         "tasks",
         "from tunewright.core.contracts import Claims\nfrom tunewright.components.tasks import token_classification as own\n\n"
         "class Odd(Claims):\n    def of(self, prediction): return own.units.SpanClaims().of(prediction)\n"
-        "    def chance(self, *given): return 0.123\n"
+        "    def chances(self, claims, *given): return [0.123] * len(claims)\n"
         "@dataclass(frozen=True)\nclass Broken(own.TokenClassification):\n    claims = Odd()",
         "each_claim_is_as_likely_as_the_answer_says",
     ),

@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from tunewright.core import catalog
+from tunewright.core import catalog, units
 from tunewright.core.errors import UsageError
 from tunewright.core.types import Example, Policy, Prediction, Span
-from tunewright.predict.explain import as_given, explain, explain_claims, occlusion
+from tunewright.predict.explain import CLAIMS, as_given, explain, explain_claims, occlusion
 from tunewright.predict.infer import Inferred
 from tunewright.testing import materials
 
@@ -190,6 +190,22 @@ def test_only_what_has_the_label_is_explained_and_another_is_refused_with_those_
     asking = catalog.create("tasks", "question_answering")
     with pytest.raises(UsageError, match="have no labels: leave `label` out"):
         cut.claims([(None, answer)], asking, (), "A")
+
+
+def test_an_answer_of_very_many_parts_is_refused_and_what_takes_long_is_done_once_a_text(monkeypatch):
+    task, asked = catalog.create("tasks", "token_classification"), []
+    monkeypatch.setattr(
+        units, "chances", lambda logits, windows, labels, found, **more: asked.append(len(found)) or [0.5] * len(found)
+    )
+    text = " ".join("ab" for _ in range(100))
+    spans = tuple(Span(3 * place, 3 * place + 2, "A" if place < CLAIMS else "B", 0.5) for place in range(100))
+    cut = occlusion(Example("1", {"text": text}), task, 10)
+    answers = [(Inferred(one, (), np.zeros(0)), Prediction(spans, 0.5)) for one in cut.examples]
+    with pytest.raises(UsageError, match=r"This answer has 100 parts that are explained one by one: 64 at a time\."):
+        cut.claims(answers, task, ["A", "B"])
+    found = cut.claims(answers, task, ["A", "B"], "A")
+    assert len(found) == CLAIMS and len(asked) == len(cut.examples)
+    assert all(len(one.contributions) == 9 for one in found)
 
 
 def test_places_of_a_marked_text_are_those_of_the_row():

@@ -172,10 +172,13 @@ class Claims(ABC):
         """What an answer claims."""
 
     @abstractmethod
-    def chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
-        """How likely a claim is, whether or not the model would make it, by one example's joined logits.
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        """How likely each claim is, whether or not the model would make it, by one example's joined logits.
 
-        Of what the example's own answer claims, the score that stands there; 0 where no window holds its places.
+        Of what the example's own answer claims, the score that stands there; 0 where no window holds its places. They are
+        asked for together, so that what takes long is done once.
         """
 
 

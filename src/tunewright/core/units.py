@@ -106,19 +106,23 @@ def marked(
     return spans.from_tags(tags, places, sure, labels), float(np.min(sure))
 
 
-def chance(
-    logits: np.ndarray, windows: Sequence[UnitWindow], labels: Sequence[str], span: Span, *, chained: bool = False
-) -> float:
-    """The probability of the least certain of the tags that would mark `span`, as `marked` scores a span; 0 where no window
-    holds it."""
+def chances(
+    logits: np.ndarray,
+    windows: Sequence[UnitWindow],
+    labels: Sequence[str],
+    found: Sequence[Span],
+    *,
+    chained: bool = False,
+) -> list[float]:
+    """Of each span the probability of the least certain of the tags that would mark it, as `marked` scores a span; 0 where no
+    window holds it."""
     rows, places = _chosen(windows)
-    tags = spans.tag_indices([span], places, labels)
-    touched = np.flatnonzero(tags)
-    if not len(touched):
-        return 0.0
+    if not len(rows) or not found:
+        return [0.0] * len(found)
     own = np.asarray(logits, dtype=np.float64)[rows]
     own = chains.probabilities(_scores(own)) if chained else softmax(own)
-    return float(np.min(own[touched, tags[touched]]))
+    tags = [spans.tag_indices([span], places, labels) for span in found]
+    return [float(np.min(own[said > 0, said[said > 0]], initial=1.0)) if said.any() else 0.0 for said in tags]
 
 
 def _scores(outputs: np.ndarray) -> np.ndarray:
@@ -135,9 +139,11 @@ class SpanClaims(Claims):
         """See Claims.of."""
         return of_spans("spans", prediction.value)
 
-    def chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
-        """See Claims.chance."""
-        return chance(logits, windows, labels, as_span(claim), chained=self.chained)  # type: ignore[arg-type]
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        """See Claims.chances."""
+        return chances(logits, windows, labels, as_spans(claims), chained=self.chained)  # type: ignore[arg-type]
 
 
 def of_spans(name: str, found: Sequence[Span]) -> list[Claim]:
@@ -145,9 +151,9 @@ def of_spans(name: str, found: Sequence[Span]) -> list[Claim]:
     return [Claim(name, span.label, ((span.start, span.end),)) for span in found]
 
 
-def as_span(claim: Claim) -> Span:
-    """The span that a claim is of."""
-    return Span(*claim.places[0], claim.label or "")
+def as_spans(claims: Sequence[Claim]) -> list[Span]:
+    """The spans that claims are of."""
+    return [Span(*claim.places[0], claim.label or "") for claim in claims]
 
 
 def _chosen(windows: Sequence[UnitWindow]) -> tuple[np.ndarray, np.ndarray]:

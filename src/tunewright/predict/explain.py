@@ -26,6 +26,7 @@ from tunewright.data.places import located
 from tunewright.predict.infer import Inferred
 
 MOST = 64  # parts that a text is cut into unless said otherwise: as many further passes
+CLAIMS = 64  # of one answer that are explained at a time: each has as many numbers as the text has parts
 _OTHER = rf"[^\W{words.HAN}]"
 _SIGNS = "|".join(re.escape(f"[{kind.upper()}]") for kind in KINDS)
 _RUNS = re.compile(rf"{_SIGNS}|[{words.HAN}]+|{_OTHER}+(?:['’.,:@-]{_OTHER}+)*")
@@ -98,25 +99,33 @@ class Occlusion:
         is named. answers: to `examples`, in order, with their logits; labels: the model's.
 
         Words inside a claim's own places stay: without them there is nothing to claim. Raises UsageError for a label that the
-        model does not have.
+        model does not have, and for an answer with more than CLAIMS of them.
         """
         _require_label(label, labels)
         (whole, said), *without = answers
         role = task.located or task.inputs[0]
 
-        def chance(claim: Claim, item: Inferred) -> float:
-            return task.claims.chance(claim, item.logits, item.windows, labels)  # type: ignore[union-attr]
+        def chances(claims: Sequence[Claim], item: Inferred) -> list[float]:
+            return task.claims.chances(claims, item.logits, item.windows, labels)  # type: ignore[union-attr]
 
-        found = []
-        for claim in task.claims.of(said):  # type: ignore[union-attr]
-            if label not in (None, claim.label):
-                continue
-            moved = [
-                (part, _moved(claim, part, role), item) for part, (item, _) in zip(self.parts, without, strict=True)
-            ]
-            around = [(part, chance(own, item)) for part, own, item in moved if own is not None]
-            found.append(_explanation(claim.label, chance(claim, whole), around, claim))
-        return found
+        claimed = [one for one in task.claims.of(said) if label in (None, one.label)]  # type: ignore[union-attr]
+        if not claimed:
+            return []
+        _require_few(claimed)
+        around: list[list[tuple[Part, float]]] = [
+            [] for _ in claimed
+        ]  # of each claim the parts, and what it is without
+        for part, (item, _) in zip(self.parts, without, strict=True):
+            moved = [_moved(claim, part, role) for claim in claimed]
+            there = [place for place, one in enumerate(moved) if one is not None]
+            scores = chances([moved[place] for place in there], item)  # type: ignore[misc]
+            for place, score in zip(there, scores, strict=True):
+                around[place].append((part, score))
+        whole_scores = chances(claimed, whole)
+        return [
+            _explanation(claim.label, score, own, claim)
+            for claim, score, own in zip(claimed, whole_scores, around, strict=True)
+        ]
 
 
 def occlusion(example: Example, task: Task, most: int = MOST) -> Occlusion:
@@ -200,6 +209,14 @@ def _moved(claim: Claim, part: Part, role: str) -> Claim | None:
         ahead = length if part.end <= start else 0
         places.append((start - ahead, end - ahead))
     return replace(claim, places=tuple(places))
+
+
+def _require_few(claims: Sequence[Claim]) -> None:
+    if len(claims) > CLAIMS:
+        raise UsageError(
+            f"This answer has {len(claims):,} parts that are explained one by one: {CLAIMS} at a time. Name a `label`, or give "
+            "a shorter text."
+        )
 
 
 def _require_label(label: str | None, labels: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,7 +49,7 @@ def router(service: Service) -> APIRouter:
             said: list[tuple[Inferred, Prediction]] = []
             for start in range(0, len(one.examples), BATCH):  # others' requests come between
                 said += await service.inferred(version, one.examples[start : start + BATCH])
-            rows.append(_row(one, said, version.bundle, asked.get("label")))
+            rows.append(await asyncio.to_thread(_row, one, said, version.bundle, asked.get("label")))
         return answer({"model": version.name, "version": version.id, "explanations": rows})
 
     return routes

@@ -229,8 +229,13 @@ class _Claims(Claims):
             return [Claim(self.task.target, None, ((found.start, found.end),))]
         return [Claim(self.task.target, NO_ANSWER)] if self.task.no_answer else []
 
-    def chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
         logits = np.asarray(logits, dtype=np.float64)
+        return [self._chance(claim, logits, windows, labels) for claim in claims]  # one, as an answer makes no more
+
+    def _chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
         if not claim.places:
             return self.task.decode(logits, windows, labels, Policy()).scores[NO_ANSWER]
         best, begins = 0.0, 0

@@ -219,13 +219,18 @@ class _Claims(Claims):
                 found += [replace(claim, name=name) for claim in claims]
         return found
 
-    def chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        found: dict[Claim, float] = {}
         for name, task, names, parts, own in self.task.joined(logits, windows, labels):
-            if name == claim.name and parts:
-                if task.claims:
-                    return task.claims.chance(claim, own, parts, names)
-                return task.decode(own, parts, names, Policy()).scores[claim.label]
-        return 0.0
+            mine = [claim for claim in claims if claim.name == name and parts]
+            if mine and task.claims:
+                found |= zip(mine, task.claims.chances(mine, own, parts, names), strict=True)
+            elif mine:
+                scores = task.decode(own, parts, names, Policy()).scores
+                found |= {claim: scores[claim.label] for claim in mine}
+        return [found.get(claim, 0.0) for claim in claims]
 
 
 def _task(name: str, chosen: Any) -> Task:

@@ -119,11 +119,14 @@ class _Claims(Claims):
         frame = prediction.value
         return [Claim("intent", frame.intent), *units.of_spans("slots", frame.slots)]
 
-    def chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
         logits, tags = np.asarray(logits, dtype=np.float64), len(spans.tags(frames.slots(labels)))
-        if claim.places:
-            return units.chance(logits[:, :tags], windows, frames.slots(labels), units.as_span(claim))
-        return float(_intents(logits[:, tags:], windows)[frames.intents(labels).index(claim.label)])
+        intents = dict(zip(frames.intents(labels), _intents(logits[:, tags:], windows).tolist(), strict=True))
+        placed = units.as_spans([claim for claim in claims if claim.places])
+        slots = iter(units.chances(logits[:, :tags], windows, frames.slots(labels), placed))
+        return [next(slots) if claim.places else intents[claim.label] for claim in claims]
 
 
 def sample(folder: Any) -> list[dict[str, Any]]:

@@ -166,18 +166,27 @@ class _Claims(Claims):
         related = [Claim("triples", one.relation, own) for one, own in zip(graph.triples, ends, strict=True)]
         return [*units.of_spans("entities", graph.entities), *related]
 
-    def chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
         names, kinds = graphs.entities(labels), graphs.relations(labels)
         logits, tags = np.asarray(logits, dtype=np.float64), len(spans.tags(names))
-        if len(claim.places) == 1:
-            return units.chance(logits[:, :tags], windows, names, units.as_span(claim))
-        ends = [Span(*place, "") for place in claim.places]
-        marked, _ = units.marked(logits[:, :tags], windows, names)
-        apart = [one for one in marked if all(one.end <= end.start or end.end <= one.start for end in ends)]
-        among = sorted([*apart, *ends], key=lambda span: span.start)  # what stands between two counts for them
-        head, tail = map(among.index, ends)
-        found = _pairs(logits[:, tags:], windows, among, len(kinds)).get((head, tail))
-        return 0.0 if found is None else float(found[1 + kinds.index(claim.label)])
+        placed = units.as_spans([claim for claim in claims if len(claim.places) == 1])
+        entities = iter(units.chances(logits[:, :tags], windows, names, placed))
+        marked = units.marked(logits[:, :tags], windows, names)[0] if len(placed) < len(claims) else ()
+        pairs: dict[tuple[Span, ...], dict[tuple[int, int], np.ndarray]] = {}  # by the entities that a text has
+
+        def related(claim: Claim) -> float:
+            ends = [Span(*place, "") for place in claim.places]
+            apart = [one for one in marked if all(one.end <= end.start or end.end <= one.start for end in ends)]
+            among = sorted([*apart, *ends], key=lambda span: span.start)  # what stands between two counts for them
+            key = tuple(Span(one.start, one.end, "") for one in among)
+            if key not in pairs:
+                pairs[key] = _pairs(logits[:, tags:], windows, key, len(kinds))
+            found = pairs[key].get((key.index(ends[0]), key.index(ends[1])))
+            return 0.0 if found is None else float(found[1 + kinds.index(claim.label)])
+
+        return [next(entities) if len(claim.places) == 1 else related(claim) for claim in claims]
 
 
 def sample(folder: Any) -> list[dict[str, Any]]:

@@ -124,9 +124,10 @@ def each_claim_is_as_likely_as_the_answer_says(subject: Subject) -> None:
         own = [window for window in windows if window.example == index]
         logits = _logits(task, own, labels)
         said = task.decode(logits, own, labels, Policy())
-        for claim in task.claims.of(said):
-            chance, known = task.claims.chance(claim, logits, own, labels), list(_scores(said))
-            assert min(abs(chance - score) for score in known) < 1e-9, f"{claim} is {chance}; the answer has {known}"
+        claims, known = task.claims.of(said), list(_scores(said))
+        for claim, chance in zip(claims, task.claims.chances(claims, logits, own, labels), strict=True):
+            near = min(abs(chance - score) for score in known)
+            assert near < 1e-9, f"{claim} is {chance}; the answer has {known}"
             count += 1
     assert count, "no answer claims anything"
 
