@@ -343,6 +343,14 @@ BROKEN = {
         "    def decode(self, *given): return dataclasses.replace(self._of.decode(*given), truncated_tokens=0)",
         "cut_tokens_are_counted",
     ),
+    "a task whose claims are as likely as they like": (
+        "tasks",
+        "from tunewright.core.contracts import Claims\nfrom tunewright.components.tasks import token_classification as own\n\n"
+        "class Odd(Claims):\n    def of(self, prediction): return own.units.SpanClaims().of(prediction)\n"
+        "    def chances(self, claims, *given): return [0.123] * len(claims)\n"
+        "@dataclass(frozen=True)\nclass Broken(own.TokenClassification):\n    claims = Odd()",
+        "each_claim_is_as_likely_as_the_answer_says",
+    ),
     "a pass that says it is exact and is not": (
         "passes",
         "@dataclass(frozen=True)\nclass Broken(CompressionPass):\n    exact = True\n"

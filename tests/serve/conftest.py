@@ -3,6 +3,7 @@
 client:  function: client(**limits) gives a test client of a server in this process; `bundles` are its models by name.
 light_bundle: a bundle that is served by our own kernels, without torch.
 search_bundle: a bundle that searches (task matching), served by the like.
+names_bundle: a bundle that finds things in requests (task token_classification), labelled PER.
 program: function: program(*arguments) starts `tunewright serve` on a free port and waits until it answers; it is told to
          stop when the test ends, whatever happened. Gives a Program.
 """
@@ -122,26 +123,47 @@ def light_bundle(tmp_path_factory, train_tiny):
 
 
 @pytest.fixture(scope="session")
-def search_bundle(tmp_path_factory, tiny_backbone):
+def taught(tmp_path_factory, tiny_backbone):
+    """Function: taught(task, rows, **changes of the recipe's train) gives a bundle that has seen these rows."""
     from tunewright.core.recipe_file import from_mapping
     from tunewright.engine.local import train
     from tunewright.testing import materials
 
-    folder = tmp_path_factory.mktemp("search")
+    def made(task: Any, rows: list[dict[str, Any]], runtime: str = "torch", **changes: Any) -> Path:
+        folder = tmp_path_factory.mktemp("taught")
+        recipe = {
+            "task": task,
+            "data": {"train": str(materials.write_rows(folder / "rows.jsonl", rows)), "leakage": "keep"},
+            "model": {"backbone": str(tiny_backbone)},
+            "train": {"batch_size": 8, "precision": "fp32", "threads": 1, **changes},
+            "evaluate": {"resamples": 100, "baselines": []},
+            "predict": {"runtime": runtime},
+        }
+        return train(from_mapping(recipe), out=folder / "run").run / "bundle"
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def search_bundle(taught):
     things = ("card", "phone", "银行卡", "手机", "music", "rain", "房间", "火车")
     rows = [{"query": f"lost {one} {n}", "document": f"missing {one}"} for one in things for n in range(6)]
-    recipe = {
-        "task": "matching",
-        "data": {"train": str(materials.write_rows(folder / "rows.jsonl", rows))},
-        "model": {"backbone": str(tiny_backbone)},
-        "train": {"epochs": 1, "batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "threads": 1},
-        "evaluate": {"resamples": 100, "baselines": []},
-        "predict": {"runtime": "native"},
-    }
-    made = train(from_mapping(recipe), out=folder / "faq").run / "bundle"
+    made = taught("matching", rows, runtime="native", epochs=1, learning_rate=2e-3)
     if missing := catalog.create("runtimes", "native").lacks(made):
         pytest.skip(missing)
     return made
+
+
+@pytest.fixture(scope="session")
+def names_bundle(taught):
+    texts = [f"{before} {name} {after}" for before in ("i lost my", "play", "help") for name in ("card", "song", "music") for after in ("now", "today", "too", "really")]  # fmt: skip
+    rows = [
+        {"text": text, "spans": [{"start": text.index(name), "end": text.index(name) + len(name), "label": "PER"}]}
+        for text in texts
+        for name in ("card", "song", "music")
+        if name in text
+    ]
+    return taught("token_classification", rows, epochs=12, learning_rate=5e-3)
 
 
 @pytest.fixture

@@ -141,3 +141,118 @@ def test_a_file_that_cannot_be_written_is_said_and_a_torn_line_spoils_no_other(c
     [one] = asked(server, "a")
     give(server, one["id"], "card")
     assert json.loads(file.read_text().splitlines()[1])["label"] == "card"
+
+
+# ------------------------------------------------------------------------------------------- models with several targets
+
+SPANS = [{"start": 0, "end": 4, "label": "PER"}]
+
+
+@pytest.fixture(scope="session")
+def several_rows():
+    return [
+        {"text": f"{name} {verb} rome {n}", "label": label, "spans": SPANS}
+        for name in ("mary", "john", "anna")
+        for verb, label in (("likes", "good"), ("hates", "bad"))
+        for n in range(6)
+    ]
+
+
+@pytest.fixture(scope="session")
+def several_bundle(taught, several_rows):
+    return taught("several", several_rows, epochs=1)
+
+
+@pytest.fixture(scope="session")
+def slots_bundle(taught):
+    rows = [
+        {"text": f"{verb} the song {n}", "intent": intent, "slots": [[len(verb) + 5, len(verb) + 9, "what"]]}
+        for verb, intent in (("play", "Play"), ("stop", "Stop"))
+        for n in range(12)
+    ]
+    return taught("slot_filling", rows, epochs=1)
+
+
+def give_one(server, id, name, **said):
+    return server.post(f"/v1/models/{name}/feedback", content=json.dumps({"id": id, **said}))
+
+
+def test_of_several_tasks_one_is_corrected_or_all_and_the_file_is_data_to_train_and_evaluate_on(
+    client, file, several_bundle, several_rows, taught, command
+):
+    server = client(bundles={"both": several_bundle}, feedback=file, texts=True)
+    said = asked(server, *(row["text"] for row in several_rows), model="both")
+    for one, row in zip(said, several_rows, strict=True):
+        kept = give_one(server, one["id"], "both", target="label", label=row["label"])
+        assert kept.json() == {"id": one["id"], "label": row["label"], "target": "label"}
+        assert give_one(server, one["id"], "both", target="spans", label=row["spans"]).status_code == 200
+    whole = {"label": "good", "spans": []}
+    assert give_one(server, said[0]["id"], "both", label=whole).json() == {"id": said[0]["id"], "label": whole}
+    first, second, *_, last = lines(file)
+    assert (first["text"], first["label"], "spans" in first) == (several_rows[0]["text"], "good", False)
+    assert (second["spans"], "label" in second) == (SPANS, False) and (last["label"], last["spans"]) == ("good", [])
+    assert first["feedback"]["said"][0].startswith("label/")
+    code, out, _ = command("evaluate", several_bundle, file, "--json")
+    assert code == 0 and json.loads(out)["n"] == len(lines(file))
+    taught("several", lines(file), epochs=1)
+
+
+def test_without_texts_one_of_several_tasks_can_be_corrected_unless_it_has_places(client, file, several_bundle):
+    server = client(bundles={"both": several_bundle}, feedback=file)
+    [one] = asked(server, "mary likes rome", model="both")
+    assert give_one(server, one["id"], "both", target="label", label="bad").status_code == 200
+    refused = give_one(server, one["id"], "both", target="spans", label=SPANS)
+    assert refused.status_code == 422 and "--keep-texts" in refused.json()["error"]["message"]
+    assert [row["label"] for row in lines(file)] == ["bad"] and "text" not in lines(file)[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"target": "lable", "label": "good"}, "This model has no target 'lable'. Did you mean 'label'? Targets: label, spans."),
+        ({"label": {"lable": "good"}}, "This model has no target 'lable'. Did you mean 'label'? Targets: label, spans."),
+        ({"label": "good"}, 'This model gives label, spans: say "target", or give "label" as an object of their names.'),
+        ({"label": {}}, '"label" must be an object with one of label, spans.'),
+        ({"target": "label", "label": "godo"}, "There is no label 'label/godo'. Did you mean 'label/good'?"),
+        ({"target": "label", "label": {"label": "good"}}, "not one that this model's rows can have"),
+        ({"target": "spans", "label": [[0, 4, "PRE"]]}, "There is no label 'spans/PRE'. Did you mean 'spans/PER'?"),
+        ({"target": "spans", "label": [[0, 400, "PER"]]}, "not one that this model's rows can have"),
+        ({"target": ["label"], "label": "good"}, '"target" must be a text.'),
+        ({"target": 7, "label": "good"}, '"target" must be a text.'),
+        ({"target": "\x00", "label": "good"}, "no target"),
+        ({"target": "\ud800" * 999, "label": "good"}, "no target"),
+        ({"target": "label", "label": None}, "Feedback is"),
+        ({"label": {"label": None}}, "empty"),
+        ({"label": {"label": "good", "spans": None}}, "empty"),
+        ({"label": {"label": "x" * 20_000}}, "one label an answer"),
+    ],
+)  # fmt: skip
+def test_what_a_model_with_several_targets_cannot_take_is_said(client, file, several_bundle, said, message):
+    server = client(bundles={"both": several_bundle}, feedback=file, texts=True)
+    [one] = asked(server, "mary likes rome", model="both")
+    answer = give_one(server, one["id"], "both", **said)
+    assert answer.status_code == 422 and message in answer.json()["error"]["message"]
+    assert len(answer.json()["error"]["message"]) < 300 and not file.exists()
+
+
+def test_a_target_whose_row_would_say_that_the_others_are_none_is_given_with_them(client, file, slots_bundle):
+    server = client(bundles={"slots": slots_bundle}, feedback=file, texts=True)
+    [one] = asked(server, "play the song", model="slots")
+    refused = give_one(server, one["id"], "slots", target="intent", label="Stop")
+    assert refused.json()["error"]["message"] == '"label" must be an object with all of intent, slots.'
+    unsaid = give_one(server, one["id"], "slots", label={"intent": "Stop", "slots": None})
+    assert unsaid.json()["error"]["message"] == "The label is empty."
+    right = {"intent": "Stop", "slots": [[9, 13, "what"]]}
+    assert give_one(server, one["id"], "slots", label=right).status_code == 200
+    wrong = give_one(server, one["id"], "slots", label={"intent": "Stpo", "slots": []}).json()["error"]["message"]
+    assert "Did you mean '#Stop'?" in wrong
+    [row] = lines(file)
+    assert {name: row[name] for name in right} == right and row["text"] == "play the song"
+
+
+def test_that_there_is_nothing_is_a_label_too(client, file, names_bundle):
+    server = client(bundles={"names": names_bundle}, feedback=file)
+    [one] = asked(server, "i lost my card", model="names")
+    assert give(server, one["id"], [], "names").status_code == 200
+    assert give(server, one["id"], "", "names").status_code == 422
+    assert [row["spans"] for row in lines(file)] == [[]]

@@ -6,6 +6,7 @@ import pytest
 
 from tunewright.core.masking import mask
 from tunewright.core.types import Prediction
+from tunewright.serve.repository import Unasked
 from tunewright.serve.service import _placed_back
 
 TEXT = "call 13812345678 about my card"
@@ -25,7 +26,8 @@ def seen(masked, monkeypatch):
 
     def compute(examples):
         texts.extend(example.inputs["text"] for example in examples)
-        return [Prediction("card", 0.9, {"card": 0.9 - 0.1 * ("card" not in one.inputs["text"])}) for one in examples]
+        said = [Prediction("card", 0.9, {"card": 0.9 - 0.1 * ("card" not in one.inputs["text"])}) for one in examples]
+        return [(None, own) if isinstance(one, Unasked) else own for one, own in zip(examples, said, strict=True)]
 
     monkeypatch.setattr(masked.service.repository.models["intents"].current.worker, "_compute", compute)
     return texts
@@ -79,39 +81,13 @@ def test_places_in_any_answer_are_those_of_the_text_that_was_sent():
     assert (found["score"], found["start"]) == (1, None)
 
 
-@pytest.fixture(scope="module")
-def names(tmp_path_factory, tiny_backbone):
-    """A bundle that was taught to find things in requests."""
-    from tunewright.core.recipe_file import from_mapping
-    from tunewright.engine.local import train
-    from tunewright.testing import materials
-
-    folder = tmp_path_factory.mktemp("names")
-    texts = [f"{before} {name} {after}" for before in ("i lost my", "play", "help") for name in ("card", "song", "music") for after in ("now", "today", "too", "really")]  # fmt: skip
-    rows = [
-        {"text": text, "spans": [{"start": text.index(name), "end": text.index(name) + len(name), "label": "PER"}]}
-        for text in texts
-        for name in ("card", "song", "music")
-        if name in text
-    ]
-    recipe = {
-        "task": "token_classification",
-        "data": {"train": str(materials.write_rows(folder / "rows.jsonl", rows))},
-        "model": {"backbone": str(tiny_backbone)},
-        "train": {"epochs": 12, "batch_size": 8, "learning_rate": 5e-3, "precision": "fp32", "threads": 1},
-        "evaluate": {"resamples": 100, "baselines": []},
-        "predict": {"runtime": "torch"},
-    }
-    return train(from_mapping(recipe), out=folder / "ner").run / "bundle"
-
-
-def test_what_another_bundle_finds_is_masked_and_one_that_finds_nothing_is_refused(names, tiny_bundle, client):
+def test_what_another_bundle_finds_is_masked_and_one_that_finds_nothing_is_refused(names_bundle, tiny_bundle, client):
     from starlette.testclient import TestClient
 
     from tunewright.core.errors import UsageError
     from tunewright.serve.start import Settings, opened
 
-    app, service = opened(Settings({"intents": str(tiny_bundle)}, mask_entities=str(names)))
+    app, service = opened(Settings({"intents": str(tiny_bundle)}, mask_entities=str(names_bundle)))
     server, seen = TestClient(app, base_url="http://127.0.0.1"), []
     worker = service.repository.models["intents"].current.worker
     real = worker._compute

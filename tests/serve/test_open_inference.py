@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import struct
 
+import numpy as np
 import pytest
 
 from tunewright.serve.limits import RequestError
@@ -116,3 +118,41 @@ def test_elements_of_bytes_are_read_one_behind_the_other_and_no_further():
     for broken in (packed[:-1], packed + b"\x01", packed + struct.pack("<I", 9)):
         with pytest.raises(RequestError, match="end within an element"):
             list(_strings(broken, "text"))
+
+
+def test_an_answer_has_an_id_for_feedback_where_that_is_kept_and_the_callers_own_stays(client, server, tmp_path):
+    kept = client(feedback=tmp_path / "feedback.jsonl")
+    asked = {"id": "mine", "inputs": [tensor()], "outputs": [{"name": "label"}]}
+    said = kept.post("/v2/models/intents/infer", json=asked).json()
+    id = said["parameters"]["feedback_id"]
+    assert said["id"] == "mine" and said["parameters"] == {"feedback_id": id}
+    for row, status in ((0, 200), (1, 200), (2, 404)):
+        given = kept.post("/v1/models/intents/feedback", json={"id": f"{id}.{row}", "label": "card"})
+        assert given.status_code == status
+    lines = [json.loads(line) for line in (tmp_path / "feedback.jsonl").read_text().splitlines()]
+    assert [[one] for one in said["outputs"][0]["data"]] == [line["feedback"]["said"] for line in lines]
+    assert "parameters" not in server.post("/v2/models/intents/infer", json=asked).json()
+
+
+def test_the_protocols_own_client_reads_answers_and_their_id(program, tiny_bundle, tmp_path):
+    from tritonclient import http
+
+    server = program(f"intents={tiny_bundle}", "--feedback", tmp_path / "feedback.jsonl")
+    asking = http.InferenceServerClient(server.host)
+    try:
+        assert asking.is_server_ready() and asking.is_model_ready("intents")
+        assert asking.get_model_metadata("intents")["inputs"][0]["datatype"] == "BYTES"
+        for binary in (True, False):
+            texts = http.InferInput("text", [2], "BYTES")
+            texts.set_data_from_numpy(np.array(TEXTS, dtype=object), binary_data=binary)
+            label = http.InferRequestedOutput("label", binary_data=binary)
+            for outputs in (None, [label]):
+                said = asking.infer("intents", [texts], outputs=outputs, request_id="7")
+                own = server.ask("POST", "/v1/predict", json.dumps({"inputs": TEXTS}))[1]["predictions"]
+                assert said.as_numpy("label").tolist() == [one["label"] for one in own]
+                about = said.get_response()
+                assert about["id"] == "7"
+                body = json.dumps({"id": about["parameters"]["feedback_id"] + ".1", "label": "music"})
+                assert server.ask("POST", "/v1/models/intents/feedback", body)[0] == 200
+    finally:
+        asking.close()

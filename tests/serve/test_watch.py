@@ -11,6 +11,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 
@@ -218,6 +219,22 @@ def test_within_the_pause_a_model_raises_one_alert_and_the_next_says_how_many_we
     assert [(json.loads(one)["model"], json.loads(one)["held_back"]) for one in got] == [("intents", 0), ("another", 0), ("intents", 3)]  # fmt: skip
 
 
+def test_of_several_workers_one_sends_an_alert_within_the_pause_and_it_counts_the_others(
+    watched, client, watching, tmp_path
+):
+    alarm = alarms_of(watched, watching, client)[0]
+    with hook() as (url, got):
+        given = start.Settings({}, alerts=[url], alert_pause=100.0)
+        with contextlib.ExitStack() as closing:
+            workers = [start._watch(given, Metrics(), closing, start.Place(tmp_path, slot, 3)) for slot in range(3)]
+            for tell in [tell for one in workers for tell in one._told]:
+                tell(alarm)
+        assert [json.loads(one)["held_back"] for one in got] == [0]
+        late = alerts.SharedPauses(tmp_path)
+        assert late.held("another", 0.0, 100.0) == 0 and late.held("another", 99.0, 100.0) is None
+        assert late.held(alarm.model, time.monotonic() + 100.0, 100.0) == 2
+
+
 @pytest.mark.parametrize(("status", "headers"), [(500, {}), (302, {"Location": "http://127.0.0.1:1/elsewhere"})])
 def test_what_a_webhook_does_not_take_is_counted_and_its_address_is_not_logged(watched, client, watching, caplog, status, headers):  # fmt: skip
     alarm = alarms_of(watched, watching, client)[0]
@@ -386,10 +403,11 @@ def test_texts_that_nobody_sent_are_not_watched(client, watched, watching):
     assert server.get("/v1/status").json()["models"][0]["watched"]["rows"] == 1
 
 
-def test_workers_share_the_level():
+def test_workers_share_the_level(tmp_path):
     with contextlib.ExitStack() as closing:
         alone, one_of_four = (
-            start._watch(start.Settings(bundles={}), Metrics(), closing, workers) for workers in (1, 4)
+            start._watch(start.Settings(bundles={}), Metrics(), closing, place)
+            for place in (None, start.Place(tmp_path, 0, 4))
         )
         assert alone._watching.level == 4 * one_of_four._watching.level == Watching().level
-        assert start._watch(start.Settings(bundles={}, watching=None), Metrics(), closing, 1) is None
+        assert start._watch(start.Settings(bundles={}, watching=None), Metrics(), closing, None) is None

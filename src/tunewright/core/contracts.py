@@ -20,7 +20,7 @@ from tunewright.core.drift import Drift
 from tunewright.core.edits import Edits
 from tunewright.core.errors import MachineError, RecipeError
 from tunewright.core.progress import Progress, Silent
-from tunewright.core.types import Example, Label, Note, Policy, Prediction, Window
+from tunewright.core.types import Claim, Example, Label, Note, Policy, Prediction, Window
 
 if TYPE_CHECKING:
     import torch
@@ -164,6 +164,24 @@ class Parts(ABC):
         """The answer of which these are the parts, in the order of `tasks`; None where the example lacks a part's inputs."""
 
 
+class Claims(ABC):
+    """What a task's answers say of places in a text, one thing at a time: what explanations of such answers go by."""
+
+    @abstractmethod
+    def of(self, prediction: Prediction) -> Sequence[Claim]:
+        """What an answer claims."""
+
+    @abstractmethod
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        """How likely each claim is, whether or not the model would make it, by one example's joined logits.
+
+        Of what the example's own answer claims, the score that stands there; 0 where no window holds its places. They are
+        asked for together, so that what takes long is done once.
+        """
+
+
 class Task(Component):
     """What is predicted: turns examples into arrays for the model and its outputs back into answers. numpy only."""
 
@@ -190,6 +208,7 @@ class Task(Component):
         tuple[str, ...]
     ] = ()  # names among a prediction's scores that decide on a threshold of their own
     parts: ClassVar[Parts | None] = None  # the tasks that it is made of, where it is made of several
+    claims: ClassVar[Claims | None] = None  # of its answers, where they have places or are several
     retrieves: ClassVar[bool] = (
         False  # whether its labels are documents: read by the same network, and found by how near they are (core/ranking.py)
     )

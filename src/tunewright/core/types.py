@@ -121,6 +121,19 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """One thing that an answer says of a text, which a model takes to be more or less likely by itself.
+
+    name: the key of the answer that it belongs to, as "slots"; label: what is said, None where that has no name;
+    places: the characters it is said of, (start, end) each, in the input in which answers have places; none: of the whole.
+    """
+
+    name: str
+    label: str | None
+    places: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Policy:
     """How scores become decisions: what a bundle's decision.json holds.
 

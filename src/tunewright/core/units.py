@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunewright.core import chains, measures, spans
+from tunewright.core.contracts import Claims
 from tunewright.core.numeric import softmax
-from tunewright.core.types import Example, Span, Window
+from tunewright.core.types import Claim, Example, Prediction, Span, Window
 from tunewright.core.windows import window
 
 if TYPE_CHECKING:
@@ -96,13 +97,63 @@ def marked(
         return (), 1.0
     own = np.asarray(logits, dtype=np.float64)[rows]
     if chained:
-        scores = np.stack(list(spans.within_law(chains.scores(own))))
+        scores = _scores(own)
         own, tags = chains.probabilities(scores), chains.best(scores)
     else:
         own = softmax(own)
         tags = spans.lawful(np.log(np.maximum(own, 1e-300)))
     sure = own[np.arange(len(own)), tags]
     return spans.from_tags(tags, places, sure, labels), float(np.min(sure))
+
+
+def chances(
+    logits: np.ndarray,
+    windows: Sequence[UnitWindow],
+    labels: Sequence[str],
+    found: Sequence[Span],
+    *,
+    chained: bool = False,
+) -> list[float]:
+    """Of each span the probability of the least certain of the tags that would mark it, as `marked` scores a span; 0 where no
+    window holds it."""
+    rows, places = _chosen(windows)
+    if not len(rows) or not found:
+        return [0.0] * len(found)
+    own = np.asarray(logits, dtype=np.float64)[rows]
+    own = chains.probabilities(_scores(own)) if chained else softmax(own)
+    tags = [spans.tag_indices([span], places, labels) for span in found]
+    return [float(np.min(own[said > 0, said[said > 0]], initial=1.0)) if said.any() else 0.0 for said in tags]
+
+
+def _scores(outputs: np.ndarray) -> np.ndarray:
+    return np.stack(list(spans.within_law(chains.scores(outputs))))
+
+
+@dataclass(frozen=True)
+class SpanClaims(Claims):
+    """Each span of an answer by itself. chained: its outputs are those of core/chains.py."""
+
+    chained: bool = False
+
+    def of(self, prediction: Prediction) -> list[Claim]:
+        """See Claims.of."""
+        return of_spans("spans", prediction.value)
+
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        """See Claims.chances."""
+        return chances(logits, windows, labels, as_spans(claims), chained=self.chained)  # type: ignore[arg-type]
+
+
+def of_spans(name: str, found: Sequence[Span]) -> list[Claim]:
+    """Each of these spans as a claim."""
+    return [Claim(name, span.label, ((span.start, span.end),)) for span in found]
+
+
+def as_spans(claims: Sequence[Claim]) -> list[Span]:
+    """The spans that claims are of."""
+    return [Span(*claim.places[0], claim.label or "") for claim in claims]
 
 
 def _chosen(windows: Sequence[UnitWindow]) -> tuple[np.ndarray, np.ndarray]:

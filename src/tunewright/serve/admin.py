@@ -28,7 +28,7 @@ PERCENT = 10.0  # of the requests that a version on trial gets unless an admin s
 def router(service: Service, root: Path | None) -> APIRouter:
     """The routes; models are loaded from below `root` alone."""
     routes = APIRouter(prefix="/v1/admin", responses=schemas.fails(), route_class=_audited(service.audit))
-    repository = service.repository
+    repository, stands = service.repository, schemas.gives(schemas.STANDS)
 
     async def done(request: Request, asked: Mapping[str, Any], change: Callable[[], None]) -> Response:
         """Make a change in a thread, let the other workers make it too, and tell what stands now."""
@@ -54,20 +54,20 @@ def router(service: Service, root: Path | None) -> APIRouter:
         log.warning("admin %s: %s %s, now version %s", key.who if key else "-", what, name, current)
         return answer({**_about(service, name), **others})
 
-    @routes.post("/load", openapi_extra=schemas.body(schemas.LOAD))
+    @routes.post("/load", openapi_extra=schemas.body(schemas.LOAD), responses=stands)
     async def load(request: Request) -> Response:
         """Open a bundle and let it answer under a name. Until it is open, and if it does not open, all stays as it was."""
         asked = _fields(await read_json(request, service.limits), ("name", "path"))
         name, folder = _name(asked), _below(root, asked["path"])
         return await done(request, asked, lambda: repository.publish(repository.open(name, folder)))
 
-    @routes.post("/rollback", openapi_extra=schemas.body(schemas.NAMED))
+    @routes.post("/rollback", openapi_extra=schemas.body(schemas.NAMED), responses=stands)
     async def rollback(request: Request) -> Response:
         """Let the version before answer again, at once, and drop the one on trial."""
         asked = _fields(await read_json(request, service.limits), ("name",))
         return await done(request, asked, lambda: repository.model(asked["name"]).rollback())
 
-    @routes.post("/trial", openapi_extra=schemas.body(schemas.TRIAL))
+    @routes.post("/trial", openapi_extra=schemas.body(schemas.TRIAL), responses=stands)
     async def trial(request: Request) -> Response:
         """Open a bundle and let it answer a share of a model's requests: as a canary, or unseen as a shadow."""
         asked = _fields(await read_json(request, service.limits), ("name", "path", "mode"), ("percent",))
@@ -85,19 +85,19 @@ def router(service: Service, root: Path | None) -> APIRouter:
 
         return await done(request, asked, begin)
 
-    @routes.post("/promote", openapi_extra=schemas.body(schemas.NAMED))
+    @routes.post("/promote", openapi_extra=schemas.body(schemas.NAMED), responses=stands)
     async def promote(request: Request) -> Response:
         """Let the version on trial answer everything; the one that did is kept for `rollback`."""
         asked = _fields(await read_json(request, service.limits), ("name",))
         return await done(request, asked, lambda: repository.model(asked["name"]).promote())
 
-    @routes.post("/drop", openapi_extra=schemas.body(schemas.NAMED))
+    @routes.post("/drop", openapi_extra=schemas.body(schemas.NAMED), responses=stands)
     async def drop(request: Request) -> Response:
         """End the trial."""
         asked = _fields(await read_json(request, service.limits), ("name",))
         return await done(request, asked, lambda: repository.model(asked["name"]).drop())
 
-    @routes.get("/models/{name}")
+    @routes.get("/models/{name}", responses=stands)
     async def about(name: str) -> Response:
         """Which versions stand under a name, and how the one on trial compares."""
         return answer(_about(service, name))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from tunewright.core.errors import MachineError, UsageError
+from tunewright.core.files import read_json, write_json
 from tunewright.monitor.watching import PAUSE
 from tunewright.serve.watch import Alarm
 
@@ -21,9 +24,46 @@ WAITING = 32  # alerts that wait to be sent; more are dropped, and counted
 Send = Callable[[dict[str, Any]], None]
 
 
+class Pauses:
+    """When each model's last alert was raised, and how many alarms were held back since."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, dict[str, Any]] = {}
+
+    def held(self, model: str, at: float, pause: float) -> int | None:
+        """An alarm at `at` seconds: None, and it is counted, within the pause after an alert; else how many were held back."""
+        return _held(self._models, model, at, pause)
+
+
+class SharedPauses(Pauses):
+    """The same for all workers that share a folder, by a file and a lock in it. Times are of one machine's clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file, self._lock = folder / "alerts.json", folder / "alerts.lock"
+
+    def held(self, model: str, at: float, pause: float) -> int | None:
+        """See Pauses.held: within a pause one worker of all sends an alert."""
+        with open(self._lock, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            models = read_json(self._file) if self._file.exists() else {}
+            found = _held(models, model, at, pause)
+            write_json(self._file, models)
+            return found
+
+
+def _held(models: dict[str, dict[str, Any]], model: str, at: float, pause: float) -> int | None:
+    known = models.setdefault(model, {"last": None, "held": 0})
+    if known["last"] is not None and at - known["last"] < pause:
+        known["held"] += 1
+        return None
+    held = known["held"]
+    known.update(last=at, held=0)
+    return held
+
+
 class Alerts:
     """Sends alarms on, in a thread of its own, at most one a model in `pause` seconds. outcome: told whether each of the
-    channels took it: (channel, "sent", "failed" or "dropped")."""
+    channels took it: (channel, "sent", "failed" or "dropped"); pauses: shared by several workers."""
 
     def __init__(
         self,
@@ -31,23 +71,21 @@ class Alerts:
         pause: float = PAUSE,
         outcome: Callable[[str, str], None] = lambda channel, outcome: None,
         clock: Callable[[], float] = time.monotonic,
+        pauses: Pauses | None = None,
     ) -> None:
         self._channels = [channel(url) for url in urls]
         self._pause, self._outcome, self._clock = pause, outcome, clock
-        self._last: dict[str, float] = {}
-        self._held: dict[str, int] = {}
+        self._pauses = pauses or Pauses()
         self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
         self._thread.start()
 
     def alarm(self, alarm: Alarm) -> None:
         """Send it, unless the model raised one just now: then it is counted, and the next one says how many were."""
-        model, at = alarm.model, self._clock()
-        if at - self._last.get(model, -self._pause) < self._pause:
-            self._held[model] = self._held.get(model, 0) + 1
+        held = self._pauses.held(alarm.model, self._clock(), self._pause)
+        if held is None:
             return
-        self._last[model] = at
-        told = {**alarm.to_dict(), "held_back": self._held.pop(model, 0)}
+        told = {**alarm.to_dict(), "held_back": held}
         told["message"], told["message_zh"] = _sentences(told)
         log.warning("%s", told["message"])
         try:

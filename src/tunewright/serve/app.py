@@ -62,12 +62,14 @@ def create_app(service: Service, *, models: Path | None = None, local: bool = Tr
     app.include_router(admin.router(service, models))
     app.include_router(page.router(service))
 
-    @app.get("/health/live")
+    @app.get("/health/live", responses=schemas.gives(schemas.LIVE), openapi_extra=schemas.NO_KEY)
     async def live() -> Response:
         """Whether the process answers at all."""
         return answer({"live": True})
 
-    @app.get("/health/ready", responses=schemas.fails())
+    @app.get(
+        "/health/ready", responses={**schemas.fails(), **schemas.tells(schemas.READY)}, openapi_extra=schemas.NO_KEY
+    )
     async def ready() -> Response:
         """Whether it takes requests: not before its models are open, and not when it has been told to stop."""
         return answer({"ready": service.ready}, 200 if service.ready else 503)
@@ -85,7 +87,18 @@ def create_app(service: Service, *, models: Path | None = None, local: bool = Tr
     ):
         app.add_exception_handler(kind, _handler(service, told))
     app.add_middleware(Guard, service=service, local=local)
+    if service.keys is not None:
+        app.openapi = _with_keys(app.openapi)  # type: ignore[method-assign]
     return app
+
+
+def _with_keys(described: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """The description of all routes, and the ways to send a key."""
+    return lambda: {
+        **described(),
+        "components": {**described().get("components", {}), "securitySchemes": schemas.KEYS},
+        "security": [{name: []} for name in schemas.KEYS],
+    }
 
 
 def _unreadable(error: RequestValidationError) -> RequestError:

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from tunewright.serve import schemas
 from tunewright.serve.http import EMBEDDINGS, answer, read_json
-from tunewright.serve.limits import ECHO, invalid, known_fields
-from tunewright.serve.predictions import optional
+from tunewright.serve.limits import ECHO, invalid, known_fields, optional
 from tunewright.serve.service import Service
 
 FORMATS, TYPES = ("float", "base64"), ("query", "document")

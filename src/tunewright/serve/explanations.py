@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from tunewright.core.bundle import Bundle
+from tunewright.core.contracts import Task
 from tunewright.core.errors import plural
 from tunewright.core.types import Example, Prediction
-from tunewright.predict.explain import MOST, Explanation, Occlusion, Part, occlusion
+from tunewright.predict.explain import MOST, Explanation, Occlusion, Part, as_given, occlusion
+from tunewright.predict.infer import Inferred
 from tunewright.predict.render import DIGITS
 from tunewright.serve import schemas
 from tunewright.serve.http import answer, read_json
-from tunewright.serve.limits import Limits, RequestError, invalid, known_fields
-from tunewright.serve.predictions import optional
+from tunewright.serve.limits import Limits, RequestError, invalid, known_fields, optional
 from tunewright.serve.service import Cleaned, Service
 from tunewright.serve.worker import BATCH
 
@@ -43,10 +46,10 @@ def router(service: Service) -> APIRouter:
             if isinstance(one, str):
                 rows.append({"decision": "error", "error": one})
                 continue
-            said: list[Prediction] = []
+            said: list[tuple[Inferred, Prediction]] = []
             for start in range(0, len(one.examples), BATCH):  # others' requests come between
-                said += await service.predictions(version, one.examples[start : start + BATCH])
-            rows.append(_row(one.explained(said, asked.get("label")), one.examples[0], said[0]))
+                said += await service.inferred(version, one.examples[start : start + BATCH])
+            rows.append(await asyncio.to_thread(_row, one, said, version.bundle, asked.get("label")))
         return answer({"model": version.name, "version": version.id, "explanations": rows})
 
     return routes
@@ -76,28 +79,53 @@ def _require_room(cut: Sequence[Occlusion], limits: Limits) -> None:
         )
 
 
-def _row(explanation: Explanation, example: Example, said: Prediction) -> dict[str, Any]:
-    def place(part: Part) -> tuple[int, int]:
-        if isinstance(example, Cleaned):
-            return example.masked[part.role].original(part.start, part.end)
-        return part.start, part.end
+def _row(
+    cut: Occlusion, said: Sequence[tuple[Inferred, Prediction]], bundle: Bundle, label: str | None
+) -> dict[str, Any]:
+    """What is told of one input: the words that moved its answer, or of each of its answers those that moved it."""
+    task, shown = bundle.task, _Shown(cut.examples[0], bundle.task)
+    answer = said[0][1]
+    if task.claims is None:
+        found = shown.explained(cut.explained([prediction for _, prediction in said], label))
+    else:
+        found = {"answers": [shown.claimed(one) for one in cut.claims(said, task, bundle.labels, label)]}
+    return {**found, "decision": answer.decision, "truncated_tokens": answer.truncated_tokens}
 
-    log_odds = explanation.log_odds or [None] * len(explanation.contributions)
-    parts = [
-        {
-            "input": part.role,
-            **dict(zip(("start", "end"), place(part), strict=True)),
-            "text": example.inputs[part.role][part.start : part.end],
-            "contribution": round(value, DIGITS),
-            "log_odds": None if odds is None else round(odds, DIGITS),
+
+class _Shown:
+    """Explanations of an example's answer as plain data, with places in the texts as they were sent."""
+
+    def __init__(self, example: Example, task: Task) -> None:
+        self._example, self._role, self._given = example, task.located or task.inputs[0], as_given(example, task)
+
+    def explained(self, explanation: Explanation) -> dict[str, Any]:
+        """A score, and what each word adds to it."""
+        log_odds = explanation.log_odds or [None] * len(explanation.contributions)
+        parts = [
+            {
+                "input": part.role,
+                **self._stands(part),
+                "contribution": round(value, DIGITS),
+                "log_odds": None if odds is None else round(odds, DIGITS),
+            }
+            for (part, value), odds in zip(explanation.contributions, log_odds, strict=True)
+        ]
+        return {
+            "label": explanation.label,
+            "score": round(explanation.score, DIGITS),
+            "measure": explanation.measure,
+            "words": parts,
         }
-        for (part, value), odds in zip(explanation.contributions, log_odds, strict=True)
-    ]
-    return {
-        "label": explanation.label,
-        "score": round(explanation.score, DIGITS),
-        "measure": explanation.measure,
-        "decision": said.decision,
-        "words": parts,
-        "truncated_tokens": said.truncated_tokens,
-    }
+
+    def claimed(self, explanation: Explanation) -> dict[str, Any]:
+        """The same, and what is claimed of which places."""
+        claim = explanation.claim
+        places = [self._stands(Part(self._role, *place)) for place in claim.places]  # type: ignore[union-attr]
+        return {"answer": claim.name, "places": places, **self.explained(explanation)}  # type: ignore[union-attr]
+
+    def _stands(self, part: Part) -> dict[str, Any]:
+        start, end = part.start, part.end
+        text = self._example.inputs[part.role][start:end]
+        if isinstance(self._example, Cleaned):
+            start, end = self._example.masked[part.role].original(start, end)
+        return {"start": self._given(start), "end": self._given(end), "text": text}

@@ -89,6 +89,15 @@ def known_fields(given: Any, known: Iterable[str], what: str) -> Mapping[str, An
     return given
 
 
+def optional(given: Mapping[str, Any], fields: Iterable[tuple[str, type, str]]) -> dict[str, Any]:
+    """The request without fields that are null. fields: name, type, and what it is called; raises RequestError."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    for name, kind, said in fields:
+        if name in asked and not isinstance(asked[name], kind):
+            raise invalid(f'"{name}" must be {said}.')
+    return asked
+
+
 def invalid(message: str) -> RequestError:
     """A request whose content is not what it must be."""
     return RequestError(422, "invalid", message)

@@ -29,31 +29,31 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/v2", responses=schemas.fails(schemas.PLAIN_ERROR))
     limits = service.limits
 
-    @routes.get("")
+    @routes.get("", responses=schemas.gives(schemas.SERVER))
     async def server() -> Response:
         """What this server is."""
         return answer({"name": "tunewright", "version": __version__, "extensions": ["binary_tensor_data"]})
 
-    @routes.get("/health/live")
+    @routes.get("/health/live", responses=schemas.gives(schemas.LIVE), openapi_extra=schemas.NO_KEY)
     async def live() -> Response:
         """Whether the process answers at all."""
         return answer({"live": True})
 
-    @routes.get("/health/ready")
+    @routes.get("/health/ready", responses=schemas.tells(schemas.READY), openapi_extra=schemas.NO_KEY)
     async def ready() -> Response:
         """Whether it takes requests."""
         return answer({"ready": service.ready}, 200 if service.ready else 503)
 
-    @routes.get("/models/{name}")
-    @routes.get("/models/{name}/versions/{version}")
+    @routes.get("/models/{name}", responses=schemas.gives(schemas.METADATA))
+    @routes.get("/models/{name}/versions/{version}", responses=schemas.gives(schemas.METADATA))
     async def metadata(name: str, version: str | None = None) -> Response:
         """A model's inputs and outputs."""
         model = service.repository.model(name)
         opened = [one.id for one in model.opened]
         return answer(_metadata(model.version(version), opened))
 
-    @routes.get("/models/{name}/ready")
-    @routes.get("/models/{name}/versions/{version}/ready")
+    @routes.get("/models/{name}/ready", responses=schemas.tells(schemas.MODEL_READY))
+    @routes.get("/models/{name}/versions/{version}/ready", responses=schemas.tells(schemas.MODEL_READY))
     async def model_ready(name: str, version: str | None = None) -> Response:
         """Whether a model takes requests."""
         found = service.repository.model(name).version(version)
@@ -79,6 +79,8 @@ def router(service: Service) -> APIRouter:
         about = {"model_name": name, "model_version": said.version.id}
         if "id" in asked:
             about["id"] = asked["id"]
+        if said.id is not None:
+            about["parameters"] = {"feedback_id": said.id}
         return answer({**about, "outputs": outputs})
 
     return routes

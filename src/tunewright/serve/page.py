@@ -36,7 +36,7 @@ def router(service: Service) -> APIRouter:
     for path, (name, kind) in FILES.items():
         routes.add_api_route(path, _file(name, kind), include_in_schema=False, methods=["GET"])
 
-    @routes.get("/v1/status")
+    @routes.get("/v1/status", responses=schemas.gives(schemas.STATUS))
     async def status() -> Response:
         """What is served, how much has been asked, and what is seen of the answers: as the page at / shows it."""
         return answer({"tunewright": __version__, "ready": service.ready, "models": [*map(_about, service.versions)]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from tunewright.core.errors import TunewrightError
 from tunewright.serve import schemas
 from tunewright.serve.http import answer, read_json
-from tunewright.serve.limits import Limits, RequestError, as_json, invalid, known_fields, parse
+from tunewright.serve.limits import Limits, RequestError, as_json, invalid, known_fields, optional, parse
 from tunewright.serve.service import Service, refusal
 from tunewright.serve.trial import HEADER
 
@@ -39,14 +39,14 @@ def router(service: Service) -> APIRouter:
     @routes.post(
         "/v1/predict/stream",
         openapi_extra=schemas.body(schemas.INPUT, NDJSON),
-        responses=schemas.gives(schemas.PREDICTION, NDJSON),
+        responses=schemas.gives(schemas.LINE, NDJSON),
     )
     async def stream(request: Request, model: str | None = None, all_scores: bool = False) -> Response:
         """Answer lines, each an input in JSON, with lines in their order, for as long as they come."""
         service.repository.model(model)  # what is wrong with the name is said before the first line
         return Lines(_answered(service, request, model, all_scores))
 
-    @routes.get("/v1/models")
+    @routes.get("/v1/models", responses=schemas.gives(schemas.MODELS))
     async def models() -> Response:
         """What is served: each model's version, inputs, labels and runtime."""
         known = [model.current.about() for model in service.repository.models.values()]
@@ -79,15 +79,6 @@ def _asked(value: Any) -> dict[str, Any]:
     return optional(
         asked, (("model", str, "a text"), ("version", str, "a text"), ("all_scores", bool, "true or false"))
     )
-
-
-def optional(given: Mapping[str, Any], fields: Iterable[tuple[str, type, str]]) -> dict[str, Any]:
-    """The request without fields that are null. fields: name, type, and what it is called; raises RequestError."""
-    asked = {name: value for name, value in given.items() if value is not None}
-    for name, kind, said in fields:
-        if name in asked and not isinstance(asked[name], kind):
-            raise invalid(f'"{name}" must be {said}.')
-    return asked
 
 
 async def _answered(service: Service, request: Request, model: str | None, all_scores: bool) -> AsyncIterator[bytes]:

@@ -29,7 +29,8 @@ INNER = "bundle"  # what a run calls its bundle: the run's name says more
 
 @dataclass(frozen=True)
 class Unasked(Example):
-    """An example that nobody sent, as a text without one of its words: it tells nothing of what is usual."""
+    """An example that nobody sent, as a text without one of its words: it tells nothing of what is usual. Its answer comes
+    with its logits."""
 
 
 @dataclass(frozen=True)
@@ -251,11 +252,11 @@ class Repository:
 
         seen = self._watch.over(name, version_of(bundle), bundle) if self._watch and watched else None
 
-        def compute(examples: Sequence[Example]) -> list[Prediction]:
+        def compute(examples: Sequence[Example]) -> list[Any]:
             answered = list(predictor.answers(examples))
             if seen is not None and (asked := [one for one in answered if not isinstance(one[0].example, Unasked)]):
                 self._watch.see(seen, bundle, asked)  # type: ignore[union-attr]
-            return [prediction for _, prediction in answered]
+            return [one if isinstance(one[0].example, Unasked) else one[1] for one in answered]
 
         worker = Worker(compute, waiting=self._limits.waiting, batch=lambda inputs: self._batch(name, inputs))
         return Version(name, predictor, worker, Vectors(predictor, self._limits), seen)

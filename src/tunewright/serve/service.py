@@ -18,6 +18,7 @@ from tunewright.core.names import is_empty
 from tunewright.core.types import Example, Prediction, placed
 from tunewright.data.cell import is_unicode
 from tunewright.predict.features import Embedded
+from tunewright.predict.infer import Inferred
 from tunewright.predict.render import Form
 from tunewright.serve.audit import Audit
 from tunewright.serve.desired import Alone
@@ -201,8 +202,8 @@ class Service:
         found = self.repository.model(name).version(version)
         return found, await self._prepared(found, inputs)
 
-    async def predictions(self, version: Version, examples: Sequence[Example]) -> list[Prediction]:
-        """What a version says of examples; nothing is counted, nor watched. Raises RequestError."""
+    async def inferred(self, version: Version, examples: Sequence[Example]) -> list[tuple[Inferred, Prediction]]:
+        """What a version says of examples, and by which logits; nothing is counted, nor watched. Raises RequestError."""
         unasked = [Unasked(one.id, one.inputs, one.label, one.columns) for one in examples]
         return (await self._computed(lambda: (version, version.worker.submit(unasked)), patient=True))[1]
 
@@ -258,7 +259,7 @@ class Service:
         said = [
             one
             for start in range(0, len(examples), BATCH)
-            for one in await self.predictions(self.entities, examples[start : start + BATCH])
+            for _, one in await self.inferred(self.entities, examples[start : start + BATCH])
         ]
         return [[(span.start, span.end, span.label) for span in placed(one.value)] for one in said]
 

@@ -13,7 +13,7 @@ from tunewright.core import catalog
 from tunewright.core.errors import UsageError
 from tunewright.monitor.watching import PAUSE, Watching
 from tunewright.predict.predictor import AUTO
-from tunewright.serve.alerts import Alerts
+from tunewright.serve.alerts import Alerts, Pauses, SharedPauses
 from tunewright.serve.audit import Audit
 from tunewright.serve.desired import Alone, Shared
 from tunewright.serve.feedback import Feedback
@@ -90,7 +90,7 @@ def opened(
     closing = contextlib.ExitStack()
     traces = by_environment() if settings.traces else Traces()
     closing.callback(traces.close)
-    watch = _watch(settings, metrics, closing, place.workers if place else 1)
+    watch = _watch(settings, metrics, closing, place)
     repository = Repository(settings.limits, settings.runtime, metrics.batch, watch)
     desired = Alone() if place is None else Shared(place.folder, place.slot, place.workers, repository)
     if not (isinstance(desired, Shared) and desired.begin()):
@@ -120,14 +120,17 @@ def opened(
     return create_app(service, models=models, local=settings.local), service
 
 
-def _watch(settings: Settings, metrics: Metrics, closing: contextlib.ExitStack, workers: int) -> Watch | None:
+def _watch(settings: Settings, metrics: Metrics, closing: contextlib.ExitStack, place: Place | None) -> Watch | None:
     """What looks at answers and tells of alarms; None: nobody does. closing: gets what is to be closed at the end.
 
-    Each of several workers looks at its own answers, and they share the level: together they raise no more false alarms.
+    Each of several workers looks at its own answers, and they share the level: together they raise no more false alarms. They
+    share the pause after an alert, too.
     """
     if settings.watching is None:
         return None
-    alerts = Alerts(settings.alerts, settings.alert_pause, metrics.alert)
+    pauses = SharedPauses(place.folder) if place else Pauses()
+    alerts = Alerts(settings.alerts, settings.alert_pause, metrics.alert, pauses=pauses)
+    workers = place.workers if place else 1
     watching = dataclasses.replace(settings.watching, level=settings.watching.level / workers)
     watch = Watch(watching, (metrics.alarm, alerts.alarm))
     closing.callback(alerts.close, CLOSING)

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from tunewright.core import spans
 from tunewright.core.answers import NO_ANSWER, AnswerMeasures, Counting
-from tunewright.core.contracts import Measures, Task
+from tunewright.core.contracts import Claims, Measures, Task
 from tunewright.core.errors import LabelError
 from tunewright.core.numeric import log_softmax, sigmoid
-from tunewright.core.types import Answer, Example, Label, Policy, Prediction, Window
+from tunewright.core.types import Answer, Claim, Example, Label, Policy, Prediction, Window
 from tunewright.core.windows import window
 from tunewright.data.answers import answers_in
 from tunewright.data.cell import plain
@@ -67,6 +67,11 @@ class QuestionAnswering(Task):
     def measures(self) -> Measures:  # type: ignore[override]
         """See Task.measures and core.answers."""
         return AnswerMeasures(self.counting, self.no_answer)
+
+    @property
+    def claims(self) -> Claims:  # type: ignore[override]
+        """See Task.claims: the answer, or that there is none."""
+        return _Claims(self)
 
     @property
     def thresholds(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -193,8 +198,7 @@ def _with(part: ContextWindow, **features: np.ndarray) -> ContextWindow:
 def _likeliest(logits: np.ndarray, part: ContextWindow, longest: int) -> tuple[float, tuple[int, int] | None, float]:
     """The likeliest stretch of a window: its log-probability and characters (-inf and None without any), and the
     log-probability that there is none. logits: (tokens, 2)."""
-    could = np.concatenate([[0], part.inside])
-    start, end = log_softmax(logits[could].T)
+    start, end = _ends(logits, part)
     none = float(start[0] + end[0])
     starts, ends = np.where(part.begins, start[1:], -np.inf), np.where(part.ends, end[1:], -np.inf)
     if not len(starts):
@@ -207,6 +211,40 @@ def _likeliest(logits: np.ndarray, part: ContextWindow, longest: int) -> tuple[f
     if both[first, more] == -np.inf:
         return -np.inf, None, none
     return float(both[first, more]), (int(part.places[first, 0]), int(part.places[first + more, 1])), none
+
+
+def _ends(logits: np.ndarray, part: ContextWindow) -> np.ndarray:
+    """(2, 1 + inside) the log-probability that the answer starts, and ends, at no token and at each inside one."""
+    return log_softmax(logits[np.concatenate([[0], part.inside])].T)
+
+
+@dataclass(frozen=True)
+class _Claims(Claims):
+    """The answer, or that the context holds none."""
+
+    task: QuestionAnswering
+
+    def of(self, prediction: Prediction) -> list[Claim]:
+        if (found := prediction.value) is not None:
+            return [Claim(self.task.target, None, ((found.start, found.end),))]
+        return [Claim(self.task.target, NO_ANSWER)] if self.task.no_answer else []
+
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        logits = np.asarray(logits, dtype=np.float64)
+        return [self._chance(claim, logits, windows, labels) for claim in claims]  # one, as an answer makes no more
+
+    def _chance(self, claim: Claim, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]) -> float:
+        if not claim.places:
+            return self.task.decode(logits, windows, labels, Policy()).scores[NO_ANSWER]
+        best, begins = 0.0, 0
+        for part, first, last in _whole(windows, Answer("", *claim.places[0])):  # type: ignore[arg-type]
+            start, end = _ends(logits[begins : begins + len(part.offsets)], part)
+            begins += len(part.offsets)
+            if first >= 0:
+                best = max(best, float(np.exp(start[1 + first] + end[1 + last])))
+        return best
 
 
 def sample(folder: Any) -> list[dict[str, Any]]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tunewright.core import catalog, spans
-from tunewright.core.contracts import Measures, Parts, Task
+from tunewright.core.contracts import Claims, Measures, Parts, Task
 from tunewright.core.errors import DataError, RecipeError, TunewrightError, listing
 from tunewright.core.parts import MEAN, NamedMeasures, NamedParts
-from tunewright.core.types import BELOW, Example, Label, Policy, Prediction, Window
+from tunewright.core.types import BELOW, Claim, Example, Label, Policy, Prediction, Window
 from tunewright.core.units import IGNORED
 from tunewright.data.cell import is_empty
 
@@ -110,6 +110,11 @@ class Several(Task):
         return NamedParts(self._named)
 
     @property
+    def claims(self) -> Claims:  # type: ignore[override]
+        """See Task.claims: those of each task, or its label."""
+        return _Claims(self)
+
+    @property
     def measures(self) -> Measures:  # type: ignore[override]
         """See Task.measures."""
         return NamedMeasures(self._named)
@@ -164,20 +169,25 @@ class Several(Task):
         self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str], policy: Policy
     ) -> Prediction:
         """See Task.decode: each task's own answer from its outputs."""
+        said = [
+            task.decode(own, parts, names, Policy()) if parts else None
+            for _, task, names, parts, own in self.joined(logits, windows, labels)
+        ]
+        found = replace(self.parts.join(said), truncated_tokens=sum(window.truncated for window in windows))
+        return replace(found, decision=policy.decision(found.score))
+
+    def joined(
+        self, logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> Iterator[tuple[str, Task, tuple[str, ...], list[Window], np.ndarray | None]]:
+        """Each task's name, itself, its labels, and of one example's windows and logits those that are its own, if any."""
         starts = list(itertools.accumulate((len(window.features["input_ids"]) for window in windows), initial=0))
-        said: list[Prediction | None] = []
-        for (name, task, own), block in zip(self._each(labels), self._blocks(labels), strict=True):
+        for (name, task, names), block in zip(self._each(labels), self._blocks(labels), strict=True):
             mine = [(place, window.of[name]) for place, window in enumerate(windows) if name in window.of]
-            if not mine:
-                said.append(None)
-                continue
             outputs = [logits[starts[place] : starts[place + 1], block] for place, _ in mine]
             if task.head != self.head:
                 outputs = [tokens[0] for tokens in outputs]
             parts = [window for _, window in mine]
-            said.append(task.decode(task.join(parts, outputs), parts, own, Policy()))
-        found = replace(self.parts.join(said), truncated_tokens=sum(window.truncated for window in windows))
-        return replace(found, decision=policy.decision(found.score))
+            yield name, task, names, parts, task.join(parts, outputs) if parts else None
 
     def _asks(self, name: str, example: Example) -> bool:
         """Whether the example is one of this task's: by its labels where it has some, else by its inputs."""
@@ -193,6 +203,34 @@ class Several(Task):
         sizes = [len(task.outputs(own)) for _, task, own in self._each(labels)]
         ends = list(itertools.accumulate(sizes, initial=0))
         return [slice(*ends) for ends in itertools.pairwise(ends)]
+
+
+@dataclass(frozen=True)
+class _Claims(Claims):
+    """What each task's answer claims, under the task's name."""
+
+    task: Several
+
+    def of(self, prediction: Prediction) -> list[Claim]:
+        found = []
+        for name, own in zip(self.task.targets, self.task.parts.tasks, strict=True):
+            if (said := prediction.parts.get(name)) is not None:
+                claims = own.claims.of(said) if own.claims else [Claim(name, said.value)]
+                found += [replace(claim, name=name) for claim in claims]
+        return found
+
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        found: dict[Claim, float] = {}
+        for name, task, names, parts, own in self.task.joined(logits, windows, labels):
+            mine = [claim for claim in claims if claim.name == name and parts]
+            if mine and task.claims:
+                found |= zip(mine, task.claims.chances(mine, own, parts, names), strict=True)
+            elif mine:
+                scores = task.decode(own, parts, names, Policy()).scores
+                found |= {claim: scores[claim.label] for claim in mine}
+        return [found.get(claim, 0.0) for claim in claims]
 
 
 def _task(name: str, chosen: Any) -> Task:

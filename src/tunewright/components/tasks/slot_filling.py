@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tunewright.core import catalog, classes, frames, measures, spans, units
-from tunewright.core.contracts import Measures, Parts, Task
+from tunewright.core.contracts import Claims, Measures, Parts, Task
 from tunewright.core.errors import LabelError, RecipeError
 from tunewright.core.numeric import softmax
-from tunewright.core.types import INTENT, Example, Frame, Label, Policy, Prediction, Window
+from tunewright.core.types import INTENT, Claim, Example, Frame, Label, Policy, Prediction, Window
 from tunewright.core.windows import weighted_mean
 from tunewright.data import marks
 from tunewright.data.cell import is_empty, plain
@@ -38,6 +38,11 @@ class SlotFilling(Task):
     metric: ClassVar[str] = "accuracy"
     baselines: ClassVar[tuple[str, ...]] = ("by_parts",)
     placed: ClassVar[bool] = True
+
+    @property
+    def claims(self) -> Claims:  # type: ignore[override]
+        """See Task.claims: the intent and the slots."""
+        return _Claims()
 
     @property
     def parts(self) -> Parts:  # type: ignore[override]
@@ -89,8 +94,7 @@ class SlotFilling(Task):
         names, tags = frames.intents(labels), len(spans.tags(frames.slots(labels)))
         logits = np.asarray(logits, dtype=np.float64)
         found, sure = units.marked(logits[:, :tags], windows, frames.slots(labels))
-        starts = itertools.accumulate((len(part.offsets) for part in windows[:-1]), initial=0)
-        probabilities = softmax(weighted_mean(windows, [logits[start, tags:] for start in starts]))
+        probabilities = _intents(logits[:, tags:], windows)
         best = int(np.argmax(probabilities))
         score = min(float(probabilities[best]), sure)
         return Prediction(
@@ -100,6 +104,29 @@ class SlotFilling(Task):
             decision=policy.decision(score),
             truncated_tokens=sum(part.truncated for part in windows),
         )
+
+
+def _intents(outputs: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+    """(intents,) their probabilities, from the outputs of all tokens of one example's windows."""
+    starts = itertools.accumulate((len(part.offsets) for part in windows[:-1]), initial=0)
+    return softmax(weighted_mean(windows, [outputs[start] for start in starts]))
+
+
+class _Claims(Claims):
+    """The intent, and each of the slots."""
+
+    def of(self, prediction: Prediction) -> list[Claim]:
+        frame = prediction.value
+        return [Claim("intent", frame.intent), *units.of_spans("slots", frame.slots)]
+
+    def chances(
+        self, claims: Sequence[Claim], logits: np.ndarray, windows: Sequence[Window], labels: Sequence[str]
+    ) -> list[float]:
+        logits, tags = np.asarray(logits, dtype=np.float64), len(spans.tags(frames.slots(labels)))
+        intents = dict(zip(frames.intents(labels), _intents(logits[:, tags:], windows).tolist(), strict=True))
+        placed = units.as_spans([claim for claim in claims if claim.places])
+        slots = iter(units.chances(logits[:, :tags], windows, frames.slots(labels), placed))
+        return [next(slots) if claim.places else intents[claim.label] for claim in claims]
 
 
 def sample(folder: Any) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tunewright.core import chains, spans, units
-from tunewright.core.contracts import Measures, Task
+from tunewright.core.contracts import Claims, Measures, Task
 from tunewright.core.types import Example, Label, Policy, Prediction, Window
 from tunewright.data import marks
 from tunewright.data.cell import plain
@@ -39,6 +39,11 @@ class TokenClassification(Task):
     def objective(self) -> str:  # type: ignore[override]
         """See Task.objective."""
         return "crf" if self.crf else "cross_entropy"
+
+    @property
+    def claims(self) -> Claims:  # type: ignore[override]
+        """See Task.claims: the spans."""
+        return units.SpanClaims(chained=self.crf)
 
     def read(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], Label]:
         """See Task.read, and data.marks for what a cell of spans may hold.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from tunewright.core import catalog
 from tunewright.core.contracts import Task
 from tunewright.core.errors import LabelError
-from tunewright.core.types import Example, Frame, Graph, Label, Policy, Prediction, Window
+from tunewright.core.types import Example, Frame, Graph, Label, Policy, Prediction, Window, placed
 from tunewright.testing import materials
 from tunewright.testing.conformance import Subject
 
@@ -114,6 +114,24 @@ def outputs_become_a_prediction(subject: Subject) -> None:
         assert _decide(task, own, labels, Policy(accept=1.1)).decision == "abstain"
 
 
+def each_claim_is_as_likely_as_the_answer_says(subject: Subject) -> None:
+    """Where answers make claims, the chance of one is a score that stands in the answer; and some answer makes one."""
+    task, examples, labels = _examples(subject)
+    if task.claims is None:
+        return
+    windows, count = task.encode(examples, materials.processor(), labels), 0
+    for index in range(len(examples)):
+        own = [window for window in windows if window.example == index]
+        logits = _logits(task, own, labels)
+        said = task.decode(logits, own, labels, Policy())
+        claims, known = task.claims.of(said), list(_scores(said))
+        for claim, chance in zip(claims, task.claims.chances(claims, logits, own, labels), strict=True):
+            near = min(abs(chance - score) for score in known)
+            assert near < 1e-9, f"{claim} is {chance}; the answer has {known}"
+            count += 1
+    assert count, "no answer claims anything"
+
+
 def right_answers_measure_best(subject: Subject) -> None:
     """Outputs that say the gold labels reach the best value of the deciding metric; wrong ones measure worse."""
     task = subject.create()
@@ -207,11 +225,26 @@ def _examples(subject: Subject) -> tuple[Task, list[Example], tuple[str, ...]]:
 
 def _decide(task: Task, windows: Sequence[Window], labels: Sequence[str], policy: Policy | None = None) -> Prediction:
     """The prediction from a fresh network's outputs for one example's windows."""
+    return task.decode(_logits(task, windows, labels), windows, labels, policy or Policy())
+
+
+def _logits(task: Task, windows: Sequence[Window], labels: Sequence[str]) -> np.ndarray:
+    """One example's joined logits from a fresh network."""
     from tunewright.models.inference import outputs
 
     network = materials.model(task.head, task.outputs(labels) or ("value",)).eval()
     found = outputs(network, [window.features for window in windows], pad_id=materials.processor().pad_id)
-    return task.decode(task.join(windows, found), windows, labels, policy or Policy())
+    return task.join(windows, found)
+
+
+def _scores(said: Prediction) -> Iterator[float]:
+    """Every score in an answer."""
+    yield said.score
+    yield from said.scores.values()
+    for part in said.parts.values():
+        yield from _scores(part)
+    stretches = placed(said.value) + (said.value.triples if isinstance(said.value, Graph) else ())
+    yield from (one.score for one in stretches if getattr(one, "score", None) is not None)
 
 
 def _perfect(subject: Subject) -> tuple[list[Label], list[Prediction], tuple[str, ...]]:
