@@ -109,8 +109,7 @@ def _relations_apart(mine: Tensor, theirs: Tensor, mask: Tensor, heads: int) -> 
     heads = heads if mine.shape[-1] % heads == theirs.shape[-1] % heads == 0 else 1
     got, wanted = (_relations(one.float(), mask, heads) for one in (mine, theirs))
     apart = functional.kl_div(got, wanted, reduction="none", log_target=True)
-    real = mask[:, None, :, None] & mask[:, None, None, :]
-    return (apart * real).sum(dim=-1).mean(dim=1)[mask].mean()
+    return apart.sum(dim=-1).mean(dim=1)[mask].mean()  # padding has no share in either
 
 
 def _relations(vectors: Tensor, mask: Tensor, heads: int) -> Tensor:
