@@ -13,7 +13,7 @@ from bundles import furthest, saved
 from safetensors.torch import load_file, save_file
 
 from tunewright.core import catalog
-from tunewright.core.errors import MachineError, ModelError
+from tunewright.core.errors import MachineError, ModelError, RecipeError
 from tunewright.core.files import write_json
 from tunewright.models import onnx_export, onnx_rounding
 from tunewright.models.heads import PooledHead
@@ -278,3 +278,9 @@ def test_full_precision_has_no_careful_form_and_int8_one_for_each_share():
     careful = runtime().sparing(0.25)
     assert (careful.static, careful.full, careful.steady) == (True, 0.25, True)
     assert catalog.create("runtimes", "native").sparing(0.1) is None
+
+
+@pytest.mark.parametrize("settings", [{"static": True}, {"full": 0.5}])
+def test_settings_of_integers_are_refused_where_nothing_is_rounded(settings):
+    with pytest.raises(RecipeError, match="settings of precision int8; fp32 rounds nothing"):
+        runtime("fp32", **settings)

@@ -6,7 +6,6 @@ import pytest
 
 from tunewright.core.masking import mask
 from tunewright.core.types import Prediction
-from tunewright.serve.repository import Unasked
 from tunewright.serve.service import _placed_back
 
 TEXT = "call 13812345678 about my card"
@@ -26,8 +25,8 @@ def seen(masked, monkeypatch):
 
     def compute(examples):
         texts.extend(example.inputs["text"] for example in examples)
-        said = [Prediction("card", 0.9, {"card": 0.9 - 0.1 * ("card" not in one.inputs["text"])}) for one in examples]
-        return [(None, own) if isinstance(one, Unasked) else own for one, own in zip(examples, said, strict=True)]
+        scores = [0.9 - 0.1 * ("card" not in one.inputs["text"]) for one in examples]
+        return [(None, Prediction("card", 0.9, {"card": score})) for score in scores]
 
     monkeypatch.setattr(masked.service.repository.models["intents"].current.worker, "_compute", compute)
     return texts
@@ -59,7 +58,7 @@ def test_every_route_masks(masked, seen):
 def test_not_asked_to_it_masks_nothing(client, monkeypatch):
     server, texts = client(), []
     worker = server.service.repository.models["intents"].current.worker
-    monkeypatch.setattr(worker, "_compute", lambda all: [texts.append(one.inputs["text"]) or Prediction("card", 1.0) for one in all])  # fmt: skip
+    monkeypatch.setattr(worker, "_compute", lambda all: [texts.append(one.inputs["text"]) or (None, Prediction("card", 1.0)) for one in all])  # fmt: skip
     server.post("/v1/predict", json={"inputs": [TEXT]})
     assert texts == [TEXT]
 

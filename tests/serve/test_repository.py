@@ -202,3 +202,15 @@ def test_a_runtime_that_was_certified_before_it_had_further_settings_is_served(t
     require(bundle, catalog.create("runtimes", "onnx"))
     with pytest.raises(Refused, match="not served by the runtime onnx"):
         require(bundle, catalog.create("runtimes", {"name": "onnx", "static": True}))
+
+
+def test_a_certified_runtime_that_is_not_installed_here_is_no_obstacle_to_others(tiny_bundle, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    bundle = open_bundle(folder)
+    trial = {"in_bulk": 1.0, "alone": 1.0, "value": 1.0, "loss": 0.0, "flips": 0, "largest": 0.0}
+    foreign = {"runtime": {"name": "somebodys", "fast": True}, **trial}
+    write_json(folder / "runtime.json", {"chosen": {"name": "native"}, "rows": 10, "trials": [foreign]})
+    require(bundle, catalog.create("runtimes", "native"))
+    with pytest.raises(Refused, match="somebodys"):
+        require(bundle, catalog.create("runtimes", "openvino"))

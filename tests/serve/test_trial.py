@@ -98,7 +98,7 @@ def test_a_shadow_is_compared_and_never_returned(server, monkeypatch):
     own = server.get("/v1/models").json()["models"][0]["version"]
     begin(server, "shadow", 100)
     worker = server.service.repository.models["intents"].trial.version.worker
-    monkeypatch.setattr(worker, "_compute", lambda examples: [Prediction("music", 0.25) for _ in examples])
+    monkeypatch.setattr(worker, "_compute", lambda examples: [(None, Prediction("music", 0.25)) for _ in examples])
     assert set(versions(server)) == {own}
     about = compared(server, len(TEXTS))
     assert about["flipped"] > 0 and about["compared"] == len(TEXTS)

@@ -655,6 +655,21 @@ def test_a_students_backbone_that_is_none_is_told_before_the_passes_before_it_ha
         stage.compress(open_bundle(run), chain, tmp_path / "out")
 
 
+@pytest.mark.parametrize("setting", ["attention", "states"])
+def test_what_is_compared_token_by_token_cannot_follow_another_backbone(
+    run, tiny_backbone, tmp_path, setting, monkeypatch
+):
+    monkeypatch.setattr(type(passes("distill_into")[0]), "apply", None)  # it is told before that takes its time
+    [one] = passes("distill", distill={setting: 1.0})
+    given = rewrite_stage.opened(open_bundle(run).folder / "model")
+    assert one.lacks(given) == ""
+    chain = [
+        tuple(passes("distill_into", "distill", distill_into={"backbone": str(tiny_backbone)}, distill={setting: 1.0}))
+    ]
+    with pytest.raises(UsageError, match=r"distill cannot serve this model: .* another backbone has other tokens"):
+        stage.compress(open_bundle(run), chain, tmp_path / "out")
+
+
 def test_rows_without_labels_are_learned_from(run, tmp_path, monkeypatch):
     real = stage.rows_of
 

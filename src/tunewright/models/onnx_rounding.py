@@ -21,7 +21,8 @@ RANGED, WEIGHED = 512, 32  # windows that ranges are measured on, and that each 
 
 def round_dynamic(file: Path, target: Path) -> None:
     """Weights to 8-bit integers, a scale for each output; activations are rounded while it computes. The last product, that of
-    the head, stays in fp32: it is little work, and more than half of what rounding costs (151 intents: 0.10 of 0.17 squared).
+    the head, stays in fp32: it is little work, and most of what rounding costs (151 intents: 0.5% of the weights; the mean squared difference of
+    logits is 0.024 without it, 0.120 with it).
 
     Of the weights 7 bits are used: without VNNI instructions, products of two pairs are added in 16 bits, and 8 would
     overflow there. So every CPU gives about the same numbers.

@@ -8,7 +8,7 @@ from typing import Any
 from tunewright.core import catalog
 from tunewright.core.bundle import Bundle
 from tunewright.core.contracts import Runtime
-from tunewright.core.errors import Refused, listing
+from tunewright.core.errors import RecipeError, Refused, listing
 from tunewright.core.files import read_json
 from tunewright.core.gate import Gate
 from tunewright.predict.predictor import EXACT
@@ -56,9 +56,16 @@ def _certified(bundle: Bundle) -> list[Mapping[str, Any]]:
     if file.is_file():
         about = read_json(file)
         tried = [trial for trial in about["trials"] if not trial.get("lacks") and _within(trial, about, bundle)]
-        stored = [about["chosen"], *(trial["runtime"] for trial in tried)]
-        found += [catalog.describe(catalog.create("runtimes", one)) for one in stored]  # with settings that came since
+        found += map(_today, [about["chosen"], *(trial["runtime"] for trial in tried)])
     return [runtime for index, runtime in enumerate(found) if runtime not in found[:index]]
+
+
+def _today(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A runtime that was described before it had further settings, with these; as it was, where it is not installed here."""
+    try:
+        return catalog.describe(catalog.create("runtimes", stored))
+    except (RecipeError, TypeError):
+        return stored
 
 
 def _within(trial: Mapping[str, Any], about: Mapping[str, Any], bundle: Bundle) -> bool:

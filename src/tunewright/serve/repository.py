@@ -15,6 +15,7 @@ from tunewright.core.bundle import Bundle, open_bundle
 from tunewright.core.errors import UsageError, listing, nearest
 from tunewright.core.types import Example, Prediction
 from tunewright.predict.features import Embedder
+from tunewright.predict.infer import Inferred
 from tunewright.predict.predictor import AUTO, Predictor, find_runtime
 from tunewright.serve import certificate
 from tunewright.serve.limits import ECHO, Limits, RequestError
@@ -29,8 +30,7 @@ INNER = "bundle"  # what a run calls its bundle: the run's name says more
 
 @dataclass(frozen=True)
 class Unasked(Example):
-    """An example that nobody sent, as a text without one of its words: it tells nothing of what is usual. Its answer comes
-    with its logits."""
+    """An example that nobody sent, as a text without one of its words: it tells nothing of what is usual."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Model:
 
     def submit(
         self, examples: Sequence[Example], wanted: str | None = None
-    ) -> tuple[Version, Future[list[Prediction]]]:
+    ) -> tuple[Version, Future[list[tuple[Inferred, Prediction]]]]:
         """Hand examples to a version, and say to which. Raises Full or RequestError; a swap meanwhile changes nothing."""
         with self._lock:
             version = self.version(wanted)
@@ -252,11 +252,11 @@ class Repository:
 
         seen = self._watch.over(name, version_of(bundle), bundle) if self._watch and watched else None
 
-        def compute(examples: Sequence[Example]) -> list[Any]:
+        def compute(examples: Sequence[Example]) -> list[tuple[Inferred, Prediction]]:
             answered = list(predictor.answers(examples))
             if seen is not None and (asked := [one for one in answered if not isinstance(one[0].example, Unasked)]):
                 self._watch.see(seen, bundle, asked)  # type: ignore[union-attr]
-            return [one if isinstance(one[0].example, Unasked) else one[1] for one in answered]
+            return answered
 
         worker = Worker(compute, waiting=self._limits.waiting, batch=lambda inputs: self._batch(name, inputs))
         return Version(name, predictor, worker, Vectors(predictor, self._limits), seen)

@@ -276,7 +276,8 @@ class Service:
     ) -> tuple[Version, list[Prediction]]:
         if not examples:
             return model.version(version), []
-        return await self._computed(lambda: model.submit(examples, version), patient=patient)
+        used, answered = await self._computed(lambda: model.submit(examples, version), patient=patient)
+        return used, [prediction for _, prediction in answered]
 
     async def _computed(
         self, submit: Callable[[], tuple[Version, Future[list[Any]]]], *, patient: bool = False

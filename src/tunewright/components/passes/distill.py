@@ -13,7 +13,7 @@ from tunewright.core.contracts import Compressible, CompressionPass, Evidence, I
 @dataclass(frozen=True)
 class Distill(CompressionPass):
     """Towards the original's logits (Hinton et al. 2015), and the features its head reads, where both are as wide; if told to,
-    towards its attention too (Wang et al. 2021), for which it answers anew at each step: that takes three times as long.
+    towards its attention too (Wang et al. 2021), for which it answers anew at each step: that takes two to three times as long.
 
     Nothing gets smaller by it: join it to a pass that prunes, as prune_ffn+distill. Labels are not needed.
     """
@@ -28,11 +28,11 @@ class Distill(CompressionPass):
 
     def lacks(self, given: Compressible) -> str:
         """See CompressionPass.lacks."""
-        if not self.attention:
-            return ""
         from tunewright.models import relations
 
-        return relations.lacks(given.model.backbone)
+        if given.backbone is not None and (self.attention or self.states):
+            return "attention and states are compared token by token, and another backbone has other tokens"
+        return relations.lacks(given.model.backbone) if self.attention else ""
 
     def apply(self, given: Compressible, evidence: Evidence) -> Compressible:
         """See CompressionPass.apply."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from tunewright.core.contracts import Outputs, Runtime
+from tunewright.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from tunewright.models.batches import Features
@@ -28,6 +29,10 @@ class Onnx(Runtime):
     full: Annotated[float, Field(ge=0, lt=1)] = (
         0.0  # of static int8: share of the work, where rounding hurts most, in fp32
     )
+
+    def __post_init__(self) -> None:
+        if self.precision == "fp32" and (self.static or self.full):
+            raise RecipeError("onnx: static and full are settings of precision int8; fp32 rounds nothing.")
 
     @classmethod
     def variants(cls) -> tuple[Runtime, ...]:
@@ -79,5 +84,4 @@ class Onnx(Runtime):
     def _form(self) -> Form:
         from tunewright.models.onnx_files import Form
 
-        static = not self.exact and (self.static or self.full > 0)
-        return Form(self.precision, static, self.full if static else 0.0)
+        return Form(self.precision, self.static or self.full > 0, self.full)

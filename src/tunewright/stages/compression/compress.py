@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,10 @@ def compress(
         )
     _check(bundle, [one for part in parts for one in part])
     with _bench(bundle, out, data, unlabelled, columns, max_loss, progress) as bench:
+        made = bench.start.made
         for one in (one for part in parts for one in part):
-            bench.check(one, bench.start.made)  # before any of them has taken its time
+            bench.check(one, made)  # before any of them has taken its time
+            made = replace(made, backbone=catalog.name_of(one)) if one.rereads else made
         chain = Chain(bench)
         for part in parts:
             chain.add(part)

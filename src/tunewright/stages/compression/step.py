@@ -158,7 +158,7 @@ def step_name(passes: Sequence[CompressionPass]) -> str:
 
 
 def shown(name: str, settings: Mapping[str, Mapping[str, Any]]) -> str:
-    """A step's name with what differs from its passes' defaults: "int8 (scales=static, full=0.1)"."""
+    """A step's name with what differs from its passes' defaults: "int8 (static=True, full=0.1)"."""
     parts = [
         f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
         for one, values in settings.items()
