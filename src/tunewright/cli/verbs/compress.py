@@ -2,8 +2,8 @@
 
 Passes are applied in order. After each, every validation row is answered through what will serve, and held against the
 original's answer: the loss of the deciding metric with its interval, every flipped row, latency, throughput, size. A pass
-that costs more than --max-loss, by the upper end of that interval, is undone, and the chain goes on without it; passes
-joined by + are judged together. Exit code 2 where none is left. The new bundle holds certificate.json and report.html with everything that was tried.
+that costs more than --max-loss, by the upper end of that interval, is undone, and the chain goes on without it (int8 is tried
+in milder forms first); passes joined by + are judged together. Exit code 2 where none is left. The new bundle holds certificate.json and report.html with everything that was tried.
 
 With --target the chain is looked for: passes and their settings are tried, each measured, and those gone on from that come
 nearest at the least loss. Measures: p50 and p95 of one row (ms), size (MB, MiB), throughput (rows/s), speedup. What reaches
