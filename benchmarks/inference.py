@@ -66,8 +66,11 @@ def prepared(task: str, data: Path, texts: int, rows: int | None) -> Path:
     return folder
 
 
-def compressed(folder: Path) -> None:
-    """Make what is missing of a task's compressed bundles: each in a folder that has its variant's name."""
+def compressed(folder: Path, *, quick: bool) -> None:
+    """Make what is missing of a task's compressed bundles: each in a folder that has its variant's name.
+
+    quick: whatever they lose, as a few rows cannot tell how little that is.
+    """
     for name, options in COMPRESSED.items():
         if not (folder / name).exists():
             print(f"{name}: compressing", file=sys.stderr, flush=True)
@@ -80,6 +83,7 @@ def compressed(folder: Path) -> None:
                 str(folder / name),
                 "--passes",
                 *options,
+                *(("--max-loss", "1") if quick else ()),
             )
             subprocess.run([sys.executable, *command], check=True, stdout=sys.stderr)
 
@@ -217,7 +221,7 @@ def main() -> None:
     for task in harness.present(options.task, {task: task for task in TASKS}, data):
         folder = prepared(task, data, texts, rows)
         if task in COMPRESSED_TASKS:
-            compressed(folder)
+            compressed(folder, quick=options.quick)
         found = harness.take_turns(
             measures(task, options.variant or tuple(VARIANTS), folder),
             options.results / ("compressed.json" if task in COMPRESSED_TASKS else "inference.json"),

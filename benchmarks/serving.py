@@ -99,7 +99,7 @@ def main() -> None:
     data = harness.data_folder(options.data).absolute()
     for _ in harness.present([TASK], {TASK: TASK}, data):
         folder = inference.prepared(TASK, data, texts, rows)
-        inference.compressed(folder)
+        inference.compressed(folder, quick=options.quick)
         wanted = [one for one in measures(folder, seconds) if one.key in (options.variant or SERVERS)]
         found = harness.take_turns(
             wanted,

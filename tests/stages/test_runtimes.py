@@ -145,3 +145,8 @@ def test_the_command_line_answers_with_what_was_chosen(measured, tmp_path, monke
     (tmp_path / "rows.txt").write_text("\n".join(ROWS), encoding="utf-8")
     assert command("predict", measured, tmp_path / "rows.txt")[0] == 0
     assert asked == [chosen]
+
+
+def test_a_loss_of_what_is_allowed_is_allowed():
+    assert 0.96 - 0.95 > 0.01  # in floats
+    assert runtimes.lost(0.96, 0.95) <= 0.01 < runtimes.lost(0.96, 0.949)
